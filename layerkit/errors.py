@@ -1,0 +1,39 @@
+"""What layerkit raises at people: one plain line each, and the exit code a command ends with."""
+
+from __future__ import annotations
+
+import difflib
+from collections.abc import Iterable
+
+__all__ = ["LayerkitError", "UsageError", "suggest"]
+
+
+class LayerkitError(Exception):
+    """Something went wrong that the message explains in one line: which thing, what is wrong, what to do.
+
+    A command that meets one prints ``layerkit: MESSAGE`` and exits with ``exit_code``.
+    """
+
+    exit_code = 1
+
+
+class UsageError(LayerkitError):
+    """The request itself is off (an unknown name, an impossible option): exit code 2."""
+
+    exit_code = 2
+
+
+def suggest(name: str, known: Iterable[str]) -> str:
+    """Ends an "unknown name" message: a near miss if there is one, else the names there are.
+
+    >>> suggest("adm", ["Adam", "SGD"])
+    "did you mean 'Adam'?"
+    >>> suggest("xyz", ["jax", "numpy"])
+    'known: jax, numpy'
+    """
+    names = sorted(known)
+    by_lower = {n.lower(): n for n in names}
+    close = difflib.get_close_matches(name.lower(), by_lower, n=1, cutoff=0.6)
+    if close:
+        return f"did you mean {by_lower[close[0]]!r}?"
+    return f"known: {', '.join(names)}" if names else "none is registered"
