@@ -1,0 +1,224 @@
+"""What a backend is, and which one is active."""
+
+from __future__ import annotations
+
+import contextlib
+import os
+from collections.abc import Callable, Iterator, Sequence
+from contextvars import ContextVar
+from typing import Any, Protocol
+
+from layerkit.errors import LayerkitError
+
+__all__ = ["ArrayError", "Backend", "active", "backend_name", "float64", "float64_enabled", "region", "use_backend"]
+
+
+class ArrayError(LayerkitError, ValueError):
+    """Arrays that do not fit an operation. The text is the same on every backend."""
+
+
+class Backend(Protocol):
+    """The one thing a backend plugin provides: an array language.
+
+    Arrays carry ``shape``, ``dtype`` (NumPy's own dtype objects), ``astype``, ``reshape``, indexing and the arithmetic
+    operators. Numbers are float32 and int32 unless the caller asks for others, also inside ``numpy``; within
+    ``layerkit.fastmath.float64()`` they are float64 and int32. Trees are nested tuples, named tuples, lists and dicts of arrays; ``()`` and
+    ``None`` are trees without leaves. Every function here is safe to call from several threads at once.
+    """
+
+    name: str
+    """The name it is asked for by, in lower case: ``numpy``."""
+
+    numpy: Any
+    """A namespace with every name in ``layerkit.fastmath.numpy.NAMES``, behaving as NumPy's."""
+
+    random: Any
+    """A namespace with every name in ``layerkit.fastmath.random.NAMES``; the bits are those of threefry-2x32."""
+
+    def jit(
+        self, f: Callable[..., Any], static_argnums: Sequence[int] = (), donate_argnums: Sequence[int] = ()
+    ) -> Callable[..., Any]:
+        """``f`` compiled, where the backend compiles; a donated argument's buffers may be reused for the result."""
+
+    def value_and_grad(
+        self, f: Callable[..., Any], argnums: int | Sequence[int] = 0, has_aux: bool = False
+    ) -> Callable[..., Any]:
+        """A function that returns ``f``'s value and its gradient with respect to the arguments ``argnums`` (trees).
+
+        ``f`` returns one scalar, or (scalar, aux) with ``has_aux``; aux comes back as plain arrays. Gradients have their argument's
+        structure, shapes and dtypes; integer leaves get zeros.
+        """
+
+    def vjp(self, f: Callable[..., Any], *primals: Any) -> tuple[Any, Callable[[Any], tuple[Any, ...]]]:
+        """``f(*primals)``, and a function from the gradient of that to the gradients of the primals."""
+
+    def vmap(self, f: Callable[..., Any], in_axes: Any = 0, out_axes: Any = 0) -> Callable[..., Any]:
+        """``f`` mapped over an axis of its arguments (``None``: not mapped); results are stacked."""
+
+    def scan(
+        self, f: Callable[..., Any], init: Any, xs: Any, length: int | None = None, reverse: bool = False
+    ) -> tuple[Any, Any]:
+        """Loops ``carry, y = f(carry, x)`` over the first axis of ``xs``; returns the last carry and the stacked ys."""
+
+    def cond(self, pred: Any, true_fn: Callable[..., Any], false_fn: Callable[..., Any], *operands: Any) -> Any:
+        """``true_fn(*operands)`` where the scalar ``pred`` holds, else ``false_fn(*operands)``."""
+
+    def while_loop(self, cond_fn: Callable[[Any], Any], body_fn: Callable[[Any], Any], init: Any) -> Any:
+        """Applies ``body_fn`` to ``init`` as long as ``cond_fn`` holds."""
+
+    def map(self, f: Callable[[Any], Any], xs: Any) -> Any:
+        """``f`` of each slice along the first axis of ``xs``, one after the other, stacked."""
+
+    def stop_gradient(self, x: Any) -> Any:
+        """``x``, as a constant to differentiation."""
+
+    def custom_vjp(
+        self, f: Callable[..., Any], forward: Callable[..., Any], backward: Callable[..., Any]
+    ) -> Callable[..., Any]:
+        """``f`` with its own gradient: ``forward(*args) -> (y, residuals)``, ``backward(residuals, dy) -> d args``."""
+
+    def remat(self, f: Callable[..., Any]) -> Callable[..., Any]:
+        """``f``, whose intermediate results are computed again for the gradient rather than kept."""
+
+    def take_rows(self, table: Any, ids: Any) -> Any:
+        """``table[ids]`` for a table (rows, ...) and integer ids of any shape.
+
+        An id outside ``0 .. rows - 1`` raises ``ArrayError`` where the ids are known, and gives rows of NaN inside ``jit``.
+        """
+
+    def segment_sum(self, values: Any, segment_ids: Any, num_segments: int) -> Any:
+        """Sums ``values`` (n, ...) that carry the same id: (num_segments, ...)."""
+
+    def logsumexp(self, x: Any, axis: Any = None, keepdims: bool = False) -> Any:
+        """log(sum(exp(x))), without overflow."""
+
+    def erf(self, x: Any) -> Any:
+        """The error function."""
+
+    def top_k(self, x: Any, k: int) -> tuple[Any, Any]:
+        """The k largest values along the last axis, in falling order, and their positions."""
+
+    def to_host(self, tree: Any) -> Any:
+        """The tree with every leaf a NumPy array."""
+
+    def to_device(self, tree: Any, device: Any = None) -> Any:
+        """The tree with every leaf an array of this backend, on ``device``."""
+
+    def devices(self) -> list[str]:
+        """The devices it computes on, in words; the first is the default."""
+
+    def block_until_ready(self, tree: Any) -> Any:
+        """Waits until the arrays are computed, and returns them."""
+
+    def abstract_eval(self, f: Callable[..., Any], *signatures: Any) -> Any:
+        """The signature (tree of ``ShapeDtype``) of ``f``'s result for arguments of these signatures."""
+
+    def canonical(self, x: Any) -> Any:
+        """A layer's output with float64 and int64 narrowed to 32 bits (outside ``float64()``); others unchanged."""
+
+    def is_traced(self, x: Any) -> bool:
+        """Whether ``x`` stands for a value that is not known yet (so that it cannot be looked at)."""
+
+    def float64(self) -> contextlib.AbstractContextManager[Any]:
+        """What the backend itself must switch while 64-bit numbers are on."""
+
+    def compilations(self) -> int:
+        """How many programs the backend has compiled in this process."""
+
+
+_active: ContextVar[Backend | None] = ContextVar("layerkit_backend", default=None)
+_float64: ContextVar[bool] = ContextVar("layerkit_float64", default=False)
+_region: ContextVar[object | None] = ContextVar("layerkit_region", default=None)
+_default: Backend | None = None
+
+
+def active() -> Backend:
+    """The backend that computes now: that of the innermost ``use_backend``, else the default one."""
+    return _active.get() or _default or _resolve_default()
+
+
+def backend_name() -> str:
+    """The active backend's name.
+
+    >>> with use_backend("numpy"):
+    ...     backend_name()
+    'numpy'
+    """
+    return active().name
+
+
+def _resolve_default() -> Backend:
+    global _default
+    from layerkit.plugins import registry
+
+    _default = registry.make_backend(os.environ.get("LAYERKIT_BACKEND") or registry.default_backend_name())
+    return _default
+
+
+@contextlib.contextmanager
+def use_backend(name: str) -> Iterator[Backend]:
+    """Computes with the backend ``name`` inside the ``with`` block, in this thread or task alone.
+
+    Args:
+        name: a registered backend's name, such as ``"numpy"`` or ``"jax"``.
+
+    Raises:
+        UsageError: no backend has that name, or what it needs is not installed.
+
+    >>> from layerkit.fastmath import numpy as np
+    >>> with use_backend("numpy"):
+    ...     type(np.zeros(2)).__name__
+    'ndarray'
+    """
+    from layerkit.plugins import registry
+
+    backend = registry.make_backend(name)
+    token = _active.set(backend)
+    try:
+        yield backend
+    finally:
+        _active.reset(token)
+
+
+@contextlib.contextmanager
+def float64() -> Iterator[None]:
+    """Computes in float64 inside the ``with`` block; for gradient checks, not for training.
+
+    >>> from layerkit.fastmath import numpy as np
+    >>> with use_backend("numpy"), float64():
+    ...     np.zeros(2).dtype.name
+    'float64'
+    """
+    token = _float64.set(True)
+    try:
+        with active().float64():
+            yield
+    finally:
+        _float64.reset(token)
+
+
+def float64_enabled() -> bool:
+    """Whether this code runs inside ``float64()``."""
+    return _float64.get()
+
+
+class region:
+    """Marks the body of a scan, cond, map or remat, where a layer's state cannot be written.
+
+    ``region.current()`` is a new object for each body being run or traced, ``None`` outside of them.
+    """
+
+    __slots__ = ("_token", "name")
+
+    def __init__(self, name: str) -> None:
+        self.name = name
+
+    @staticmethod
+    def current() -> object | None:
+        return _region.get()
+
+    def __enter__(self) -> None:
+        self._token = _region.set(self)
+
+    def __exit__(self, *exc: object) -> None:
+        _region.reset(self._token)

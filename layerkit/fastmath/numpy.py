@@ -1,0 +1,72 @@
+"""The array language: NumPy's names, computed by whichever backend is active.
+
+``from layerkit.fastmath import numpy as np`` and write layers as you would write NumPy. Dtypes and constants are
+NumPy's own on every backend; every function asks the active backend at the time it is called.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import TYPE_CHECKING, Any
+
+import numpy as onp
+
+from layerkit.fastmath import backend as _backend
+from layerkit.fastmath.backend import ArrayError
+
+NAMES = tuple(
+    """
+    abs add all amax amin any arange arccos arccosh arcsin arcsinh arctan arctan2 arctanh argmax argmin argsort
+    array array_equal array_split asarray atleast_1d atleast_2d atleast_3d average broadcast_arrays broadcast_to
+    cbrt ceil clip column_stack concatenate conj copy cos cosh count_nonzero cross cumprod cumsum diag diagonal diff
+    divide divmod dot einsum empty empty_like equal exp exp2 expand_dims expm1 eye flip floor floor_divide fmax fmin
+    full full_like greater greater_equal hstack hypot identity inner invert isclose isfinite isinf isnan kron less
+    less_equal linspace log log10 log1p log2 logaddexp logical_and logical_not logical_or logical_xor matmul max
+    maximum mean median meshgrid min minimum mod moveaxis multiply nan_to_num ndim negative nonzero not_equal
+    ones ones_like outer pad positive power prod ravel reciprocal remainder repeat reshape roll rot90 round
+    searchsorted select shape sign sin sinc sinh size sort split sqrt square squeeze stack std subtract sum
+    swapaxes take take_along_axis tan tanh tensordot tile trace transpose tril triu true_divide trunc var vdot
+    vstack where zeros zeros_like
+    """.split()
+)
+"""Functions that every backend's ``numpy`` namespace has."""
+
+_DTYPES = "bool_ int8 int16 int32 int64 uint8 uint16 uint32 uint64 float16 float32 float64 complex64".split()
+
+__all__ = [*NAMES, *_DTYPES, "NAMES", "dtype", "e", "finfo", "iinfo", "inf", "nan", "ndarray", "newaxis", "pi"]  # noqa: PLE0604
+
+e, inf, nan, newaxis, pi = onp.e, onp.inf, onp.nan, None, onp.pi
+dtype, finfo, iinfo, ndarray = onp.dtype, onp.finfo, onp.iinfo, onp.ndarray
+
+
+def _dispatch(name: str) -> Callable[..., Any]:
+    # Both context reads are spelled out: a call through active() would double the cost of a look-up.
+    current = _backend._active.get
+
+    def call(*args: Any, **kwargs: Any) -> Any:
+        numpy = (current() or _backend.active()).numpy
+        try:
+            return getattr(numpy, name)(*args, **kwargs)
+        except (TypeError, ValueError) as error:
+            _explain(name, args, error)
+            raise
+
+    call.__name__ = call.__qualname__ = name
+    call.__doc__ = f"``numpy.{name}`` on the active backend."
+    return call
+
+
+def _explain(name: str, args: tuple[Any, ...], error: Exception) -> None:
+    """Raises one plain sentence, the same on every backend, where the shapes given cannot fit together."""
+    arrays = args[0] if args and isinstance(args[0], (tuple, list)) else args
+    shapes = [tuple(a.shape) for a in arrays if hasattr(a, "shape") and hasattr(a, "dtype")]
+    if len(shapes) > 1 and not isinstance(error, ArrayError):
+        raise ArrayError(f"np.{name}: shapes {' and '.join(map(str, shapes))} do not fit together") from error
+
+
+globals().update({_name: _dispatch(_name) for _name in NAMES})
+globals().update({_name: getattr(onp, _name) for _name in _DTYPES})
+
+if TYPE_CHECKING:
+
+    def __getattr__(name: str) -> Any: ...
