@@ -1,0 +1,150 @@
+"""Operations beyond NumPy's that models need, on the active backend."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+import numpy as onp
+
+from layerkit.fastmath import numpy as np
+from layerkit.fastmath.backend import active
+
+__all__ = [
+    "abstract_eval",
+    "block_until_ready",
+    "compilations",
+    "devices",
+    "erf",
+    "expit",
+    "is_traced",
+    "log_softmax",
+    "logsumexp",
+    "one_hot",
+    "segment_sum",
+    "sigmoid",
+    "softmax",
+    "stop_gradient",
+    "take_rows",
+    "to_device",
+    "to_host",
+    "top_k",
+]
+
+
+def take_rows(table: Any, ids: Any) -> Any:
+    """``table[ids]``: the rows of a table (rows, ...) for integer ids of any shape.
+
+    Raises:
+        ArrayError: an id is outside 0 .. rows - 1. Inside ``jit`` nothing can be raised: the row is NaN then.
+
+    >>> take_rows(np.array([[0.0, 1.0], [2.0, 3.0]]), np.array([1, 1, 0])).tolist()
+    [[2.0, 3.0], [2.0, 3.0], [0.0, 1.0]]
+    """
+    return active().take_rows(table, ids)
+
+
+def segment_sum(values: Any, segment_ids: Any, num_segments: int) -> Any:
+    """Sums the values (n, ...) that carry the same id, giving (num_segments, ...).
+
+    >>> segment_sum(np.array([1.0, 2.0, 3.0]), np.array([0, 1, 0]), 2).tolist()
+    [4.0, 2.0]
+    """
+    return active().segment_sum(values, segment_ids, num_segments)
+
+
+def logsumexp(x: Any, axis: Any = None, keepdims: bool = False) -> Any:
+    """log(sum(exp(x))) along ``axis``, without overflow.
+
+    >>> round(float(logsumexp(np.array([1000.0, 1000.0]))), 3)
+    1000.693
+    """
+    return active().logsumexp(x, axis, keepdims)
+
+
+def log_softmax(x: Any, axis: int = -1) -> Any:
+    """x - logsumexp(x): the logarithms of probabilities that sum to 1 along ``axis``."""
+    return x - logsumexp(x, axis=axis, keepdims=True)
+
+
+def softmax(x: Any, axis: int = -1) -> Any:
+    """exp(x) / sum(exp(x)) along ``axis``."""
+    return np.exp(log_softmax(x, axis))
+
+
+def sigmoid(x: Any) -> Any:
+    """1 / (1 + exp(-x)), written with tanh so that no exponential overflows.
+
+    >>> float(sigmoid(np.array(0.0)))
+    0.5
+    """
+    return 0.5 * (np.tanh(0.5 * x) + 1.0)
+
+
+expit = sigmoid
+
+
+def erf(x: Any) -> Any:
+    """The error function, 2/sqrt(pi) times the integral of exp(-t^2) from 0 to x."""
+    return active().erf(x)
+
+
+def one_hot(x: Any, n_categories: int, dtype: Any = onp.float32) -> Any:
+    """A new last axis of size ``n_categories`` with a 1 where the whole number ``x`` says, else 0.
+
+    A number outside 0 .. n_categories - 1 gives a row of zeros.
+
+    >>> one_hot(np.array([0, 2]), 3).tolist()
+    [[1.0, 0.0, 0.0], [0.0, 0.0, 1.0]]
+    """
+    return np.equal(np.expand_dims(x, -1), np.arange(n_categories)).astype(dtype)
+
+
+def top_k(x: Any, k: int) -> tuple[Any, Any]:
+    """The ``k`` largest values along the last axis in falling order, and their positions (int32).
+
+    >>> values, positions = top_k(np.array([3.0, 1.0, 2.0]), 2)
+    >>> values.tolist(), positions.tolist()
+    ([3.0, 2.0], [0, 2])
+    """
+    return active().top_k(x, k)
+
+
+def stop_gradient(x: Any) -> Any:
+    """``x`` (a tree), as a constant to differentiation."""
+    return active().stop_gradient(x)
+
+
+def to_host(tree: Any) -> Any:
+    """The tree with every leaf a NumPy array."""
+    return active().to_host(tree)
+
+
+def to_device(tree: Any, device: Any = None) -> Any:
+    """The tree with every leaf an array of the active backend."""
+    return active().to_device(tree, device)
+
+
+def devices() -> list[str]:
+    """The devices the active backend computes on, in words; the first is the default."""
+    return active().devices()
+
+
+def block_until_ready(tree: Any) -> Any:
+    """Waits until the arrays of the tree are computed, and returns it."""
+    return active().block_until_ready(tree)
+
+
+def abstract_eval(f: Callable[..., Any], *signatures: Any) -> Any:
+    """The signature of what ``f`` returns for arguments of these signatures."""
+    return active().abstract_eval(f, *signatures)
+
+
+def is_traced(x: Any) -> bool:
+    """Whether the value of ``x`` is not known yet, so that it cannot be looked at."""
+    return active().is_traced(x)
+
+
+def compilations() -> int:
+    """How many programs the active backend has compiled in this process."""
+    return active().compilations()

@@ -1,0 +1,131 @@
+"""Functions made from functions: compiled, differentiated, mapped."""
+
+from __future__ import annotations
+
+import functools
+from collections.abc import Callable, Hashable, Sequence
+from typing import Any
+
+from layerkit.fastmath.backend import active, float64_enabled
+
+__all__ = ["custom_vjp", "grad", "jit", "value_and_grad", "vjp", "vmap"]
+
+trace_keys: list[Callable[[], Hashable]] = []
+"""What else a compiled program depends on, besides its arguments: a layer's training flag registers itself here."""
+
+
+def jit(
+    f: Callable[..., Any], static_argnums: Sequence[int] = (), donate_argnums: Sequence[int] = ()
+) -> Callable[..., Any]:
+    """``f``, compiled where the active backend compiles, and run as it is where it does not.
+
+    One program is kept for each backend, precision and training flag that it is called under.
+
+    Args:
+        f: a function without side effects.
+        static_argnums: positions of arguments that are compiled in; they must be hashable.
+        donate_argnums: positions of arguments that the caller gives up, so that their memory can hold the result.
+
+    >>> from layerkit.fastmath import numpy as np
+    >>> float(jit(lambda x: x * 2)(np.array(3.0)))
+    6.0
+    """
+    programs: dict[Hashable, Callable[..., Any]] = {}
+
+    @functools.wraps(f)
+    def call(*args: Any) -> Any:
+        backend = active()
+        key = (backend.name, float64_enabled(), *(part() for part in trace_keys))
+        program = programs.get(key)
+        if program is None:
+            # A fresh function each: a backend may remember traces by the function's identity.
+            program = programs[key] = backend.jit(
+                functools.wraps(f)(lambda *a: f(*a)), static_argnums, donate_argnums
+            )
+        return program(*args)
+
+    return call
+
+
+def value_and_grad(
+    f: Callable[..., Any], argnums: int | Sequence[int] = 0, has_aux: bool = False
+) -> Callable[..., Any]:
+    """A function that returns the value of ``f`` and its gradient with respect to the arguments ``argnums``.
+
+    Args:
+        f: returns one scalar, or (scalar, aux) with ``has_aux``.
+        argnums: a position, or several (then the gradient is a tuple).
+        has_aux: whether ``f`` returns something beside the scalar; it is handed through.
+
+    >>> from layerkit.fastmath import numpy as np
+    >>> value, gradient = value_and_grad(lambda x: x**2)(np.array(5.0))
+    >>> float(value), float(gradient)
+    (25.0, 10.0)
+    """
+
+    def call(*args: Any) -> Any:
+        return active().value_and_grad(f, argnums, has_aux)(*args)
+
+    return call
+
+
+def grad(f: Callable[..., Any], argnums: int | Sequence[int] = 0, has_aux: bool = False) -> Callable[..., Any]:
+    """A function that returns the gradient of ``f``; with ``has_aux``, (gradient, aux).
+
+    >>> from layerkit.fastmath import numpy as np
+    >>> float(grad(lambda x: 3 * x**2 + x)(np.array(2.0)))
+    13.0
+    """
+
+    def call(*args: Any) -> Any:
+        value, gradient = active().value_and_grad(f, argnums, has_aux)(*args)
+        return (gradient, value[1]) if has_aux else gradient
+
+    return call
+
+
+def vjp(f: Callable[..., Any], *primals: Any) -> tuple[Any, Callable[[Any], tuple[Any, ...]]]:
+    """``f(*primals)``, and the function that takes the gradient of that back to the primals.
+
+    >>> from layerkit.fastmath import numpy as np
+    >>> y, back = vjp(lambda x: x * np.array([1.0, 2.0]), np.array(3.0))
+    >>> y.tolist(), float(back(np.array([1.0, 1.0]))[0])
+    ([3.0, 6.0], 3.0)
+    """
+    return active().vjp(f, *primals)
+
+
+def vmap(f: Callable[..., Any], in_axes: Any = 0, out_axes: Any = 0) -> Callable[..., Any]:
+    """``f`` mapped over an axis of its arguments; ``None`` in ``in_axes`` hands an argument to every call whole.
+
+    >>> from layerkit.fastmath import numpy as np
+    >>> vmap(lambda x, y: x + y, in_axes=(0, None))(np.array([1.0, 2.0]), np.array(10.0)).tolist()
+    [11.0, 12.0]
+    """
+
+    def call(*args: Any) -> Any:
+        return active().vmap(f, in_axes, out_axes)(*args)
+
+    return call
+
+
+def custom_vjp(
+    f: Callable[..., Any], forward: Callable[..., Any], backward: Callable[..., Any]
+) -> Callable[..., Any]:
+    """``f`` with a gradient of its own.
+
+    Args:
+        f: the function.
+        forward: ``(*args) -> (f(*args), residuals)``, run when a gradient will be asked for.
+        backward: ``(residuals, dy) -> (d arg0, d arg1, ...)``.
+
+    >>> from layerkit.fastmath import numpy as np
+    >>> clipped = custom_vjp(lambda x: x, lambda x: (x, ()), lambda _, dy: (np.clip(dy, -1, 1),))
+    >>> float(grad(lambda x: 5 * clipped(x))(np.array(2.0)))
+    1.0
+    """
+
+    def call(*args: Any) -> Any:
+        return active().custom_vjp(f, forward, backward)(*args)
+
+    return call
