@@ -1,0 +1,97 @@
+"""Frames: what makes ``self.weights`` inside ``forward`` mean the weights of this call.
+
+Every call of a layer opens a frame with the weights, state, random key and training flag it runs with. Frames are linked to
+the frame of the layer that called, and the innermost one is held in a ContextVar: nothing is stored on the layer during a
+call, so threads do not meet and nothing has to be put back after an exception.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextvars import ContextVar
+from typing import TYPE_CHECKING, Any
+
+from layerkit.fastmath import random
+from layerkit.fastmath.backend import _region
+from layerkit.fastmath.transforms import trace_keys
+
+if TYPE_CHECKING:
+    from layerkit.layer import Layer
+
+__all__ = ["Frame", "current"]
+
+_current: ContextVar[Frame | None] = ContextVar("layerkit_frame", default=None)
+
+
+class Frame:
+    """One running call of one layer.
+
+    ``key`` is a random key, or the frame whose key is the base (so that nothing is folded before somebody reads it); ``fold`` is
+    the number folded into it, ``None`` for a key that is used as it is. ``shared`` maps the layers that stand in several
+    places of the model to their (weights, state) cell; every frame of one outermost call has the same dict, or ``None``.
+    """
+
+    __slots__ = (
+        "fold",
+        "initializing",
+        "key",
+        "layer",
+        "parent",
+        "position",
+        "region",
+        "shared",
+        "state",
+        "training",
+        "weights",
+    )
+
+    def __init__(
+        self,
+        layer: Layer,
+        weights: Any,
+        state: Any,
+        key: Any,
+        fold: int | None,
+        parent: Frame | None,
+        position: int | None,
+    ) -> None:
+        self.layer = layer
+        self.weights = weights
+        self.state = state
+        self.key = key
+        self.fold = fold
+        self.parent = parent
+        self.position = position
+        self.region = _region.get()
+        self.initializing = False
+        if parent is None:
+            self.shared: dict[Layer, list[Any]] | None = None
+            self.training = False
+        else:
+            self.shared = parent.shared
+            self.training = parent.training
+
+    def rng(self) -> Any:
+        """The random key of this call, ``None`` if none was given. Not kept: a key folded inside a loop must not leave it."""
+        base = self.key.rng() if isinstance(self.key, Frame) else self.key
+        return base if base is None or self.fold is None else random.fold_in(base, self.fold)
+
+    def ancestry(self) -> Iterator[Frame]:
+        """This frame, then its caller's, and so on out to the outermost."""
+        frame: Frame | None = self
+        while frame is not None:
+            yield frame
+            frame = frame.parent
+
+
+def current() -> Frame | None:
+    """The innermost open frame."""
+    return _current.get()
+
+
+def _training_flag() -> bool:
+    frame = _current.get()
+    return frame is not None and frame.training
+
+
+trace_keys.append(_training_flag)
