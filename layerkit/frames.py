@@ -1,8 +1,8 @@
 """Frames: what makes ``self.weights`` inside ``forward`` mean the weights of this call.
 
-Every call of a layer opens a frame with the weights, state, random key and training flag it runs with. Frames are linked to
-the frame of the layer that called, and the innermost one is held in a ContextVar: nothing is stored on the layer during a
-call, so threads do not meet and nothing has to be put back after an exception.
+Every call of a layer opens a frame with the weights, state, random key and training flag it runs with. Frames are
+linked to the frame of the layer that called, and the innermost one is held in a ContextVar: nothing is stored on the
+layer during a call, so threads do not meet and nothing has to be put back after an exception.
 """
 
 from __future__ import annotations
@@ -26,9 +26,10 @@ _current: ContextVar[Frame | None] = ContextVar("layerkit_frame", default=None)
 class Frame:
     """One running call of one layer.
 
-    ``key`` is a random key, or the frame whose key is the base (so that nothing is folded before somebody reads it); ``fold`` is
-    the number folded into it, ``None`` for a key that is used as it is. ``shared`` maps the layers that stand in several
-    places of the model to their (weights, state) cell; every frame of one outermost call has the same dict, or ``None``.
+    ``key`` is a random key, or the frame whose key is the base (so that nothing is folded before somebody reads it);
+    ``fold`` is the number folded into it, ``None`` for a key that is used as it is. ``shared`` maps the layers that
+    stand in several places of the model to their (weights, state) cell; every frame of one outermost call has the
+    same dict, or ``None``.
     """
 
     __slots__ = (
@@ -65,7 +66,7 @@ class Frame:
         self.region = _region.get()
         self.initializing = False
         if parent is None:
-            self.shared: dict[Layer, list[Any]] | None = None
+            self.shared: dict[Layer, Any] | None = None
             self.training = False
         else:
             self.shared = parent.shared

@@ -69,9 +69,7 @@ class ShapeDtype(_Fields):
         >>> ShapeDtype((2, 3)).replace(shape=(2, 4))
         float32[2,4]
         """
-        return ShapeDtype(
-            self.shape if shape is None else shape, self.dtype if dtype is None else dtype, self.max
-        )
+        return ShapeDtype(self.shape if shape is None else shape, self.dtype if dtype is None else dtype, self.max)
 
     def __eq__(self, other: object) -> bool:
         return isinstance(other, ShapeDtype) and self.shape == other.shape and self.dtype == other.dtype

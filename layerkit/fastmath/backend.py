@@ -22,8 +22,9 @@ class Backend(Protocol):
 
     Arrays carry ``shape``, ``dtype`` (NumPy's own dtype objects), ``astype``, ``reshape``, indexing and the arithmetic
     operators. Numbers are float32 and int32 unless the caller asks for others, also inside ``numpy``; within
-    ``layerkit.fastmath.float64()`` they are float64 and int32. Trees are nested tuples, named tuples, lists and dicts of arrays; ``()`` and
-    ``None`` are trees without leaves. Every function here is safe to call from several threads at once.
+    ``layerkit.fastmath.float64()`` they are float64 and int32. Trees are nested tuples, named tuples, lists and dicts
+    of arrays; ``()`` and ``None`` are trees without leaves. Every function here is safe to call from several threads
+    at once.
     """
 
     name: str
@@ -45,8 +46,8 @@ class Backend(Protocol):
     ) -> Callable[..., Any]:
         """A function that returns ``f``'s value and its gradient with respect to the arguments ``argnums`` (trees).
 
-        ``f`` returns one scalar, or (scalar, aux) with ``has_aux``; aux comes back as plain arrays. Gradients have their argument's
-        structure, shapes and dtypes; integer leaves get zeros.
+        ``f`` returns one scalar, or (scalar, aux) with ``has_aux``; aux comes back as plain arrays. Gradients have
+        their argument's structure, shapes and dtypes; integer leaves get zeros.
         """
 
     def vjp(self, f: Callable[..., Any], *primals: Any) -> tuple[Any, Callable[[Any], tuple[Any, ...]]]:
@@ -83,7 +84,8 @@ class Backend(Protocol):
     def take_rows(self, table: Any, ids: Any) -> Any:
         """``table[ids]`` for a table (rows, ...) and integer ids of any shape.
 
-        An id outside ``0 .. rows - 1`` raises ``ArrayError`` where the ids are known, and gives rows of NaN inside ``jit``.
+        An id outside ``0 .. rows - 1`` raises ``ArrayError`` where the ids are known, and gives rows of NaN inside
+        ``jit``.
         """
 
     def segment_sum(self, values: Any, segment_ids: Any, num_segments: int) -> Any:

@@ -33,7 +33,7 @@ NAMES = tuple(
 
 _DTYPES = "bool_ int8 int16 int32 int64 uint8 uint16 uint32 uint64 float16 float32 float64 complex64".split()
 
-__all__ = [*NAMES, *_DTYPES, "NAMES", "dtype", "e", "finfo", "iinfo", "inf", "nan", "ndarray", "newaxis", "pi"]  # noqa: PLE0604
+__all__ = [*NAMES, *_DTYPES, "NAMES", "dtype", "e", "finfo", "iinfo", "inf", "nan", "ndarray", "newaxis", "pi"]
 
 e, inf, nan, newaxis, pi = onp.e, onp.inf, onp.nan, None, onp.pi
 dtype, finfo, iinfo, ndarray = onp.dtype, onp.finfo, onp.iinfo, onp.ndarray
@@ -60,7 +60,8 @@ def _explain(name: str, args: tuple[Any, ...], error: Exception) -> None:
     """Raises one plain sentence, the same on every backend, where the shapes given cannot fit together."""
     arrays = args[0] if args and isinstance(args[0], (tuple, list)) else args
     shapes = [tuple(a.shape) for a in arrays if hasattr(a, "shape") and hasattr(a, "dtype")]
-    if len(shapes) > 1 and not isinstance(error, ArrayError):
+    told = any(word in str(error) for word in ("shape", "broadcast", "align", "dimension"))
+    if told and len(shapes) > 1 and not isinstance(error, ArrayError):
         raise ArrayError(f"np.{name}: shapes {' and '.join(map(str, shapes))} do not fit together") from error
 
 

@@ -1,7 +1,8 @@
 """Random numbers from explicit keys: the same key gives the same numbers on every backend.
 
-The generator is threefry-2x32 (Salmon et al., "Parallel random numbers: as easy as 1, 2, 3", SC 2011), in the stream JAX has
-used from the start, so that a key gives the numbers that it gave in 2020. A key is a uint32 array of shape (2,).
+The generator is threefry-2x32 (Salmon et al., "Parallel random numbers: as easy as 1, 2, 3", SC 2011), in the stream
+JAX has used from the start, so that a key gives the numbers that it gave in 2020. A key is a uint32 array of shape
+(2,).
 """
 
 from __future__ import annotations

@@ -39,9 +39,7 @@ def jit(
         program = programs.get(key)
         if program is None:
             # A fresh function each: a backend may remember traces by the function's identity.
-            program = programs[key] = backend.jit(
-                functools.wraps(f)(lambda *a: f(*a)), static_argnums, donate_argnums
-            )
+            program = programs[key] = backend.jit(functools.wraps(f)(lambda *a: f(*a)), static_argnums, donate_argnums)
         return program(*args)
 
     return call
@@ -109,9 +107,7 @@ def vmap(f: Callable[..., Any], in_axes: Any = 0, out_axes: Any = 0) -> Callable
     return call
 
 
-def custom_vjp(
-    f: Callable[..., Any], forward: Callable[..., Any], backward: Callable[..., Any]
-) -> Callable[..., Any]:
+def custom_vjp(f: Callable[..., Any], forward: Callable[..., Any], backward: Callable[..., Any]) -> Callable[..., Any]:
     """``f`` with a gradient of its own.
 
     Args:

@@ -1,0 +1,271 @@
+"""Running a layer: every call of every layer opens a frame here, and its errors get their path here."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from typing import TYPE_CHECKING, Any
+
+from layerkit import frames
+from layerkit.fastmath import custom_vjp
+from layerkit.fastmath import numpy as np
+from layerkit.fastmath.backend import _region, active
+from layerkit.frames import Frame
+from layerkit.layer_error import LayerError, explain
+from layerkit.shapes import ShapeDtype, signature
+
+if TYPE_CHECKING:
+    from layerkit.layer import Layer
+
+__all__ = [
+    "Uninitialized",
+    "check_arrays",
+    "find",
+    "fit_inputs",
+    "fit_outputs",
+    "run",
+    "run_inside",
+    "run_sublayer",
+    "walk",
+]
+
+_current = frames._current
+
+
+def run(
+    layer: Layer,
+    x: Any,
+    weights: Any,
+    state: Any,
+    key: Any,
+    fold: int | None,
+    parent: Frame | None,
+    position: int | None,
+    training: bool | None = None,
+) -> tuple[Any, Any]:
+    """(output, new state) of one call; see ``Frame`` for the arguments."""
+    frame = Frame(layer, weights, state, key, fold, parent, position)
+    if training is not None:
+        frame.training = training
+    cell = None
+    token = _current.set(frame)
+    try:
+        if parent is None:
+            x = check_arrays(x)
+            frame.shared = _shared_cells(layer, weights, state)
+        if frame.shared is not None:
+            cell = frame.shared.get(layer)
+            if cell is not None:
+                frame.weights, frame.state = cell
+        x = fit_inputs(layer, x)
+        y = layer.forward(x) if not layer.has_backward else _run_with_backward(layer, x, frame)
+        y = fit_outputs(layer, y)
+        if cell is not None:
+            return y, _share_state(frame, cell, state)
+        if parent is None and frame.shared is not None:
+            return y, _gather_shared(layer, frame.state, frame.shared, set())
+        return y, frame.state
+    except RecursionError:
+        if parent is not None:
+            raise
+        raise too_deep(layer) from None
+    except Exception as error:
+        wrapped = explain(frame, x, error)
+        if wrapped is error:
+            raise
+        raise wrapped from error
+    finally:
+        _current.reset(token)
+
+
+def too_deep(layer: Layer) -> LayerError:
+    return LayerError(f"{layer.name}: layers nested too deep for Python's recursion limit; use one flat Serial")
+
+
+def fit_inputs(layer: Layer, x: Any) -> Any:
+    """The inputs of a layer, if they are as many as it takes."""
+    n = layer.n_in
+    if n == 1:
+        if type(x) is not tuple:
+            return x
+    elif type(x) is tuple and len(x) == n:
+        return x
+    return layer.accept_inputs(x)
+
+
+def fit_outputs(layer: Layer, y: Any) -> Any:
+    """The outputs of a layer, if they are as many as it declares, narrowed to 32 bits."""
+    n = layer.n_out
+    if type(y) is list:
+        y = tuple(y)
+    if type(y) is tuple:
+        if len(y) != n or n == 1:
+            y = layer.accept_outputs(y)
+    elif n != 1:
+        y = layer.accept_outputs(y)
+    if layer.sublayers:
+        return y  # its sublayers have done it
+    canonical = active().canonical
+    return tuple([canonical(item) for item in y]) if type(y) is tuple else canonical(y)
+
+
+def check_arrays(x: Any) -> Any:
+    """The outermost call's inputs: arrays of numbers; lists and Python numbers become arrays."""
+    if isinstance(x, ShapeDtype):
+        return x
+    if type(x) is tuple:
+        return tuple([check_arrays(item) for item in x])
+    if not (hasattr(x, "shape") and hasattr(x, "dtype")):
+        try:
+            x = np.array(x)
+        except (TypeError, ValueError):
+            raise LayerError(f"an input is an array of numbers, got {type(x).__name__}") from None
+    if x.dtype.kind in "OSUMmcT":
+        raise LayerError(f"an input is an array of real numbers, got dtype {x.dtype}")
+    return active().canonical(x)
+
+
+# -- calls of a sublayer inside forward -----------------------------------------------------------------------------
+
+
+class Uninitialized(BaseException):
+    """Ends an abstract run at a sublayer that has no weights yet. No Exception, so that no layer's ``except`` stops it."""
+
+    def __init__(self, index: int, inputs: Any) -> None:
+        self.index, self.inputs = index, inputs
+
+
+def run_inside(layer: Layer, frame: Frame, x: Any) -> Any:
+    """``layer(x)`` in somebody's ``forward``: with that call's weights, if it is one of its sublayers."""
+    for outer in frame.ancestry():
+        if layer in outer.layer.sublayers:
+            return run_sublayer(outer, outer.layer.sublayers.index(layer), x)
+    if layer.is_bare:
+        return run(layer, x, (), (), None, None, frame, None)[0]
+    raise LayerError(
+        f"{layer.name} is called inside {frame.layer.name}, which does not know it: "
+        "hand it to super().__init__(sublayers=[...]), or call its pure_fn"
+    )
+
+
+def run_sublayer(frame: Frame, index: int, x: Any) -> Any:
+    """The output of a sublayer of the frame's layer; its new state goes into the frame."""
+    sublayer = frame.layer.sublayers[index]
+    if frame.initializing and index not in frame.weights:
+        raise Uninitialized(index, signature(x))
+    old = frame.state[index]
+    y, new = run(sublayer, x, frame.weights[index], old, frame, index, frame, index)
+    if new is not old:
+        if frame.region is not _region.get():
+            raise LayerError(f"{sublayer.name} keeps state and is called in a loop: use tl.Scan, which carries it")
+        if not frame.initializing:
+            frame.state = (*frame.state[:index], new, *frame.state[index + 1 :])
+    return y
+
+
+def find(layer: Layer, frame: Frame, what: str) -> Any:
+    """``layer.weights`` or ``layer.state`` read inside another layer's forward."""
+    for outer in frame.ancestry():
+        if outer.layer is layer:
+            return getattr(outer, what)
+        if layer in outer.layer.sublayers:
+            if outer.shared is not None and layer in outer.shared:
+                return outer.shared[layer][what == "state"]
+            return getattr(outer, what)[outer.layer.sublayers.index(layer)]
+    raise LayerError(
+        f"{layer.name}.{what} is read inside the forward of {frame.layer.name}, where it would be a stale constant: "
+        f"make {layer.name} a sublayer of it, or pass the arrays in"
+    )
+
+
+# -- gradients of a layer's own -------------------------------------------------------------------------------------
+
+
+def _run_with_backward(layer: Layer, x: Any, frame: Frame) -> Any:
+    old_state, rng = frame.state, frame.rng()
+
+    def in_frame(weights: Any, f: Callable[..., Any], *args: Any) -> Any:
+        again = Frame(layer, weights, old_state, frame.key, frame.fold, frame.parent, frame.position)
+        again.training = frame.training
+        token = _current.set(again)
+        try:
+            return f(*args), again.state
+        finally:
+            _current.reset(token)
+
+    def forward_only(x: Any, weights: Any) -> Any:
+        return in_frame(weights, layer.forward, x)
+
+    def forward(x: Any, weights: Any) -> Any:
+        y, new_state = forward_only(x, weights)
+        return (y, new_state), (x, weights, y, new_state)
+
+    def backward(residuals: Any, gradients: Any) -> Any:
+        x, weights, y, new_state = residuals
+        return in_frame(weights, layer.backward, x, y, gradients[0], weights, old_state, new_state, rng)[0]
+
+    y, frame.state = custom_vjp(forward_only, forward, backward)(x, frame.weights)
+    return y
+
+
+# -- one layer in several places ------------------------------------------------------------------------------------
+
+
+def walk(layer: Layer, seen: set[Layer] | None = None) -> Iterator[Layer]:
+    """The layer and all inside it, each once."""
+    seen = set() if seen is None else seen
+    if layer not in seen:
+        seen.add(layer)
+        yield layer
+        for sublayer in layer.sublayers:
+            yield from walk(sublayer, seen)
+
+
+def _places(layer: Layer) -> int:
+    return 1 + sum(map(_places, layer.sublayers))
+
+
+def _shared_cells(layer: Layer, weights: Any, state: Any) -> dict[Layer, Any] | None:
+    """The layers that stand in more than one place, with the weights and state of the first."""
+    if layer._shares is None:
+        layer._shares = bool(layer.sublayers) and _places(layer) > sum(1 for _ in walk(layer))
+    if not layer._shares:
+        return None
+    first: dict[Layer, list[Any]] = {}
+    repeated: set[Layer] = set()
+
+    def visit(layer: Layer, weights: Any, state: Any) -> None:
+        if layer in first:
+            repeated.add(layer)
+            return
+        first[layer] = [weights, state]
+        for sublayer, w, s in zip(layer.sublayers, weights, state, strict=False):
+            visit(sublayer, w, s)
+
+    visit(layer, weights, state)
+    return {layer: cell for layer, cell in first.items() if layer in repeated}
+
+
+def _share_state(frame: Frame, cell: Any, state: Any) -> Any:
+    """What the place of a shared layer hands back: its new state if it is the first place, else ``()``."""
+    if type(cell) is tuple:  # while initializing, nothing is kept
+        return frame.state
+    if frame.state is not cell[1]:
+        *_, outermost = frame.ancestry()
+        if frame.region is not outermost.region:
+            raise LayerError(
+                f"{frame.layer.name} keeps state and is shared into a loop: its state cannot leave the loop"
+            )
+        cell[1] = frame.state
+    return () if type(state) is tuple and not state else frame.state
+
+
+def _gather_shared(layer: Layer, state: Any, shared: dict[Layer, Any], seen: set[Layer]) -> Any:
+    """The new state tree, with what the last place of a shared layer left put in its first."""
+    if layer in shared:
+        if layer in seen:
+            return ()
+        seen.add(layer)
+        return shared[layer][1]
+    if not layer.sublayers:
+        return state
+    return tuple([_gather_shared(sub, part, shared, seen) for sub, part in zip(layer.sublayers, state, strict=True)])

@@ -1,0 +1,400 @@
+"""Combinators: layers made of layers, over a data stack.
+
+A layer takes its n_in arrays from the top of the stack and puts its n_out arrays back. With F (1 in, 1 out), G (3 in,
+1 out) and H (2 in, 2 out):
+
+- ``Serial(F, G)`` runs one after the other; it takes what the sequence needs from below (3 in, 1 out).
+- ``Parallel(F, G, H)`` gives each its own consecutive slice (6 in, 4 out).
+- ``Branch(F, G, H)`` gives each a copy of what lies on top (3 in, 4 out).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from itertools import accumulate
+from typing import Any
+
+from layerkit.calls import run
+from layerkit.fastmath import abstract_eval
+from layerkit.frames import Frame, current
+from layerkit.initializing import init
+from layerkit.layer import Layer, LayerError
+from layerkit.routing import (
+    Add,
+    Concatenate,
+    Drop,
+    Dup,
+    FlattenList,
+    Gate,
+    Multiply,
+    Select,
+    SelectLayer,
+    Split,
+    SubtractTop,
+    Swap,
+)
+
+__all__ = [
+    "Add",
+    "Branch",
+    "Concatenate",
+    "Drop",
+    "Dup",
+    "FlattenList",
+    "Gate",
+    "Multiply",
+    "Parallel",
+    "Residual",
+    "Select",
+    "Serial",
+    "SerialWithSideOutputs",
+    "Split",
+    "SubtractTop",
+    "Swap",
+    "inputs_from_stack",
+    "outputs_onto_stack",
+    "sequence_arity",
+]
+
+
+def inputs_from_stack(stack: Any, n: int) -> Any:
+    """The top ``n`` arrays of a stack: bare if it is one.
+
+    >>> inputs_from_stack((1, 2, 3), 2)
+    (1, 2)
+    """
+    return stack[0] if n == 1 else tuple(stack[:n])
+
+
+def outputs_onto_stack(outputs: Any, stack: Any, n: int) -> tuple[Any, ...]:
+    """The stack with its top ``n`` arrays replaced by ``outputs``.
+
+    >>> outputs_onto_stack(9, (1, 2, 3), 2)
+    (9, 3)
+    """
+    return (*(outputs if isinstance(outputs, tuple) else (outputs,)), *stack[n:])
+
+
+def sequence_arity(layers: Iterable[Layer]) -> tuple[int, int]:
+    """(n_in, n_out) of layers run one after the other on one stack.
+
+    >>> sequence_arity([Dup(), Add()])
+    (1, 1)
+    """
+    needed = depth = 0
+    for layer in layers:
+        needed = max(needed, layer.n_in - depth)
+        depth += layer.n_out - layer.n_in
+    return needed, needed + depth
+
+
+def _as_layer(part: Any) -> Layer:
+    """A layer as it is; ``None`` or an empty list is the identity; a list of layers is their Serial."""
+    if isinstance(part, Layer):
+        return part
+    if part is None or isinstance(part, (list, tuple)):
+        return Serial(part)
+    raise LayerError(f"{part!r} is no layer; combinators take layers, lists of layers, or None")
+
+
+def _flat(parts: Iterable[Any]) -> list[Layer]:
+    layers: list[Layer] = []
+    for part in parts:
+        if isinstance(part, (list, tuple)):
+            layers += _flat(part)
+        elif part is not None:
+            layers.append(_as_layer(part))
+    return layers
+
+
+class Serial(Layer):
+    """Runs layers one after the other on the data stack.
+
+    Arrays it does not need pass through below its outputs, so a model can be called on a whole batch. An empty Serial
+    is the identity. Lists of layers are flattened; nested Serials compute what one flat Serial does, with the same
+    random keys.
+
+    Args:
+        sublayers: layers, or lists of them; ``None`` is left out.
+        name: its name; ``Serial`` unless given.
+        sublayers_to_print: what ``repr`` shows in place of the sublayers.
+
+    >>> from layerkit import Fn
+    >>> from layerkit.fastmath import numpy as np
+    >>> double = Fn("Double", lambda x: 2 * x)
+    >>> Serial(double, double)(np.array(3.0)).tolist()
+    12.0
+    >>> Serial(double, Fn("Minus", lambda x, y: x - y))
+    Serial_in2[
+      Double
+      Minus_in2
+    ]
+    """
+
+    def __init__(self, *sublayers: Any, name: str | None = None, sublayers_to_print: Any = None) -> None:
+        layers = _flat(sublayers)
+        n_in, n_out = sequence_arity(layers) if layers else (1, 1)
+        super().__init__(n_in, n_out, name, layers)
+        self._to_print = None if sublayers_to_print is None else tuple(_flat([sublayers_to_print]))
+        counts = [layer.n_positions for layer in layers]
+        self._offsets = tuple(accumulate(counts, initial=0))
+        self._length = len(layers)
+
+    @property
+    def n_positions(self) -> int:
+        return self._offsets[-1]
+
+    def printed_sublayers(self) -> tuple[Layer, ...]:
+        return self.sublayers if self._to_print is None else self._to_print
+
+    def accept_inputs(self, x: Any) -> Any:
+        # n_in arrays or more: the rest passes through below.
+        if isinstance(x, (tuple, list)) and len(x) >= self.n_in:
+            return tuple(x)
+        return super().accept_inputs(x)
+
+    def accept_outputs(self, y: Any) -> Any:
+        return y
+
+    def forward(self, x: Any) -> Any:
+        if not self._length:
+            return x
+        frame: Any = current()
+        weights, state = frame.weights, frame.state
+        key, base = self._key_for_sublayers(frame)
+        stack = x if type(x) is tuple else (x,)
+        new_state: list[Any] | None = None
+        offsets = self._offsets
+        for index, layer in enumerate(self.sublayers[: self._length]):
+            n = layer.n_in
+            inputs = stack[0] if n == 1 and stack else stack[:n]
+            old = state[index]
+            y, new = run(layer, inputs, weights[index], old, key, base + offsets[index], frame, index)
+            stack = (y if type(y) is tuple else (y,)) + stack[n:]
+            if new is not old:
+                if new_state is None:
+                    new_state = list(state)
+                new_state[index] = new
+        if new_state is not None:
+            self.state = tuple(new_state)
+        return stack[0] if len(stack) == 1 else stack
+
+    @staticmethod
+    def _key_for_sublayers(frame: Frame) -> tuple[Any, int]:
+        """A Serial inside a Serial counts on from its own position; anywhere else it starts at 0 with its own key."""
+        if frame.parent is not None and isinstance(frame.parent.layer, Serial) and frame.fold is not None:
+            return frame.key, frame.fold
+        return frame, 0
+
+    def init_in_frame(self, frame: Frame, inputs: Any) -> tuple[Any, Any, Any]:
+        if not self._length:
+            return (), (), inputs
+        key, base = self._key_for_sublayers(frame)
+        stack = tuple(inputs) if type(inputs) is tuple else (inputs,)
+        made = []
+        for index, layer in enumerate(self.sublayers[: self._length]):
+            top = inputs_from_stack(stack, layer.n_in)
+            weights, state, outputs = init(layer, top, key, base + self._offsets[index], frame, index)
+            made.append((weights, state))
+            stack = (outputs if type(outputs) is tuple else (outputs,)) + stack[layer.n_in :]
+        weights, state = zip(*made, strict=True)
+        return weights, state, stack[0] if len(stack) == 1 else stack
+
+    def source_of(self, child: int, item: int) -> tuple[int | None, int]:
+        # The run is repeated with names in place of arrays.
+        depth = self.n_in + item + 1 + sum(layer.n_in for layer in self.sublayers[:child])
+        stack: list[tuple[int | None, int]] = [(None, i) for i in range(depth)]
+        for index, layer in enumerate(self.sublayers[:child]):
+            if isinstance(layer, SelectLayer):
+                stack[: layer.n_in] = [stack[i] for i in layer.indices]
+            else:
+                stack[: layer.n_in] = [(index, 0)] * layer.n_out
+        return stack[item]
+
+
+class Parallel(Layer):
+    """Runs layers side by side, each on its own consecutive slice of the inputs.
+
+    Args:
+        sublayers: two layers or more; ``None`` or ``[]`` is the identity, a list is a Serial.
+        name: its name; ``Parallel`` unless given.
+
+    Raises:
+        LayerError: fewer than two sublayers, or one that takes no input.
+
+    >>> from layerkit import Fn
+    >>> from layerkit.fastmath import numpy as np
+    >>> double, minus = Fn("Double", lambda x: 2 * x), Fn("Minus", lambda x, y: x - y)
+    >>> [float(y) for y in Parallel(double, minus)((np.array(3.0), np.array(5.0), np.array(4.0)))]
+    [6.0, 1.0]
+    """
+
+    def __init__(self, *sublayers: Any, name: str | None = None) -> None:
+        layers = [_as_layer(part) for part in sublayers]
+        starts = self._starts_of(layers)
+        n_in = max((start + layer.n_in for start, layer in zip(starts, layers, strict=True)), default=0)
+        super().__init__(n_in, sum(layer.n_out for layer in layers), name, layers)
+        self._starts = starts
+        if len(layers) < 2:
+            raise LayerError(f"{self.name} takes two sublayers or more, got {len(layers)}")
+
+    def _starts_of(self, layers: Sequence[Layer]) -> list[int]:
+        for layer in layers:
+            if layer.n_in == 0:
+                raise LayerError(f"{layer.name} takes no input, and cannot stand in a Parallel")
+        return list(accumulate((layer.n_in for layer in layers), initial=0))[:-1]
+
+    def _slices(self, x: Any) -> list[Any]:
+        stack = x if isinstance(x, tuple) and self.n_in != 1 else (x,)
+        return [
+            inputs_from_stack(stack[start:], layer.n_in)
+            for start, layer in zip(self._starts, self.sublayers, strict=True)
+        ]
+
+    def forward(self, x: Any) -> Any:
+        frame: Any = current()
+        weights, state = frame.weights, frame.state
+        outputs: tuple[Any, ...] = ()
+        new_state = []
+        for index, (layer, inputs) in enumerate(zip(self.sublayers, self._slices(x), strict=True)):
+            y, new = run(layer, inputs, weights[index], state[index], frame, index, frame, index)
+            outputs += y if type(y) is tuple else (y,)
+            new_state.append(new)
+        if any(new is not old for new, old in zip(new_state, state, strict=True)):
+            self.state = tuple(new_state)
+        return outputs[0] if len(outputs) == 1 else outputs
+
+    def init_in_frame(self, frame: Frame, inputs: Any) -> tuple[Any, Any, Any]:
+        made = [self.init_sublayer(index, part) for index, part in enumerate(self._slices(inputs))]
+        weights, state, parts = zip(*made, strict=True)
+        outputs = tuple(o for part in parts for o in (part if type(part) is tuple else (part,)))
+        return weights, state, outputs[0] if len(outputs) == 1 else outputs
+
+    def source_of(self, child: int, item: int) -> tuple[int | None, int]:
+        return None, self._starts[child] + item
+
+
+class _Branch(Parallel):
+    """Parallel whose sublayers all start at the top of the stack."""
+
+    def _starts_of(self, layers: Sequence[Layer]) -> list[int]:
+        return [0] * len(layers)
+
+    @property
+    def kind(self) -> str:
+        return self.name
+
+
+def Branch(*layers: Any, name: str = "Branch") -> Layer:
+    """Runs layers side by side, each on a copy of the top of the stack; n_in is the largest n_in among them.
+
+    Args:
+        layers: layers; ``None`` or ``[]`` is the identity, a list is a Serial. One layer alone is returned as it is.
+        name: its name.
+
+    >>> from layerkit import Fn
+    >>> from layerkit.fastmath import numpy as np
+    >>> Branch(None, Fn("Double", lambda x: 2 * x))(np.array(3.0))
+    (array(3., dtype=float32), array(6., dtype=float32))
+    """
+    return _as_layer(layers[0]) if len(layers) == 1 else _Branch(*layers, name=name)
+
+
+class _Residual(Serial):
+    """A Serial whose result is added to that of a shortcut from the same inputs; the shortcut is its last sublayer."""
+
+    def __init__(self, *layers: Any, shortcut: Any = None) -> None:
+        main = _flat(layers)
+        extra = [] if shortcut is None else [_as_layer(shortcut)]
+        super().__init__(*main, *extra, name="Residual")
+        self.n_in, self.n_out = sequence_arity(main) if main else (1, 1)
+        self._length = len(main)
+        for layer in extra:
+            self.n_in = max(self.n_in, layer.n_in)
+            if layer.n_out != 1:
+                raise LayerError(f"Residual: its shortcut {layer.name} has {layer.n_out} outputs; a shortcut has one")
+        if self.n_out == 0 or self.n_in == 0:
+            raise LayerError("Residual: its layers have no input or no output to add to")
+
+    def _shortcut(self, x: Any) -> Any:
+        """The inputs of the shortcut, where there is one."""
+        return inputs_from_stack(x if type(x) is tuple else (x,), self.sublayers[-1].n_in)
+
+    def forward(self, x: Any) -> Any:
+        y = super().forward(x)
+        if self._length == len(self.sublayers):
+            side = x[0] if type(x) is tuple else x
+        else:
+            side = self.run_sublayer(self._length, self._shortcut(x))
+        return (side + y[0], *y[1:]) if type(y) is tuple else side + y
+
+    def init_in_frame(self, frame: Frame, inputs: Any) -> tuple[Any, Any, Any]:
+        weights, state, outputs = super().init_in_frame(frame, inputs)
+        side = inputs[0] if type(inputs) is tuple else inputs
+        if self._length < len(self.sublayers):
+            key, base = self._key_for_sublayers(frame)
+            fold = base + self._offsets[self._length]
+            w, s, side = init(self.sublayers[-1], self._shortcut(inputs), key, fold, frame, self._length)
+            weights, state = (*weights, w), (*state, s)
+        top = outputs[0] if type(outputs) is tuple else outputs
+        total = abstract_eval(lambda a, b: a + b, side, top)
+        return weights, state, (total, *outputs[1:]) if type(outputs) is tuple else total
+
+    def source_of(self, child: int, item: int) -> tuple[int | None, int]:
+        return (None, item) if child == self._length else super().source_of(child, item)
+
+
+def Residual(*layers: Any, shortcut: Any = None) -> Layer:
+    """shortcut(x) + layers(x); what ``Serial(Branch(shortcut, layers), Add())`` computes.
+
+    Args:
+        layers: layers run one after the other.
+        shortcut: a layer with one output; the identity unless given.
+
+    >>> from layerkit import Fn
+    >>> from layerkit.fastmath import numpy as np
+    >>> Residual(Fn("Double", lambda x: 2 * x))(np.array(3.0)).tolist()
+    9.0
+    """
+    return _Residual(*layers, shortcut=shortcut)
+
+
+class SerialWithSideOutputs(Layer):
+    """Runs layers one after the other, and moves the last outputs of each to the back of what comes out.
+
+    Args:
+        layers: layers; the i-th puts all but its last ``n_side_outputs[i]`` outputs on the stack for the next.
+        n_side_outputs: a number for every layer, or one for each.
+
+    >>> from layerkit import Fn
+    >>> both = Fn("Both", lambda x: (x + 1, 10 * x), n_out=2)
+    >>> [float(y) for y in SerialWithSideOutputs([both, both])([1.0])]
+    [3.0, 10.0, 20.0]
+    """
+
+    def __init__(self, layers: Sequence[Layer], n_side_outputs: int | Sequence[int] = 1) -> None:
+        flat = _flat(layers)
+        sides = [n_side_outputs] * len(flat) if isinstance(n_side_outputs, int) else list(n_side_outputs)
+        if len(sides) != len(flat):
+            raise LayerError(f"SerialWithSideOutputs: {len(flat)} layers and {len(sides)} numbers of side outputs")
+        needed = depth = 0
+        for layer, n_side in zip(flat, sides, strict=True):
+            if not 0 <= n_side <= layer.n_out:
+                raise LayerError(
+                    f"SerialWithSideOutputs: {layer.name} has {layer.n_out} outputs, {n_side} cannot be put aside"
+                )
+            needed = max(needed, layer.n_in - depth)
+            depth += layer.n_out - n_side - layer.n_in
+        super().__init__(needed, needed + depth + sum(sides), sublayers=flat)
+        self._sides = sides
+
+    def forward(self, x: Any) -> Any:
+        stack = x if type(x) is tuple else (x,)
+        aside: tuple[Any, ...] = ()
+        for index, (layer, n_side) in enumerate(zip(self.sublayers, self._sides, strict=True)):
+            y = self.run_sublayer(index, inputs_from_stack(stack, layer.n_in))
+            outputs = y if type(y) is tuple else (y,)
+            kept = len(outputs) - n_side
+            stack = outputs[:kept] + stack[layer.n_in :]
+            aside += outputs[kept:]
+        return inputs_from_stack(stack + aside, self.n_out)

@@ -1,0 +1,108 @@
+"""A layer's weights and state in a safetensors file, each array under its path."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterator
+from typing import TYPE_CHECKING, Any
+
+from layerkit.fastmath import nested_map, to_device, to_host, tree_leaves, tree_unflatten
+from layerkit.layer_error import LayerError
+
+if TYPE_CHECKING:
+    from layerkit.layer import Layer
+
+__all__ = ["load", "named_arrays", "save", "tensor_paths"]
+
+
+def tensor_paths(layer: Layer, tree: Any, default: str = "weights") -> list[str]:
+    """The path of each leaf of a weights tree, in order: ``["0.Embedding/table", "2.Dense/kernel", "2.Dense/bias"]``.
+
+    A path counts sublayers as they were written; a bare layer's arrays have no number before them.
+    """
+    return list(_paths(layer, tree, "", default))
+
+
+def _paths(layer: Layer, tree: Any, prefix: str, default: str) -> Iterator[str]:
+    if layer.sublayers and isinstance(tree, tuple) and len(tree) == len(layer.sublayers):
+        for index, (sublayer, part) in enumerate(zip(layer.sublayers, tree, strict=True)):
+            yield from _paths(sublayer, part, f"{prefix}{index}.{sublayer.kind}/", default)
+        return
+    bare = layer.weight_name if default == "weights" else layer.state_name
+    for name in _names(tree):
+        yield prefix + (name or bare)
+
+
+def _names(tree: Any, prefix: str = "") -> Iterator[str]:
+    """Names of the leaves inside one layer's tree: fields of named tuples, keys of dicts, positions in tuples."""
+    if tree is None:
+        return
+    if isinstance(tree, dict):
+        children = [(str(key), tree[key]) for key in sorted(tree)]
+    elif isinstance(tree, tuple) and hasattr(tree, "_fields") and not hasattr(tree, "dtype"):
+        children = list(zip(tree._fields, tree, strict=True))
+    elif isinstance(tree, (tuple, list)) and not hasattr(tree, "dtype"):
+        children = [(str(index), child) for index, child in enumerate(tree)]
+    else:
+        yield prefix
+        return
+    for name, child in children:
+        yield from _names(child, f"{prefix}.{name}" if prefix else name)
+
+
+def named_arrays(layer: Layer, weights: Any, state: Any = ()) -> dict[str, Any]:
+    """Every array of weights and state under its path, those of the state behind ``state:``."""
+    arrays = dict(zip(tensor_paths(layer, weights), tree_leaves(weights), strict=True))
+    paths = tensor_paths(layer, state, "state")
+    arrays.update({f"state:{path}": leaf for path, leaf in zip(paths, tree_leaves(state), strict=True)})
+    return arrays
+
+
+def save(layer: Layer, path: str | os.PathLike[str]) -> None:
+    """Writes the layer's arrays to ``path``, through a temporary file beside it, so that nothing half-written stays."""
+    from safetensors.numpy import save as to_bytes
+
+    arrays = to_host(named_arrays(layer, layer.weights, layer.state))
+    temporary = f"{os.fspath(path)}.{os.getpid()}.tmp"
+    try:
+        with open(temporary, "wb") as file:
+            file.write(to_bytes({name: array.copy(order="C") for name, array in arrays.items()}))
+        os.replace(temporary, path)
+    except OSError as error:
+        if os.path.exists(temporary):
+            os.unlink(temporary)
+        raise LayerError(f"{layer.name}: cannot write {os.fspath(path)}: {error.strerror}") from error
+
+
+def load(layer: Layer, path: str | os.PathLike[str]) -> None:
+    """Puts the arrays of a file of ``save`` on the layer, whose own weights say which there have to be.
+
+    Raises:
+        LayerError: the file cannot be read, or holds other arrays, shapes or dtypes than the layer.
+    """
+    from safetensors import SafetensorError
+    from safetensors.numpy import load_file
+
+    where = f"{layer.name}: {os.fspath(path)}"
+    try:
+        found = load_file(path)
+    except OSError as error:
+        raise LayerError(f"{where}: cannot be read: {error.strerror or error}") from error
+    except SafetensorError as error:
+        raise LayerError(f"{where}: is no safetensors file, or a damaged one ({error})") from error
+    wanted = named_arrays(layer, layer.weights, layer.state)
+    for name in [*wanted, *found]:
+        if name not in found or name not in wanted:
+            fault = "is missing" if name not in found else "has no place in this layer"
+            raise LayerError(f"{where}: the array {name} {fault}")
+    for name, array in wanted.items():
+        if found[name].shape != tuple(array.shape) or found[name].dtype != array.dtype:
+            raise LayerError(
+                f"{where}: {name} is {found[name].dtype}{list(found[name].shape)}, "
+                f"and this layer has {array.dtype}{list(array.shape)}"
+            )
+    paths = iter(wanted)
+    weights, state = layer.weights, layer.state
+    weights = tree_unflatten([found[next(paths)] for _ in tree_leaves(weights)], weights)
+    state = tree_unflatten([found[next(paths)] for _ in tree_leaves(state)], state)
+    layer.weights, layer.state = nested_map(to_device, weights), nested_map(to_device, state)
