@@ -1,0 +1,9 @@
+"""Every registered model by name: ``from layerkit import models``.
+
+The names are those of layerkit's own plugins and of every other one that is installed; ``dir()`` lists them.
+"""
+
+from layerkit.plugins.namespace import namespace
+from layerkit.plugins.registry import models as _registry
+
+__getattr__, __dir__ = namespace(__name__, _registry)

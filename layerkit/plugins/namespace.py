@@ -1,0 +1,35 @@
+"""Modules whose names are what is registered: ``layerkit.layers.Dense``."""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Callable
+from typing import Any
+
+from layerkit.errors import LayerkitError
+from layerkit.plugins.kind import Registry
+
+__all__ = ["namespace"]
+
+
+def namespace(module: str, registry: Registry) -> tuple[Callable[[str], Any], Callable[[], list[str]]]:
+    """``__getattr__`` and ``__dir__`` of a module over ``registry`` (and layerkit's own names of that kind)."""
+
+    def get(name: str) -> Any:
+        if name == "__all__":
+            return listed()
+        # Python itself asks for __path__ and the like at every import: no reason to import plugins.
+        if name.startswith("_"):
+            raise AttributeError(f"module {module!r} has no attribute {name!r}")
+        try:
+            found = registry.get(name)
+        except LayerkitError as error:
+            raise AttributeError(f"module {module!r}: {error}") from error
+        if registry.owner(name) == "layerkit":
+            setattr(sys.modules[module], name, found)  # nothing can change it, so the next look-up need not come here
+        return found
+
+    def listed() -> list[str]:
+        return sorted({*registry.core(), *registry.names()})
+
+    return get, listed

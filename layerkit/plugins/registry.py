@@ -1,0 +1,137 @@
+"""What is registered: layers, optimizers, backends, models and recipes, and the backends that were made.
+
+>>> sorted({"numpy", "jax"} - set(backends.names()))
+[]
+"""
+
+from __future__ import annotations
+
+import importlib.util
+import re
+import threading
+from typing import Any
+
+from layerkit.errors import LayerkitError, UsageError
+from layerkit.plugins.kind import Registry
+from layerkit.plugins.problems import one_line
+
+__all__ = [
+    "backend_names",
+    "backends",
+    "default_backend_name",
+    "layers",
+    "make_backend",
+    "missing_modules",
+    "models",
+    "optimizers",
+    "recipes",
+    "registries",
+    "remedy",
+]
+
+
+def _recipe_name(constructor: Any) -> str | None:
+    """``class NamedEntities`` is the recipe ``named-entities``: what one types after ``layerkit train``."""
+    name = getattr(constructor, "__name__", None)
+    if not isinstance(name, str):
+        return None
+    return re.sub(r"(?<=[a-z0-9])(?=[A-Z])", "-", name).replace("_", "-").lower()
+
+
+backends = Registry("backend")
+layers = Registry("layer", core=("layerkit.layer", "layerkit.combinators"))
+models = Registry("model")
+optimizers = Registry("optimizer")
+recipes = Registry("recipe", naming=_recipe_name)
+
+registries: dict[str, Registry] = {
+    "backends": backends,
+    "layers": layers,
+    "models": models,
+    "optimizers": optimizers,
+    "recipes": recipes,
+}
+
+_made: dict[Any, Any] = {}
+_making = threading.RLock()
+
+
+def backend_names() -> list[str]:
+    """The names of all backends that plugins offer, installed or not.
+
+    >>> "numpy" in backend_names()
+    True
+    """
+    return backends.names()
+
+
+def default_backend_name() -> str:
+    """The bundled backend of highest preference among those whose modules are installed; none is imported.
+
+    Raises:
+        LayerkitError: not one of them can run here.
+
+    >>> default_backend_name() in ("jax", "numpy")
+    True
+    """
+    own = sorted(backends.own().items(), key=lambda item: -getattr(item[1].constructor, "preference", 0))
+    for name, offer in own:
+        if not missing_modules(offer.constructor):
+            return name
+    if not own:
+        backends.get("numpy")  # says why layerkit's own are not there
+    reasons = "; ".join(_unavailable(name, offer.constructor) for name, offer in own)
+    raise LayerkitError(f"no backend can run here: {reasons}")
+
+
+def make_backend(name: str) -> Any:
+    """The backend of that name, made at the first call and the same object ever after.
+
+    Raises:
+        UsageError: nobody offers it, two do, or what it needs is not installed.
+        LayerkitError: it fails to start.
+
+    >>> make_backend("numpy") is make_backend("layerkit:numpy")
+    True
+    """
+    constructor = backends.get(name)
+    if constructor in _made:
+        return _made[constructor]
+    with _making:
+        if constructor not in _made:
+            if missing_modules(constructor):
+                raise UsageError(_unavailable(name, constructor))
+            try:
+                _made[constructor] = constructor()
+            except LayerkitError:
+                raise
+            except Exception as error:
+                raise LayerkitError(
+                    f"backend {name!r} does not start: {one_line(error)}: {remedy(constructor)}"
+                ) from error
+        return _made[constructor]
+
+
+def missing_modules(constructor: Any) -> tuple[str, ...]:
+    """Which of the modules that a backend's constructor ``requires`` are not there; nothing is imported."""
+    return tuple(module for module in getattr(constructor, "requires", ()) if not _importable(module))
+
+
+def remedy(constructor: Any) -> str:
+    """The command that installs what a backend needs: its constructor's ``remedy``, else a guess."""
+    given = str(getattr(constructor, "remedy", ""))
+    return given or f"pip install {' '.join(getattr(constructor, 'requires', ())) or 'it again'}"
+
+
+def _unavailable(name: str, constructor: Any) -> str:
+    missing = missing_modules(constructor)
+    several = len(missing) > 1
+    what = f"the package{'s' * several} {', '.join(missing)}, which {'are' if several else 'is'} not installed"
+    return f"backend {name!r} needs {what}: {remedy(constructor)}"
+
+
+def _importable(module: str) -> bool:
+    try:
+        return importlib.util.find_spec(module) is not None
+    except (ImportError, ValueError):
+        return False
