@@ -59,6 +59,8 @@ def run(
         x = fit_inputs(layer, x)
         y = layer.forward(x) if not layer.has_backward else _run_with_backward(layer, x, frame)
         y = fit_outputs(layer, y)
+        if frame.observer is not None:
+            frame.observer(frame, x, y)
         if cell is not None:
             return y, _share_state(frame, cell, state)
         if parent is None and frame.shared is not None:
@@ -128,7 +130,10 @@ def check_arrays(x: Any) -> Any:
 
 
 class Uninitialized(BaseException):
-    """Ends an abstract run at a sublayer that has no weights yet. No Exception, so that no layer's ``except`` stops it."""
+    """Ends an abstract run at a sublayer that has no weights yet.
+
+    It is no Exception, so that no layer's ``except`` stops it.
+    """
 
     def __init__(self, index: int, inputs: Any) -> None:
         self.index, self.inputs = index, inputs

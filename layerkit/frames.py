@@ -7,7 +7,8 @@ layer during a call, so threads do not meet and nothing has to be put back after
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from contextvars import ContextVar
 from typing import TYPE_CHECKING, Any
 
@@ -18,9 +19,10 @@ from layerkit.fastmath.transforms import trace_keys
 if TYPE_CHECKING:
     from layerkit.layer import Layer
 
-__all__ = ["Frame", "current"]
+__all__ = ["Frame", "current", "observing"]
 
 _current: ContextVar[Frame | None] = ContextVar("layerkit_frame", default=None)
+_observer: ContextVar[Callable[[Frame, Any, Any], None] | None] = ContextVar("layerkit_observer", default=None)
 
 
 class Frame:
@@ -37,6 +39,7 @@ class Frame:
         "initializing",
         "key",
         "layer",
+        "observer",
         "parent",
         "position",
         "region",
@@ -68,14 +71,24 @@ class Frame:
         if parent is None:
             self.shared: dict[Layer, Any] | None = None
             self.training = False
+            self.observer: Callable[[Frame, Any, Any], None] | None = _observer.get()
         else:
             self.shared = parent.shared
             self.training = parent.training
+            self.observer = parent.observer
 
     def rng(self) -> Any:
-        """The random key of this call, ``None`` if none was given. Not kept: a key folded inside a loop must not leave it."""
+        """The random key of this call, ``None`` if none was given.
+
+        It is folded anew each time: a key folded inside a compiled loop must not leave it.
+        """
         base = self.key.rng() if isinstance(self.key, Frame) else self.key
         return base if base is None or self.fold is None else random.fold_in(base, self.fold)
+
+    def path(self) -> str:
+        """Where the layer stands below the outermost one, as in paths of tensors: ``1.Branch/0.Dense``, or ``""``."""
+        steps = [f"{f.position}.{f.layer.kind}" for f in self.ancestry() if f.position is not None]
+        return "/".join(reversed(steps))
 
     def ancestry(self) -> Iterator[Frame]:
         """This frame, then its caller's, and so on out to the outermost."""
@@ -88,6 +101,16 @@ class Frame:
 def current() -> Frame | None:
     """The innermost open frame."""
     return _current.get()
+
+
+@contextmanager
+def observing(observer: Callable[[Frame, Any, Any], None]) -> Iterator[None]:
+    """Inside the ``with`` block, ``observer(frame, inputs, outputs)`` is told of every layer's call when it ends."""
+    token = _observer.set(observer)
+    try:
+        yield
+    finally:
+        _observer.reset(token)
 
 
 def _training_flag() -> bool:

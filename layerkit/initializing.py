@@ -33,7 +33,7 @@ def init_outermost(layer: Layer, inputs: Any, rng: Any) -> tuple[Any, Any, Any]:
 def init(
     layer: Layer, inputs: Any, key: Any, fold: int | None, parent: Frame | None, position: int | None
 ) -> tuple[Any, Any, Any]:
-    """(weights, state, output signature) for an input signature: pure as ``run`` is, with the same frames and errors."""
+    """(weights, state, output signature) for an input signature: pure, with frames and errors as in ``run``."""
     frame = Frame(layer, (), (), key, fold, parent, position)
     frame.initializing = True
     if frame.shared is None:
@@ -61,7 +61,7 @@ def init(
 
 
 def init_by_hook(frame: Frame, inputs: Any) -> tuple[Any, Any, Any]:
-    """By the layer's own ``init_weights_and_state``; without one, by running ``forward`` until every sublayer is made."""
+    """By the layer's own ``init_weights_and_state``; without one, sublayers are made as ``forward`` calls them."""
     layer = frame.layer
     if layer.sublayers and not _has_hook(type(layer)):
         return _init_by_trying(frame, inputs)

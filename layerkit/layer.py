@@ -110,7 +110,7 @@ class Layer:
     def backward(
         self, inputs: Any, output: Any, grad: Any, weights: Any, state: Any, new_state: Any, rng: Any
     ) -> tuple[Any, Any]:
-        """A gradient of the layer's own, used where ``has_backward`` is true: (gradient of inputs, gradient of weights)."""
+        """A gradient of the layer's own, used where ``has_backward`` is true: (of the inputs, of the weights)."""
         raise LayerError(f"{self.name} says has_backward, and has no backward method")
 
     # -- what a user calls --------------------------------------------------------------------------------------------
@@ -179,11 +179,16 @@ class Layer:
         inputs, weights, state = _signature(signature), _signature(self.weights), _signature(self.state)
         return abstract_eval(lambda x, w, s: self.pure_fn(x, w, s, self.rng)[0], inputs, weights, state)
 
+    def signatures(self, signature: Any) -> tuple[Any, Any]:
+        """The signatures of the weights and state that ``init`` would make; nothing is kept."""
+        weights, state, _ = init_outermost(self, signature, self._rng)
+        return _signature(weights), _signature(state)
+
     # -- weights, state, rng ------------------------------------------------------------------------------------------
 
     @property
     def weights(self) -> Any:
-        """The trainable arrays: inside ``forward`` those of the running call, outside what ``init`` or assignment left."""
+        """The trainable arrays: inside ``forward`` those of the call, outside what ``init`` or assignment left."""
         frame = _current.get()
         if frame is None:
             return self._stored("_weights", set())
@@ -266,7 +271,9 @@ class Layer:
         save(self, path)
 
     def init_from_file(self, path: str | os.PathLike[str], signature: Any = None) -> tuple[Any, Any]:
-        """Takes weights and state from a file of ``save_to_file``; ``signature`` is due where the layer was not initialized.
+        """Takes weights and state from a file of ``save_to_file``.
+
+        ``signature`` (of the inputs) is due where the layer was not initialized.
 
         Raises:
             LayerError: the file is missing or broken, or holds other arrays than this layer has.
@@ -334,7 +341,7 @@ class Layer:
         raise LayerError(f"declares {_count(self.n_out, 'output')}, and forward returned {got}")
 
     def source_of(self, child: int, item: int) -> tuple[int | None, int]:
-        """Where sublayer ``child`` gets its input number ``item``: (index of another sublayer, 0), or (None, own input)."""
+        """Where sublayer ``child`` gets input ``item``: (index of another sublayer, 0), or (None, index of an input)."""
         return None, item
 
     # -- storing ------------------------------------------------------------------------------------------------------

@@ -58,7 +58,9 @@ def cond(pred: Any, true_fn: Callable[..., Any], false_fn: Callable[..., Any], *
 
 
 def while_loop(cond_fn: Callable[[Any], Any], body_fn: Callable[[Any], Any], init: Any) -> Any:
-    """Applies ``body_fn`` to ``init`` as long as ``cond_fn`` holds. Not differentiable (the number of turns is unknown).
+    """Applies ``body_fn`` to ``init`` as long as ``cond_fn`` holds.
+
+    It has no gradient: the number of turns is not known beforehand.
 
     >>> from layerkit.fastmath import numpy as np
     >>> int(while_loop(lambda n: n < 10, lambda n: n * 2, np.array(1)))

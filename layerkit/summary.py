@@ -1,0 +1,90 @@
+"""A table of a model: every layer's path, output shape, weights and bytes."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import IO, Any
+
+from layerkit.fastmath import abstract_eval, random, tree_leaves
+from layerkit.frames import Frame, observing
+from layerkit.layer import Layer
+from layerkit.shapes import signature as signature_of
+
+__all__ = ["Row", "summary", "summary_rows"]
+
+
+@dataclass(frozen=True)
+class Row:
+    """One layer of a model: where it stands, what comes out of it, and what it holds."""
+
+    path: str
+    layer: str
+    output: str
+    weights: int
+    nbytes: int
+
+
+def summary_rows(model: Layer, signature: Any) -> list[Row]:
+    """The rows of ``summary``: one for each call of a layer without sublayers, in the order of the calls.
+
+    Weights of a layer that stands in several places are counted in the first.
+    """
+    rows: list[Row] = []
+    counted: set[Layer] = set()
+
+    def note(frame: Frame, inputs: Any, outputs: Any) -> None:
+        layer = frame.layer
+        if layer.sublayers:
+            return
+        leaves = [] if layer in counted else tree_leaves(signature_of(frame.weights))
+        counted.add(layer)
+        rows.append(
+            Row(
+                frame.path() or layer.kind,
+                layer.name,
+                _in_words(signature_of(outputs)),
+                sum(leaf.size for leaf in leaves),
+                sum(leaf.nbytes for leaf in leaves),
+            )
+        )
+
+    inputs = signature_of(signature)
+    weights, state = (model.weights, model.state) if model._initialized else model.signatures(inputs)
+    key = random.get_prng(0)
+    with observing(note):
+        abstract_eval(
+            lambda x, w, s: model.pure_fn(x, w, s, key)[0], inputs, signature_of(weights), signature_of(state)
+        )
+    return rows
+
+
+def summary(model: Layer, signature: Any, file: IO[str] | None = None) -> None:
+    """Prints a table of the model's layers: path, layer, output shape, weights, bytes; and their totals.
+
+    Args:
+        model: any layer; it need not be initialized, and stays as it is.
+        signature: the signature of its inputs, or inputs like them; a tuple for several.
+        file: where to print; standard output unless given.
+
+    Raises:
+        LayerError: the model cannot take such inputs.
+    """
+    from rich.console import Console
+    from rich.table import Table
+
+    rows = summary_rows(model, signature)
+    table = Table(box=None, pad_edge=False, header_style="bold")
+    for heading in ("path", "layer", "output"):
+        table.add_column(heading, overflow="fold")
+    for heading in ("weights", "bytes"):
+        table.add_column(heading, justify="right", no_wrap=True)
+    for row in rows:
+        table.add_row(row.path, row.layer, row.output, *(f"{n:,}" if n else "-" for n in (row.weights, row.nbytes)))
+    total, nbytes = sum(row.weights for row in rows), sum(row.nbytes for row in rows)
+    table.add_section()
+    table.add_row("total", "", "", f"{total:,}", f"{nbytes:,}", style="bold")
+    Console(file=file, highlight=False, markup=False, soft_wrap=False).print(table)
+
+
+def _in_words(of: Any) -> str:
+    return ", ".join(map(repr, of)) if type(of) is tuple else repr(of)
