@@ -117,6 +117,8 @@ def check_arrays(x: Any) -> Any:
     if type(x) is tuple:
         return tuple([check_arrays(item) for item in x])
     if not (hasattr(x, "shape") and hasattr(x, "dtype")):
+        if x is None or isinstance(x, (str, bytes)):
+            raise LayerError(f"an input is an array of numbers, got {'None' if x is None else 'text'}")
         try:
             x = np.array(x)
         except (TypeError, ValueError):
@@ -243,7 +245,9 @@ def _shared_cells(layer: Layer, weights: Any, state: Any) -> dict[Layer, Any] | 
             repeated.add(layer)
             return
         first[layer] = [weights, state]
-        for sublayer, w, s in zip(layer.sublayers, weights, state, strict=False):
+        if not layer.sublayers:
+            return
+        for sublayer, w, s in zip(layer.sublayers, weights, state, strict=True):
             visit(sublayer, w, s)
 
     visit(layer, weights, state)

@@ -316,6 +316,10 @@ class _Residual(Serial):
         if self.n_out == 0 or self.n_in == 0:
             raise LayerError("Residual: its layers have no input or no output to add to")
 
+    @property
+    def kind(self) -> str:
+        return self.name
+
     def _shortcut(self, x: Any) -> Any:
         """The inputs of the shortcut, where there is one."""
         return inputs_from_stack(x if type(x) is tuple else (x,), self.sublayers[-1].n_in)

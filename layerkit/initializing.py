@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import functools
 import inspect
 from typing import TYPE_CHECKING, Any
 
@@ -107,13 +106,11 @@ def _abstract_output(frame: Frame, inputs: Any, weights: Any, state: Any) -> Any
     return abstract_eval(run, inputs, signature(weights), signature(state))
 
 
-@functools.cache
-def _has_hook(cls: Any) -> bool:
+def _has_hook(cls: type[Layer]) -> bool:
     from layerkit.layer import Layer
 
     return cls.init_weights_and_state is not Layer.init_weights_and_state
 
 
-@functools.cache
-def _takes_rng(cls: Any) -> bool:
+def _takes_rng(cls: type[Layer]) -> bool:
     return len(inspect.signature(cls.init_weights_and_state).parameters) > 2

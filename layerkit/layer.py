@@ -341,7 +341,7 @@ class Layer:
         raise LayerError(f"declares {_count(self.n_out, 'output')}, and forward returned {got}")
 
     def source_of(self, child: int, item: int) -> tuple[int | None, int]:
-        """Where sublayer ``child`` gets input ``item``: (index of another sublayer, 0), or (None, index of an input)."""
+        """Where sublayer ``child`` gets input ``item``: (index of a sublayer, 0), or (None, index of an own input)."""
         return None, item
 
     # -- storing ------------------------------------------------------------------------------------------------------
@@ -461,10 +461,12 @@ def _caller() -> str:
 
 
 def _as_code(inputs: Any) -> str:
+    """What to type for a signature like these inputs."""
     if not hasattr(inputs, "shape"):
         return "signature"
     of = signature(inputs)
-    return f"lk.{ {'float32': 'f32', 'int32': 'i32'}.get(of.dtype.name, 'ShapeDtype') }{of.shape}"
+    short = {"float": "lk.f32", "int": "lk.i32"}.get(of.dtype.name.rstrip("0123456789"))
+    return f"{short}({', '.join(map(str, of.shape))})" if short else f"lk.ShapeDtype({of.shape}, '{of.dtype}')"
 
 
 def _count(n: int, what: str) -> str:

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 from layerkit.errors import LayerkitError
 from layerkit.frames import Frame
-from layerkit.shapes import ShapeDtype, signature
+from layerkit.shapes import ShapeDtype
 
 if TYPE_CHECKING:
     from layerkit.layer import Layer
@@ -42,9 +42,15 @@ def explain(frame: Frame, inputs: Any, error: Exception) -> LayerError:
     text = _first_line(error)
     shapes = _shapes(inputs)
     source = _source(frame, inputs)
-    if source:
-        text += f" from {source}" if shapes and shapes in text else f"; its input {shapes} is from {source}"
+    if source and shapes:
+        if shapes in text:
+            text += f" from {source}"
+        else:
+            text += f"; its input is {shapes}" if source == _OUTSIDE else f"; its input {shapes} is from {source}"
     return LayerError(f"{path}: {text} (layer made in {frame.layer.made_at})", path, frame.layer)
+
+
+_OUTSIDE = "the input"
 
 
 def _path(frame: Frame) -> str:
@@ -56,14 +62,10 @@ def _path(frame: Frame) -> str:
 
 
 def _shapes(inputs: Any) -> str:
-    try:
-        of = signature(inputs)
-    except Exception:
-        return ""
-    if isinstance(of, ShapeDtype):
-        return str(of.shape)
-    if isinstance(of, tuple):
-        return " and ".join(str(s.shape) for s in of if isinstance(s, ShapeDtype))
+    if hasattr(inputs, "shape"):
+        return str(tuple(inputs.shape))
+    if isinstance(inputs, tuple):
+        return " and ".join(filter(None, map(_shapes, inputs)))
     return ""
 
 
@@ -78,12 +80,12 @@ def _source_of(frame: Frame, item: int) -> str:
     while frame.parent is not None:
         parent = frame.parent
         if frame.position is None:
-            return "the input"
+            return _OUTSIDE
         maker, item = parent.layer.source_of(frame.position, item)
         if maker is not None:
             return f"{maker}:{parent.layer.sublayers[maker].name}"
         frame = parent
-    return "the input"
+    return _OUTSIDE
 
 
 _SHAPE = re.compile(r"\((?:\d+,?\s*)*\)")

@@ -6,6 +6,8 @@ import os
 from collections.abc import Iterator
 from typing import TYPE_CHECKING, Any
 
+import numpy as onp
+
 from layerkit.fastmath import nested_map, to_device, to_host, tree_leaves, tree_unflatten
 from layerkit.layer_error import LayerError
 
@@ -66,7 +68,7 @@ def save(layer: Layer, path: str | os.PathLike[str]) -> None:
     temporary = f"{os.fspath(path)}.{os.getpid()}.tmp"
     try:
         with open(temporary, "wb") as file:
-            file.write(to_bytes({name: array.copy(order="C") for name, array in arrays.items()}))
+            file.write(to_bytes({name: onp.array(array, order="C") for name, array in arrays.items()}))
         os.replace(temporary, path)
     except OSError as error:
         if os.path.exists(temporary):

@@ -67,7 +67,7 @@ class Registry:
         self.kind = kind
         self.hook = f"layerkit_{kind}s"
         self._naming = naming
-        self._core_modules = core
+        self.core_modules = core
         self._lock = threading.RLock()
         self._bundled: dict[str, Offer] | None = None
         self._core: dict[str, Any] | None = None
@@ -126,7 +126,7 @@ class Registry:
     def core(self) -> dict[str, Any]:
         """Names of layerkit itself that are found like registered ones, and that no plugin can take."""
         if self._core is None:
-            modules = [importlib.import_module(module) for module in self._core_modules]
+            modules = [importlib.import_module(module) for module in self.core_modules]
             self._core = {name: getattr(module, name) for module in modules for name in module.__all__}
         return self._core
 
