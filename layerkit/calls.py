@@ -66,10 +66,6 @@ def run(
         if parent is None and frame.shared is not None:
             return y, _gather_shared(layer, frame.state, frame.shared, set())
         return y, frame.state
-    except RecursionError:
-        if parent is not None:
-            raise
-        raise too_deep(layer) from None
     except Exception as error:
         wrapped = explain(frame, x, error)
         if wrapped is error:
@@ -77,10 +73,6 @@ def run(
         raise wrapped from error
     finally:
         _current.reset(token)
-
-
-def too_deep(layer: Layer) -> LayerError:
-    return LayerError(f"{layer.name}: layers nested too deep for Python's recursion limit; use one flat Serial")
 
 
 def fit_inputs(layer: Layer, x: Any) -> Any:

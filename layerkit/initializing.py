@@ -6,7 +6,7 @@ import inspect
 from typing import TYPE_CHECKING, Any
 
 from layerkit import frames
-from layerkit.calls import Uninitialized, check_arrays, fit_inputs, fit_outputs, too_deep
+from layerkit.calls import Uninitialized, check_arrays, fit_inputs, fit_outputs
 from layerkit.fastmath import abstract_eval, random
 from layerkit.frames import Frame
 from layerkit.layer_error import LayerError, explain
@@ -46,10 +46,6 @@ def init(
         weights, state, outputs = layer.init_in_frame(frame, inputs)
         frame.shared[layer] = (weights, state)
         return weights, state, outputs
-    except RecursionError:
-        if parent is not None:
-            raise
-        raise too_deep(layer) from None
     except Exception as error:
         wrapped = explain(frame, inputs, error)
         if wrapped is error:

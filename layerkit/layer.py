@@ -21,6 +21,7 @@ __all__ = ["Fn", "Layer", "LayerError", "PureLayer"]
 
 _current = frames._current
 _signature = signature  # methods have an argument of that name
+_MAX_DEPTH = 100  # two Python frames a level, well below the usual limit of 1,000
 _PACKAGE = os.path.dirname(os.path.abspath(__file__))
 _HOUSE = (_PACKAGE + os.sep, _PACKAGE + "_plugins" + os.sep, "<frozen")
 
@@ -65,6 +66,7 @@ class Layer:
     weight_name: str = "weights"
     state_name: str = "state"
     has_backward: bool = False
+    depth: int = 1
     _name: str | None = None
     _weights: Any = ()
     _state: Any = ()
@@ -93,6 +95,12 @@ class Layer:
         for sublayer in self.sublayers:
             if not isinstance(sublayer, Layer):
                 raise LayerError(f"{self.name}: {sublayer!r} is no layer; sublayers are Layer objects")
+        self.depth = 1 + max((sublayer.depth for sublayer in self.sublayers), default=0)
+        if self.depth > _MAX_DEPTH:
+            raise LayerError(
+                f"{self.name}: layers nested more than {_MAX_DEPTH} deep, which Python's stack may not hold; "
+                "a Serial takes any number of layers side by side"
+            )
 
     # -- what a subclass writes ---------------------------------------------------------------------------------------
 
