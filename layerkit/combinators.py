@@ -75,6 +75,15 @@ def outputs_onto_stack(outputs: Any, stack: Any, n: int) -> tuple[Any, ...]:
     return (*(outputs if isinstance(outputs, tuple) else (outputs,)), *stack[n:])
 
 
+def bare_or_tuple(arrays: Sequence[Any]) -> Any:
+    """How arrays travel between layers: one bare, several (or none) as a tuple.
+
+    >>> bare_or_tuple([1]), bare_or_tuple([1, 2])
+    (1, (1, 2))
+    """
+    return arrays[0] if len(arrays) == 1 else tuple(arrays)
+
+
 def sequence_arity(layers: Iterable[Layer]) -> tuple[int, int]:
     """(n_in, n_out) of layers run one after the other on one stack.
 
@@ -88,7 +97,7 @@ def sequence_arity(layers: Iterable[Layer]) -> tuple[int, int]:
     return needed, needed + depth
 
 
-def _as_layer(part: Any) -> Layer:
+def as_layer(part: Any) -> Layer:
     """A layer as it is; ``None`` or an empty list is the identity; a list of layers is their Serial."""
     if isinstance(part, Layer):
         return part
@@ -103,7 +112,7 @@ def _flat(parts: Iterable[Any]) -> list[Layer]:
         if isinstance(part, (list, tuple)):
             layers += _flat(part)
         elif part is not None:
-            layers.append(_as_layer(part))
+            layers.append(as_layer(part))
     return layers
 
 
@@ -230,7 +239,7 @@ class Parallel(Layer):
     """
 
     def __init__(self, *sublayers: Any, name: str | None = None) -> None:
-        layers = [_as_layer(part) for part in sublayers]
+        layers = [as_layer(part) for part in sublayers]
         starts = self._starts_of(layers)
         n_in = max((start + layer.n_in for start, layer in zip(starts, layers, strict=True)), default=0)
         super().__init__(n_in, sum(layer.n_out for layer in layers), name, layers)
@@ -297,7 +306,7 @@ def Branch(*layers: Any, name: str = "Branch") -> Layer:
     >>> Branch(None, Fn("Double", lambda x: 2 * x))(np.array(3.0))
     (array(3., dtype=float32), array(6., dtype=float32))
     """
-    return _as_layer(layers[0]) if len(layers) == 1 else _Branch(*layers, name=name)
+    return as_layer(layers[0]) if len(layers) == 1 else _Branch(*layers, name=name)
 
 
 class _Residual(Serial):
@@ -305,7 +314,7 @@ class _Residual(Serial):
 
     def __init__(self, *layers: Any, shortcut: Any = None) -> None:
         main = _flat(layers)
-        extra = [] if shortcut is None else [_as_layer(shortcut)]
+        extra = [] if shortcut is None else [as_layer(shortcut)]
         super().__init__(*main, *extra, name="Residual")
         self.n_in, self.n_out = sequence_arity(main) if main else (1, 1)
         self._length = len(main)

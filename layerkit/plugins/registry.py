@@ -39,7 +39,10 @@ def _recipe_name(constructor: Any) -> str | None:
 
 
 backends = Registry("backend")
-layers = Registry("layer", core=("layerkit.layer", "layerkit.combinators"))
+layers = Registry(
+    "layer",
+    core=("layerkit.layer", "layerkit.combinators", "layerkit.looping", "layerkit.branching", "layerkit.axes"),
+)
 models = Registry("model")
 optimizers = Registry("optimizer")
 recipes = Registry("recipe", naming=_recipe_name)
