@@ -1,0 +1,121 @@
+"""The command ``layerkit``: every message one line, every exit code meant.
+
+0: done. 1: it went wrong. 2: it was asked for wrongly. 130: interrupted. 141: nobody reads the output any more.
+LAYERKIT_DEBUG=1 shows tracebacks.
+"""
+
+from __future__ import annotations
+
+import os
+import sys
+import traceback
+import warnings
+from collections.abc import Callable, Sequence
+from typing import Any
+
+import click
+
+from layerkit.cli.root import root
+from layerkit.errors import LayerkitError
+from layerkit.plugins.problems import PluginWarning
+
+__all__ = ["main"]
+
+_INTERRUPTED, _BROKEN_PIPE = 130, 141
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Runs the command line, and returns its exit code."""
+    for stream in (sys.stdout, sys.stderr):
+        if stream is not None and hasattr(stream, "reconfigure"):
+            # A terminal that cannot show a character, or half a character in a name, is no reason to stop.
+            stream.reconfigure(errors="backslashreplace")
+    warnings.filterwarnings("always", category=PluginWarning)
+    warnings.showwarning = _shown_by_us(warnings.showwarning)
+    if "_LAYERKIT_COMPLETE" in os.environ:
+        root.main(prog_name="layerkit")
+    code = _run(list(sys.argv[1:] if arguments is None else arguments))
+    return _flush() or code
+
+
+def _run(arguments: list[str]) -> int:
+    try:
+        with root.make_context("layerkit", arguments) as context:
+            root.invoke(context)
+        return 0
+    except SystemExit as error:  # a plugin's command may end itself
+        return error.code if isinstance(error.code, int) else int(error.code is not None)
+    except click.exceptions.Exit as error:
+        return error.exit_code
+    except BaseException as error:
+        if isinstance(error, BrokenPipeError):
+            return _abandon(sys.stdout, _BROKEN_PIPE)
+        if os.environ.get("LAYERKIT_DEBUG") == "1":
+            traceback.print_exc()
+        message, code = _explain(error)
+        _say(message)
+        return code
+
+
+def _explain(error: BaseException) -> tuple[str, int]:
+    """The line a person reads about an exception, and the exit code."""
+    if isinstance(error, LayerkitError):
+        return _one_line(error), error.exit_code
+    if isinstance(error, click.ClickException):
+        context = getattr(error, "ctx", None)
+        hint = f" (see: {context.command_path} --help)" if context is not None else ""
+        return _one_line(error.format_message()) + hint, error.exit_code
+    if isinstance(error, KeyboardInterrupt | click.Abort):
+        return "interrupted", _INTERRUPTED
+    if isinstance(error, OSError) and error.strerror:
+        where = f"{error.filename}: " if error.filename else ""
+        return f"{where}{error.strerror}", 1
+    text = f"{type(error).__name__}: {_one_line(error)}".rstrip(": ")
+    return f"{text} (set LAYERKIT_DEBUG=1 for the traceback)", 1
+
+
+def _one_line(message: object) -> str:
+    return " ".join(str(message).split())
+
+
+def _say(message: str) -> None:
+    try:
+        print(f"layerkit: {message}", file=sys.stderr)
+    except OSError:
+        _abandon(sys.stderr, 1)
+
+
+def _flush() -> int:
+    """Writes out what is left, while there is still somebody to tell; 0 if that went well."""
+    if sys.stdout is None:
+        return 0
+    try:
+        sys.stdout.flush()
+    except BrokenPipeError:
+        return _abandon(sys.stdout, _BROKEN_PIPE)
+    except OSError as error:
+        _say(f"standard output: {error.strerror}")
+        return _abandon(sys.stdout, 1)
+    return 0
+
+
+def _abandon(stream: object, code: int) -> int:
+    """Sends the rest of a stream nowhere, or Python would try it again at exit and say so; returns ``code``."""
+    try:
+        nowhere = os.open(os.devnull, os.O_WRONLY)
+        os.dup2(nowhere, stream.fileno())  # type: ignore[attr-defined]
+    except (OSError, ValueError, AttributeError):
+        pass
+    return code
+
+
+def _shown_by_us(show: Callable[..., None]) -> Callable[..., None]:
+    """Shows what is wrong with a plugin as the command's own message, and any other warning as before."""
+
+    def shown(message: Warning | str, category: type[Warning], *where: Any, **more: Any) -> None:
+        if issubclass(category, PluginWarning):
+            _say(str(message))
+        else:
+            show(message, category, *where, **more)
+
+    return shown

@@ -18,13 +18,17 @@ from layerkit.plugins.discovery import discover
 from layerkit.plugins.problems import explain, report
 from layerkit.plugins.selection import VARIABLE, canonical
 
-__all__ = ["KINDS", "Offer", "Registry"]
+__all__ = ["KINDS", "Offer", "Registry", "UnknownName"]
 
 KINDS = ("backend", "layer", "model", "optimizer", "recipe")
 
 T = TypeVar("T", bound=Callable[..., Any])
 
 _MANY = 12
+
+
+class UnknownName(UsageError):
+    """Nobody offers a thing of that name."""
 
 
 class Offer(NamedTuple):
@@ -80,11 +84,24 @@ class Registry:
         Raises:
             UsageError: nobody offers it, or two distributions do.
         """
-        return self._find(name).constructor
+        return self.offer(name).constructor
 
     def owner(self, name: str) -> str:
         """The distribution that offers ``name``."""
-        return self._find(name).distribution
+        return self.offer(name).distribution
+
+    def offer(self, name: str) -> Offer:
+        """The constructor of that name, with its name and owner."""
+        distribution, _, bare = name.rpartition(":")
+        if distribution:
+            return self._find_qualified(distribution, bare)
+        if bare in (core := self.core()):
+            return Offer(bare, core[bare], "layerkit", "")
+        if bare in (own := self.own()):
+            return own[bare]
+        # All of them, though one may have it already: which was loaded first must not decide.
+        self._load_others()
+        return self._only(name, self._others.get(bare, ()))
 
     def names(self) -> list[str]:
         """Every name that can be asked for; ``distribution:Name`` where ``Name`` alone is taken or in doubt."""
@@ -198,18 +215,6 @@ class Registry:
             raise UsageError(f"{what} cannot be registered as a {self.kind}: a class or a named function can")
         return name
 
-    def _find(self, name: str) -> Offer:
-        distribution, _, bare = name.rpartition(":")
-        if distribution:
-            return self._find_qualified(distribution, bare)
-        if bare in (core := self.core()):
-            return Offer(bare, core[bare], "layerkit", "")
-        if bare in (own := self.own()):
-            return own[bare]
-        # All of them, though one may have it already: which was loaded first must not decide.
-        self._load_others()
-        return self._only(name, self._others.get(bare, ()))
-
     def _find_qualified(self, distribution: str, bare: str) -> Offer:
         name = f"{distribution}:{bare}"
         if canonical(distribution) == "layerkit":
@@ -252,7 +257,7 @@ class Registry:
             text += f" (not loaded, because broken: {', '.join(failed)})"
         if off := sorted({entry.distribution for entry in discover().turned_off}):
             text += f" (turned off by {VARIABLE}: {', '.join(off)})"
-        return UsageError(f"unknown {self.kind} {name!r}: {text}")
+        return UnknownName(f"unknown {self.kind} {name!r}: {text}")
 
     def _no_distribution(self, distribution: str) -> str:
         """Says that a distribution has no plugins here; empty if it has."""

@@ -5,9 +5,12 @@ from __future__ import annotations
 import os
 import traceback
 import warnings
+from typing import TYPE_CHECKING
 
-from layerkit.plugins.discovery import Entry
 from layerkit.plugins.selection import VARIABLE
+
+if TYPE_CHECKING:  # discovery imports importlib.metadata, which takes as long as click
+    from layerkit.plugins.discovery import Entry
 
 __all__ = ["PluginError", "PluginWarning", "explain", "one_line", "report"]
 

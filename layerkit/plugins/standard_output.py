@@ -45,7 +45,7 @@ def printed_to_stderr() -> Iterator[None]:
     """Inside the ``with`` block, what this thread prints to standard output goes to standard error."""
     before = sys.stdout
     diverted = _Diverted(before)
-    sys.stdout = diverted  # type: ignore[assignment]
+    sys.stdout = diverted
     try:
         yield
     finally:

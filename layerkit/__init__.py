@@ -1,0 +1,64 @@
+"""layerkit: neural NLP models composed from small layers, on NumPy and, jit-compiled, on JAX.
+
+Every name here is imported from its module when it is first used, so that ``import layerkit`` costs next to nothing.
+"""
+
+import importlib
+import sys
+
+ModuleType = type(sys)
+
+# Where each name lives; the one place to add one (and `python -m layerkit.plugins.stubs` tells editors).
+_NAMES = {
+    "layerkit.axes": "BatchLeadingAxes Bidirectional",
+    "layerkit.branching": "Cache Cond",
+    "layerkit.combinators": (
+        "Add Branch Concatenate Drop Dup FlattenList Gate Multiply Parallel Residual Select Serial "
+        "SerialWithSideOutputs Split SubtractTop Swap inputs_from_stack outputs_onto_stack sequence_arity"
+    ),
+    "layerkit.errors": "LayerkitError UsageError",
+    "layerkit.example": "example",
+    "layerkit.fastmath": "use_backend",
+    "layerkit.layer": "Fn Layer LayerError PureLayer",
+    "layerkit.looping": "Chunk Map Scan",
+    "layerkit.optimizer": "Optimizer",
+    "layerkit.plugins": "hookimpl",
+    "layerkit.runs": "load train",
+    "layerkit.shapes": "ShapeDtype bf16 bool_ f16 f32 f64 i32 signature u32",
+    "layerkit.summary": "summary",
+    "layerkit.training": "EvalTask Loop TrainTask",
+}
+_MODULES = "bench data fastmath layers models optimizers plugins recipe runs testing training"
+
+_HOME = {name: module for module, names in _NAMES.items() for name in names.split()}
+
+__all__ = sorted([*_HOME, *_MODULES.split()])
+
+
+def __getattr__(name: str) -> object:
+    if name in _HOME:
+        value = getattr(importlib.import_module(_HOME[name]), name)
+    elif name in __all__:
+        value = importlib.import_module(f"layerkit.{name}")
+    elif name == "__version__":
+        value = importlib.import_module("importlib.metadata").version("layerkit")
+    else:
+        raise AttributeError(f"module 'layerkit' has no attribute {name!r}")
+    globals()[name] = value
+    return value
+
+
+def __dir__() -> list[str]:
+    return __all__
+
+
+class _Face(ModuleType):
+    """Keeps ``layerkit.summary`` the function: importing the module of that name would bind the module instead."""
+
+    def __setattr__(self, name: str, value: object) -> None:
+        if isinstance(value, ModuleType) and _HOME.get(name) == value.__name__:
+            value = getattr(value, name)
+        super().__setattr__(name, value)
+
+
+sys.modules[__name__].__class__ = _Face

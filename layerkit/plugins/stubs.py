@@ -1,0 +1,71 @@
+"""Writes the .pyi files that let editors complete, and jump to, names that are looked up while the program runs.
+
+``python -m layerkit.plugins.stubs`` writes them, ``--check`` says which of them are stale (exit code 1).
+"""
+
+from __future__ import annotations
+
+import importlib
+import sys
+from collections.abc import Iterable, Sequence
+from pathlib import Path
+
+import layerkit
+from layerkit.errors import LayerkitError
+from layerkit.plugins.kind import Offer, Registry
+from layerkit.plugins.registry import layers, models, optimizers
+
+__all__ = ["main", "stale", "stubs"]
+
+_FOLDER = Path(layerkit.__file__).parent
+_NOTE = "# Written by `python -m layerkit.plugins.stubs`: change the names there are, then run it again.\n"
+
+
+def stubs() -> dict[Path, str]:
+    """What each stub file should hold, from what is registered by layerkit's own plugins."""
+    texts = {_FOLDER / f"{registry.kind}s.pyi": _names_stub(registry) for registry in (layers, models, optimizers)}
+    return {_FOLDER / "__init__.pyi": _face_stub(), **texts}
+
+
+def stale() -> list[Path]:
+    """The stub files that do not hold what they should."""
+    return [path for path, text in stubs().items() if not path.is_file() or path.read_text("utf-8") != text]
+
+
+def main(arguments: Sequence[str]) -> int:
+    """Writes the stub files, or with ``--check`` names the stale ones; returns the exit code."""
+    paths = stale()
+    for path in paths:
+        print(f"{'stale' if '--check' in arguments else 'written'}: {path}")
+        if "--check" not in arguments:
+            path.write_text(stubs()[path], "utf-8")
+    return int(bool(paths) and "--check" in arguments)
+
+
+def _names_stub(registry: Registry) -> str:
+    homes = [(m, name) for m in registry.core_modules for name in importlib.import_module(m).__all__]
+    homes += [(_home(offer), offer.name) for offer in registry.own().values()]
+    anything = "def __getattr__(name: str) -> Any: ...  # whatever other plugins offer\n"
+    return _NOTE + "\n".join(filter(None, ["from typing import Any\n", _imports(homes), anything]))
+
+
+def _face_stub() -> str:
+    homes = [("layerkit", name) for name in vars(layerkit)["_MODULES"].split()]
+    homes += [(module, name) for module, names in vars(layerkit)["_NAMES"].items() for name in names.split()]
+    return f"{_NOTE}{_imports(homes)}\n__all__: list[str]\n__version__: str\n"
+
+
+def _imports(homes: Iterable[tuple[str, str]]) -> str:
+    return "".join(f"from {module} import {name} as {name}\n" for module, name in sorted(homes))
+
+
+def _home(offer: Offer) -> str:
+    """The module that defines a constructor, under the name it is offered by."""
+    module = offer.constructor.__module__
+    if getattr(importlib.import_module(module), offer.name, None) is not offer.constructor:
+        raise LayerkitError(f"{offer.name} is not to be found in {module}: name it there as it is offered")
+    return module
+
+
+if __name__ == "__main__":
+    sys.exit(main(sys.argv[1:]))

@@ -1,0 +1,172 @@
+"""Training a recipe by name, and loading what it made: ``lk.train``, ``lk.load``."""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import shutil
+from collections.abc import Iterator
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+from layerkit.errors import LayerkitError, UsageError
+from layerkit.recipe import Recipe, Run
+from layerkit.run_file import NAME, RunFile, as_metrics, os_reason, read_run_file, write_run_file
+from layerkit.settings import as_json, make_settings, settings_of
+
+__all__ = ["RunFile", "load", "read_run_file", "recipe_of", "train"]
+
+
+def train(
+    recipe: str,
+    *,
+    output: str | os.PathLike[str] | None = None,
+    overwrite: bool = False,
+    backend: str | None = None,
+    **settings: Any,
+) -> Run:
+    """Trains the recipe of that name, and returns the run.
+
+    Args:
+        recipe: a registered recipe's name: ``"sentiment"``.
+        output: the folder to keep the run in, made if need be; without it nothing is written. A run that was begun
+            there with the same settings is continued.
+        overwrite: train anew where ``output`` holds a run; it is replaced at the end, and stays if training fails.
+        backend: the backend to compute on, instead of the active one.
+        settings: the recipe's own settings; ``layerkit train RECIPE --help`` lists them.
+
+    Raises:
+        UsageError: no recipe or backend has that name, a setting is unknown or does not fit, or ``output`` holds
+            something else.
+
+    Example::
+
+        run = lk.train("sentiment", steps=500, output="runs/first", backend="numpy", seed=0)
+        run.predict("I hated my day").label
+    """
+    from layerkit.fastmath import backend_name, use_backend
+    from layerkit.plugins.registry import recipes
+
+    maker = recipe_of(recipe)
+    made = make_settings(recipe, maker.Settings, settings)
+    with use_backend(backend) if backend else contextlib.nullcontext():
+        if output is None:
+            return maker.train(made, None)
+        offer = recipes.offer(recipe)
+        about = RunFile(offer.name, offer.distribution, offer.version, backend_name(), as_json(made))
+        may_change = {name for name, rule in settings_of(recipe, maker.Settings).items() if rule.may_change}
+        folder = Path(output).resolve() if overwrite else Path(output)
+        with _put_aside(folder) if overwrite and (folder / NAME).exists() else contextlib.nullcontext():
+            return _train_into(folder, maker, made, about, may_change)
+
+
+def load(path: str | os.PathLike[str]) -> Run:
+    """The run in the folder ``path``, ready to predict.
+
+    Raises:
+        UsageError: there is no such folder, it is no run, or its recipe is not installed.
+        LayerkitError: the run was not finished, or cannot be read.
+    """
+    from layerkit.plugins.discovery import discover
+    from layerkit.plugins.selection import canonical
+
+    folder = Path(path)
+    about = read_run_file(folder)
+    if not about.complete:
+        raise LayerkitError(f"the run in {str(folder)!r} was not finished: train it again with the same settings")
+    try:
+        recipe = recipe_of(about.recipe if about.distribution == "layerkit" else about.qualified)
+    except UsageError as error:
+        made_by = f"{str(folder)!r} was made by the recipe {about.recipe!r} of {about.distribution} {about.version}"
+        if any(canonical(entry.distribution) == canonical(about.distribution) for entry in discover().entries):
+            raise UsageError(f"{made_by}: {error}") from error
+        raise UsageError(f"{made_by}, which is not installed: pip install {about.distribution}") from error
+    return recipe.load(folder)
+
+
+def recipe_of(name: str) -> Recipe:
+    """The recipe of that name.
+
+    Raises:
+        UsageError: there is none.
+    """
+    from layerkit.plugins.registry import recipes
+
+    recipe: Recipe = recipes.get(name)()
+    settings_of(name, getattr(recipe, "Settings", None))  # says so if it is not one
+    return recipe
+
+
+def _train_into(folder: Path, maker: Recipe, settings: Any, about: RunFile, may_change: set[str]) -> Run:
+    """Trains into ``folder``; if that fails before the recipe wrote anything, no trace of it stays."""
+    begun = _holds_run(folder, about, may_change)
+    made = _make_folder(folder)
+    try:
+        if not begun:
+            write_run_file(folder, about)
+        run = maker.train(settings, folder)
+        write_run_file(folder, replace(about, complete=True, metrics=as_metrics(run.metrics)))
+    except BaseException:
+        if not begun:
+            _clear(folder, made)
+        raise
+    return run
+
+
+def _holds_run(folder: Path, about: RunFile, may_change: set[str]) -> bool:
+    """Whether the folder holds an earlier part of this run; refuses one that holds anything else."""
+    if not folder.exists():
+        return False
+    if not folder.is_dir():
+        raise UsageError(f"output {str(folder)!r} is a file: give a folder")
+    if not any(folder.iterdir()):
+        return False
+    if not (folder / NAME).exists():
+        raise UsageError(f"output {str(folder)!r} holds something that is no run: give a new or empty folder")
+    earlier = read_run_file(folder)
+    if earlier.qualified != about.qualified:
+        raise UsageError(f"output {str(folder)!r} holds a run of the recipe {earlier.recipe!r}: give another folder")
+    for name, value in about.settings.items():
+        if name in earlier.settings and earlier.settings[name] != value and name not in may_change:
+            raise UsageError(
+                f"output {str(folder)!r} holds a run with {name}={earlier.settings[name]!r}, not {value!r}: "
+                "give another folder, or the same settings to continue it"
+            )
+    return True
+
+
+@contextlib.contextmanager
+def _put_aside(folder: Path) -> Iterator[None]:
+    """Renames the folder inside the ``with`` block; deletes it if that goes well, else puts it back."""
+    aside = folder.with_name(f"{folder.name}.replaced-{os.getpid()}")
+    try:
+        folder.rename(aside)
+    except OSError as error:
+        raise LayerkitError(f"output {str(folder)!r} cannot be replaced: {os_reason(error)}") from error
+    try:
+        yield
+    except BaseException:
+        shutil.rmtree(folder, ignore_errors=True)
+        aside.rename(folder)
+        raise
+    shutil.rmtree(aside, ignore_errors=True)
+
+
+def _make_folder(folder: Path) -> list[Path]:
+    """Makes the folder and those above it; returns what was made, innermost first."""
+    missing = [path for path in (folder, *folder.parents) if not path.exists()]
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+    except (OSError, ValueError) as error:
+        raise LayerkitError(f"output {str(folder)!r} cannot be made: {os_reason(error)}") from error
+    return missing
+
+
+def _clear(folder: Path, made: list[Path]) -> None:
+    """Takes back ``run.json``, if it is all there is, and the folders made for it."""
+    with contextlib.suppress(OSError):
+        if [path.name for path in folder.iterdir()] == [NAME]:
+            (folder / NAME).unlink()
+        for path in made:
+            path.rmdir()
