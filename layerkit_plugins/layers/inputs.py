@@ -1,0 +1,75 @@
+"""What layers ask of their inputs: floating-point numbers, a last axis of the right size, axes that exist."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import layerkit as lk
+from layerkit import fastmath
+from layerkit.fastmath import numpy as np
+
+__all__ = ["as_float", "axes_of", "bfloat16", "default_float", "float_dtype", "kept_in", "require_rank", "require_some"]
+
+
+def default_float() -> Any:
+    """float32; float64 inside ``fastmath.float64()``."""
+    return np.float64 if fastmath.float64_enabled() else np.float32
+
+
+def float_dtype(dtype: Any) -> Any:
+    """The dtype that numbers of this dtype are computed in: its own if it is a floating-point one, else float32."""
+    return default_float() if dtype.kind in "biu" else dtype
+
+
+def as_float(x: Any) -> Any:
+    """``x`` with whole numbers and booleans turned into float32.
+
+    >>> as_float(np.array([1, 2])).tolist()
+    [1.0, 2.0]
+    """
+    return x.astype(default_float()) if x.dtype.kind in "biu" else x
+
+
+def bfloat16(layer: str) -> Any:
+    """The dtype bfloat16, which the package ml_dtypes adds to NumPy's."""
+    try:
+        return lk.bf16().dtype
+    except ImportError:
+        raise lk.LayerError(f"{layer}: use_bfloat16 needs the package ml_dtypes: pip install ml_dtypes") from None
+
+
+def kept_in(dtype: Any, array: Any) -> Any:
+    """The array in the dtype that weights are kept in, its own for ``None``."""
+    return array if dtype is None else array.astype(dtype)
+
+
+def require_rank(x: Any, at_least: int) -> None:
+    """Raises where ``x`` (an array or a signature) has fewer than ``at_least`` axes."""
+    if len(x.shape) < at_least:
+        axes = "1 axis" if at_least == 1 else f"{at_least} axes"
+        raise lk.LayerError(f"expected at least {axes}, got {tuple(x.shape)}")
+
+
+def axes_of(x: Any, axis: int | tuple[int, ...] | None) -> tuple[int, ...]:
+    """The axes of ``x`` that ``axis`` means, counted from 0; all of them for ``None``.
+
+    >>> axes_of(np.zeros((2, 3)), -1)
+    (1,)
+    """
+    rank = len(x.shape)
+    if axis is None:
+        return tuple(range(rank))
+    found = []
+    for one in axis if isinstance(axis, tuple) else (axis,):
+        if not -rank <= one < rank:
+            raise lk.LayerError(f"has no axis {one}: its input is {tuple(x.shape)}")
+        found.append(one % rank)
+    if len(set(found)) < len(found):
+        raise lk.LayerError(f"axis {axis} names one axis twice: its input is {tuple(x.shape)}")
+    return tuple(found)
+
+
+def require_some(x: Any, axis: int | tuple[int, ...] | None, what: str) -> None:
+    """Raises where there is nothing along ``axis`` to take the ``what`` of."""
+    if any(x.shape[one] == 0 for one in axes_of(x, axis)):
+        raise lk.LayerError(f"{what} of nothing: axis {axis} of its input {tuple(x.shape)} is empty")

@@ -1,0 +1,65 @@
+"""Softmax and its logarithms."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+import layerkit as lk
+from layerkit import fastmath
+from layerkit_plugins.layers import arguments
+from layerkit_plugins.layers.inputs import as_float, require_some
+
+__all__ = ["LAYERS", "LogSoftmax", "LogSumExp", "Softmax"]
+
+
+def _along(name: str, axis: int, f: Callable[[Any, int], Any]) -> lk.Layer:
+    one = arguments.whole_number(name, "axis", axis, at_least=None)
+
+    def run(x: Any) -> Any:
+        require_some(x, one, name)
+        return f(as_float(x), one)
+
+    return lk.Fn(name, run)
+
+
+@lk.example(lk.f32(4, 8))
+def Softmax(axis: int = -1) -> lk.Layer:
+    """y = exp(x) / sum(exp(x)) along an axis: positive numbers that sum to 1.    x, y: (...)
+
+    Args:
+        axis: the axis.
+
+    >>> Softmax()([0.0, 0.0]).tolist()
+    [0.5, 0.5]
+    """
+    return _along("Softmax", axis, fastmath.softmax)
+
+
+@lk.example(lk.f32(4, 8))
+def LogSoftmax(axis: int = -1) -> lk.Layer:
+    """y = x - log(sum(exp(x))) along an axis: logarithms of probabilities.    x, y: (...)
+
+    Args:
+        axis: the axis.
+
+    >>> [round(y, 4) for y in LogSoftmax()([0.0, 0.0]).tolist()]
+    [-0.6931, -0.6931]
+    """
+    return _along("LogSoftmax", axis, fastmath.log_softmax)
+
+
+@lk.example(lk.f32(4, 8))
+def LogSumExp(axis: int = -1) -> lk.Layer:
+    """y = log(sum(exp(x))) along an axis, which stays, with size 1.    x: (..., n, ...)    y: (..., 1, ...)
+
+    Args:
+        axis: the axis.
+
+    >>> [round(y, 4) for y in LogSumExp()([0.0, 0.0]).tolist()]
+    [0.6931]
+    """
+    return _along("LogSumExp", axis, lambda x, one: fastmath.logsumexp(x, axis=one, keepdims=True))
+
+
+LAYERS = [LogSoftmax, LogSumExp, Softmax]
