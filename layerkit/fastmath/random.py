@@ -1,17 +1,23 @@
 """Random numbers from explicit keys: the same key gives the same numbers on every backend.
 
 The generator is threefry-2x32 (Salmon et al., "Parallel random numbers: as easy as 1, 2, 3", SC 2011), in the stream
-JAX has used from the start, so that a key gives the numbers that it gave in 2020. A key is a uint32 array of shape
-(2,).
+JAX has used from the start, so that a key gives the numbers that it gave in 2020. A key is a uint32 array of shape (2,).
+
+JAX's newer stream, in which a number does not depend on how many are drawn beside it, suits arrays that are spread over
+several devices: ``LAYERKIT_THREEFRY=partitionable`` in the environment selects it for the whole process.
 """
 
 from __future__ import annotations
 
+import functools
+import operator
+import os
 from typing import Any
 
 import numpy as onp
 
-from layerkit.fastmath.backend import active
+from layerkit.errors import UsageError, suggest
+from layerkit.fastmath.backend import ArrayError, active, float64_enabled
 
 __all__ = [
     "NAMES",
@@ -23,19 +29,95 @@ __all__ = [
     "normal",
     "permutation",
     "randint",
+    "seed_words",
     "split",
+    "stream",
     "truncated_normal",
     "uniform",
 ]
 
-NAMES = tuple(name for name in __all__ if name != "NAMES")
+NAMES = tuple(name for name in __all__ if name not in ("NAMES", "seed_words", "stream"))
 """Functions that every backend's ``random`` namespace has, with the arguments they have here."""
 
 Shape = tuple[int, ...]
 
 
+@functools.cache
+def stream() -> str:
+    """The stream that keys give, ``"original"`` unless LAYERKIT_THREEFRY says ``"partitionable"``; read once a process.
+
+    Raises:
+        UsageError: LAYERKIT_THREEFRY names no stream.
+    """
+    name = os.environ.get("LAYERKIT_THREEFRY") or "original"
+    if name not in ("original", "partitionable"):
+        hint = suggest(name, ["original", "partitionable"])
+        raise UsageError(f"LAYERKIT_THREEFRY: there is no stream {name!r}; {hint}")
+    return name
+
+
+def seed_words(seed: int) -> tuple[int, int]:
+    """The two 32-bit words of a seed's key.
+
+    A seed of 32 bits, with or without a sign, is the second word, as in JAX. A wider one fills both words (JAX without
+    64-bit numbers drops its upper half, so that 2**40 and 0 would give the same numbers).
+
+    >>> seed_words(7), seed_words(-1), seed_words(2**40)
+    ((0, 7), (0, 4294967295), (256, 0))
+    """
+    whole = _whole("get_prng", "the seed", seed)
+    if not -(2**63) <= whole < 2**63:
+        raise ArrayError(f"random.get_prng: the seed is a whole number of at most 64 bits, got {whole}")
+    if -(2**31) <= whole < 2**32:
+        return 0, whole & 0xFFFFFFFF
+    return whole >> 32 & 0xFFFFFFFF, whole & 0xFFFFFFFF
+
+
+def _whole(function: str, what: str, value: Any) -> int:
+    try:
+        return operator.index(value)
+    except TypeError:
+        raise ArrayError(f"random.{function}: {what} is a whole number, got {value!r}") from None
+
+
+def _key(function: str, key: Any) -> Any:
+    if getattr(key, "shape", None) != (2,) or key.dtype != onp.uint32:
+        got = f"{key.dtype}{tuple(key.shape)}" if hasattr(key, "dtype") and hasattr(key, "shape") else repr(key)
+        raise ArrayError(
+            f"random.{function}: a key is a uint32 array of shape (2,), got {got}; make one with random.get_prng(seed)"
+        )
+    return key
+
+
+def _shape(function: str, shape: Any, *parameters: Any) -> Shape:
+    """``shape`` as a tuple, into which the parameters' shapes must broadcast."""
+    sizes = tuple(_whole(function, "a size", size) for size in (shape if hasattr(shape, "__iter__") else (shape,)))
+    if any(size < 0 for size in sizes):
+        raise ArrayError(f"random.{function}: a shape has no negative sizes, got {sizes}")
+    given = [onp.shape(parameter) for parameter in parameters]
+    try:
+        fits = onp.broadcast_shapes(sizes, *given) == sizes
+    except ValueError:
+        fits = False
+    if not fits:
+        raise ArrayError(
+            f"random.{function}: parameters of shape {', '.join(map(str, given))} do not fit shape {sizes}"
+        )
+    return sizes
+
+
+def _float(function: str, dtype: Any) -> onp.dtype[Any]:
+    asked = onp.dtype(dtype)
+    if asked not in (onp.float32, onp.float64):
+        raise ArrayError(f"random.{function}: numbers are drawn in float32; convert them with .astype({asked.name!r})")
+    return asked if float64_enabled() else onp.dtype(onp.float32)
+
+
 def get_prng(seed: int) -> Any:
     """The key for a whole number: (high 32 bits, low 32 bits), uint32 (2,).
+
+    Raises:
+        ArrayError: the seed is no whole number, or has more than 64 bits.
 
     >>> [int(word) for word in get_prng(1)]
     [0, 1]
@@ -45,17 +127,28 @@ def get_prng(seed: int) -> Any:
 
 def split(key: Any, num: int = 2) -> Any:
     """``num`` new keys, uint32 (num, 2)."""
-    return active().random.split(key, num)
+    (count,) = _shape("split", (num,))
+    return active().random.split(_key("split", key), count)
 
 
 def fold_in(key: Any, data: int) -> Any:
-    """A new key from a key and a 32-bit number."""
-    return active().random.fold_in(key, data)
+    """A new key from a key and a 32-bit number.
+
+    Raises:
+        ArrayError: ``data`` is not a whole number from 0 to 2**32 - 1.
+    """
+    backend = active()
+    if not backend.is_traced(data):
+        data = _whole("fold_in", "the data", data)
+        if not 0 <= data < 2**32:
+            raise ArrayError(f"random.fold_in: the data is a whole number from 0 to {2**32 - 1}, got {data}")
+    return backend.random.fold_in(_key("fold_in", key), data)
 
 
 def uniform(key: Any, shape: Shape = (), dtype: Any = onp.float32, minval: Any = 0.0, maxval: Any = 1.0) -> Any:
-    """Numbers spread evenly over [minval, maxval)."""
-    return active().random.uniform(key, shape, dtype, minval, maxval)
+    """Numbers spread evenly over [minval, maxval). The bounds are constants to differentiation."""
+    sizes = _shape("uniform", shape, minval, maxval)
+    return active().random.uniform(_key("uniform", key), sizes, _float("uniform", dtype), minval, maxval)
 
 
 def normal(key: Any, shape: Shape = (), dtype: Any = onp.float32) -> Any:
@@ -64,34 +157,58 @@ def normal(key: Any, shape: Shape = (), dtype: Any = onp.float32) -> Any:
     >>> [round(float(x), 4) for x in normal(get_prng(1), (2, 3))[0]]
     [0.9573, -0.9699, 1.0071]
     """
-    return active().random.normal(key, shape, dtype)
+    return active().random.normal(_key("normal", key), _shape("normal", shape), _float("normal", dtype))
 
 
 def truncated_normal(key: Any, lower: Any, upper: Any, shape: Shape = (), dtype: Any = onp.float32) -> Any:
-    """Normal numbers given that they lie between ``lower`` and ``upper``."""
-    return active().random.truncated_normal(key, lower, upper, shape, dtype)
+    """Normal numbers given that they lie between ``lower`` and ``upper``, which are constants to differentiation."""
+    name = "truncated_normal"
+    sizes = _shape(name, shape, lower, upper)
+    return active().random.truncated_normal(_key(name, key), lower, upper, sizes, _float(name, dtype))
 
 
 def bernoulli(key: Any, p: Any = 0.5, shape: Shape | None = None) -> Any:
-    """True with probability ``p``; the shape is that of ``p`` unless given."""
-    return active().random.bernoulli(key, p, shape)
+    """True with probability ``p``; the shape is that of ``p`` unless given. Drawn in float32, whatever ``p`` is."""
+    sizes = _shape("bernoulli", onp.shape(p) if shape is None else shape, p)
+    return active().random.bernoulli(_key("bernoulli", key), p, sizes)
 
 
 def randint(key: Any, shape: Shape, minval: Any, maxval: Any, dtype: Any = onp.int32) -> Any:
-    """Whole numbers spread evenly over minval .. maxval - 1."""
-    return active().random.randint(key, shape, minval, maxval, dtype)
+    """Whole numbers spread evenly over minval .. maxval - 1; minval where that range is empty.
+
+    Raises:
+        ArrayError: ``dtype`` is not an integer type of up to 32 bits, or cannot hold the bounds.
+    """
+    kind = onp.dtype(dtype)
+    if kind.kind not in "iu" or kind.itemsize > 4:
+        raise ArrayError(f"random.randint: whole numbers of up to 32 bits are drawn, got dtype {kind.name}")
+    # A range of small numbers may end with its type's last one: randint(key, shape, 0, 256, uint8).
+    ends = onp.iinfo(kind).min, onp.iinfo(kind).max + (kind.itemsize < 4)
+    for bound in (minval, maxval):
+        if isinstance(bound, (int, onp.integer)) and not ends[0] <= bound <= ends[1]:
+            raise ArrayError(f"random.randint: the bounds {minval} and {maxval} do not fit {kind.name}")
+    return active().random.randint(_key("randint", key), _shape("randint", shape, minval, maxval), minval, maxval, kind)
 
 
 def permutation(key: Any, x: Any, axis: int = 0) -> Any:
     """The array ``x`` shuffled along an axis; ``range(x)`` shuffled where x is a whole number."""
-    return active().random.permutation(key, x, axis)
+    if not onp.ndim(x):
+        (x,) = _shape("permutation", (x,))
+    elif not -onp.ndim(x) <= axis < onp.ndim(x):
+        raise ArrayError(f"random.permutation: an array of shape {onp.shape(x)} has no axis {axis}")
+    return active().random.permutation(_key("permutation", key), x, axis)
 
 
 def gumbel(key: Any, shape: Shape = (), dtype: Any = onp.float32) -> Any:
     """Standard Gumbel numbers: -log(-log(u))."""
-    return active().random.gumbel(key, shape, dtype)
+    return active().random.gumbel(_key("gumbel", key), _shape("gumbel", shape), _float("gumbel", dtype))
 
 
 def categorical(key: Any, logits: Any, axis: int = -1, shape: Shape | None = None) -> Any:
-    """Classes drawn with the probabilities softmax(logits), by the Gumbel-max trick: int32."""
-    return active().random.categorical(key, logits, axis, shape)
+    """Classes drawn with the probabilities softmax(logits), by the Gumbel-max trick: int32. Drawn in float32."""
+    of_logits = onp.shape(logits)
+    if not -len(of_logits) <= axis < len(of_logits):
+        raise ArrayError(f"random.categorical: logits of shape {of_logits} have no axis {axis}")
+    batch = tuple(onp.delete(of_logits, axis).tolist())
+    sizes = _shape("categorical", batch if shape is None else shape, onp.broadcast_to(0, batch))
+    return active().random.categorical(_key("categorical", key), logits, axis, sizes)

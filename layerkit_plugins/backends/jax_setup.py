@@ -1,0 +1,143 @@
+"""What jax is told once, before it computes: where to keep programs, which device to use, what it need not say."""
+
+from __future__ import annotations
+
+import contextlib
+import functools
+import hashlib
+import logging
+import os
+import platform
+import tempfile
+import threading
+import warnings
+from pathlib import Path
+from typing import Any
+
+import jax
+
+from layerkit.errors import UsageError
+
+__all__ = ["cache_folder", "compilations", "device_words", "find_device", "quiet_donation", "set_up"]
+
+
+@functools.cache
+def set_up() -> None:
+    """Settings that hold for the process: LAYERKIT_CACHE, LAYERKIT_DEVICE, no chatter, a count of compilations."""
+    logging.getLogger("jax._src.xla_bridge").addFilter(_is_news)
+    wanted = os.environ.get("LAYERKIT_DEVICE")
+    if wanted:
+        _choose(wanted)
+    _keep_programs()
+    jax.monitoring.register_event_duration_secs_listener(_count)
+
+
+def _is_news(record: logging.LogRecord) -> bool:
+    # That a machine with a GPU runs the CPU build of jax is for `layerkit backends` to say, not for every run.
+    return "may be present on this machine" not in record.getMessage()
+
+
+# Compiled programs on disk -------------------------------------------------------------------------------------------
+
+
+def cache_folder() -> Path | None:
+    """Where compiled programs are kept: LAYERKIT_CACHE (a folder, or ``off``), else the user's cache folder.
+
+    Programs hold instructions of the processor they were compiled on, and a home folder may be shared by several kinds
+    of them, so each kind has a folder of its own.
+    """
+    chosen = os.environ.get("LAYERKIT_CACHE", "")
+    if chosen.lower() == "off":
+        return None
+    base = os.environ.get("XDG_CACHE_HOME") or "~/.cache"
+    folder = Path(chosen) if chosen else Path(base) / "layerkit" / "xla"
+    return folder.expanduser() / _processor()
+
+
+def _processor() -> str:
+    try:
+        with open("/proc/cpuinfo", encoding="utf-8") as lines:
+            features = next(line for line in lines if line.startswith(("flags", "Features")))
+    except (OSError, StopIteration):
+        features = platform.processor()
+    return f"{platform.machine()}-{hashlib.sha256(features.encode()).hexdigest()[:8]}"
+
+
+def _keep_programs() -> None:
+    if jax.config.jax_compilation_cache_dir is not None:
+        return
+    # A home that is missing or cannot be written only means that programs are compiled again next time.
+    with contextlib.suppress(OSError, RuntimeError):
+        folder = cache_folder()
+        if folder is None:
+            return
+        folder.mkdir(parents=True, exist_ok=True)
+        tempfile.TemporaryFile(dir=folder).close()
+        jax.config.update("jax_compilation_cache_dir", str(folder))
+        jax.config.update("jax_persistent_cache_min_compile_time_secs", 0.0)
+        jax.config.update("jax_persistent_cache_min_entry_size_bytes", -1)
+
+
+# Devices -------------------------------------------------------------------------------------------------------------
+
+
+def _choose(wanted: str) -> None:
+    # Asking jax for its devices starts every platform it has: a GPU nobody wants would take seconds and memory.
+    if wanted.partition(":")[0].lower() == "cpu" and not jax.config.jax_platforms:
+        jax.config.update("jax_platforms", "cpu")
+    jax.config.update("jax_default_device", find_device(wanted, "LAYERKIT_DEVICE"))
+
+
+def find_device(wanted: str, who: str) -> Any:
+    """The device that ``cpu``, ``gpu``, ``tpu`` or ``gpu:1`` names.
+
+    Raises:
+        UsageError: there is no such device; the message lists those there are.
+    """
+    kind, _, number = wanted.partition(" ")[0].lower().partition(":")
+    if kind and (number or "0").isdecimal():
+        with contextlib.suppress(RuntimeError, IndexError):
+            return jax.local_devices(backend=kind)[int(number or 0)]
+    raise UsageError(f"{who}: there is no device {wanted!r}; known: {', '.join(device_words())}")
+
+
+def device_words() -> list[str]:
+    """The devices of this process, the default one first: ``gpu:0 NVIDIA H200``."""
+    devices = jax.local_devices()
+    with contextlib.suppress(RuntimeError):
+        devices = devices + [device for device in jax.local_devices(backend="cpu") if device not in devices]
+    return [_in_words(device) for device in sorted(devices, key=lambda d: d != jax.config.jax_default_device)]
+
+
+def _in_words(device: Any) -> str:
+    number = jax.local_devices(backend=device.platform).index(device)
+    name = f"{device.platform}:{number}"
+    return name if device.device_kind.lower() == device.platform else f"{name} {device.device_kind}"
+
+
+# What jax says -------------------------------------------------------------------------------------------------------
+
+
+def quiet_donation() -> None:
+    """On a CPU, no warning about a donated buffer that no result could use: there it costs a little memory and no more.
+
+    Called for each program, since ``warnings.catch_warnings`` (around a test, say) forgets filters set before.
+    """
+    if jax.default_backend() == "cpu":
+        warnings.filterwarnings("ignore", "Some donated buffers were not usable", UserWarning)
+
+
+_counting = threading.Lock()
+_compiled = 0
+
+
+def _count(event: str, _seconds: float, **_about: Any) -> None:
+    global _compiled
+    if event == "/jax/core/compile/backend_compile_duration":
+        with _counting:
+            _compiled += 1
+
+
+def compilations() -> int:
+    """How many programs were made ready in this process, whether compiled or read from disk."""
+    return _compiled

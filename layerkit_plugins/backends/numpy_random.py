@@ -1,0 +1,165 @@
+"""Random numbers in NumPy: what jax.random draws from the same key, by the same steps."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable
+from typing import Any
+
+import numpy as onp
+
+from layerkit.fastmath import random as language
+from layerkit_plugins.backends import numpy_special
+from layerkit_plugins.backends.numpy_namespace import known
+from layerkit_plugins.backends.numpy_threefry import fold_in, random_bits, split
+
+__all__ = [
+    "bernoulli",
+    "categorical",
+    "fold_in",
+    "get_prng",
+    "gumbel",
+    "normal",
+    "permutation",
+    "randint",
+    "split",
+    "truncated_normal",
+    "uniform",
+]
+
+Array = onp.ndarray[Any, Any]
+Shape = tuple[int, ...]
+
+_f32 = onp.dtype(onp.float32)
+
+# Intermediate results of one block stay in a core's own cache.
+_BLOCK = 16384
+
+
+def get_prng(seed: int) -> Array:
+    """The key for a whole number, uint32 (2,)."""
+    return onp.array(language.seed_words(seed), onp.uint32)
+
+
+def uniform(key: Any, shape: Shape = (), dtype: Any = onp.float32, minval: Any = 0.0, maxval: Any = 1.0) -> Array:
+    """Numbers spread evenly over [minval, maxval)."""
+    dtype = onp.dtype(dtype)
+    low, high = (onp.asarray(known(bound), dtype) for bound in (minval, maxval))
+    floats = _unit(key, shape, dtype)
+    if not low.ndim and not high.ndim:
+        return floats if (low, high) == (0, 1) else _in_blocks(lambda part: _stretch(part, low, high), floats)
+    return _stretch(floats, low, high)
+
+
+def _unit(key: Any, shape: Shape, dtype: onp.dtype[Any]) -> Array:
+    """Random bits as the fraction of a number in [1, 2), less 1."""
+    fraction = onp.finfo(dtype).nmant
+    width = dtype.itemsize * 8
+    bits = random_bits(key, width, shape)
+    bits >>= bits.dtype.type(width - fraction)
+    bits |= onp.ones((), dtype).view(bits.dtype)
+    floats = bits.view(dtype)
+    floats -= dtype.type(1)
+    return floats
+
+
+def _stretch(floats: Array, low: Array, high: Array) -> Array:
+    span = high - low
+    if floats.dtype == _f32:
+        return onp.maximum(low, numpy_special.fused_multiply_add(floats, span, low))
+    return onp.maximum(low, floats * span + low)
+
+
+def _in_blocks(f: Callable[[Array], Array], x: Array) -> Array:
+    """f of x element by element, a block at a time, into x's own memory."""
+    flat = x.reshape(-1)
+    for start in range(0, flat.size, _BLOCK):
+        block = flat[start : start + _BLOCK]
+        block[...] = f(block)
+    return x
+
+
+def normal(key: Any, shape: Shape = (), dtype: Any = onp.float32) -> Array:
+    """Normal numbers with mean 0 and standard deviation 1."""
+    dtype = onp.dtype(dtype)
+    low = onp.nextafter(dtype.type(-1), dtype.type(0))
+    root2 = dtype.type(math.sqrt(2))
+
+    def from_unit(floats: Array) -> Array:
+        # Here the product is exact and needs no fused step: the span from low to 1 rounds to 2.
+        return root2 * numpy_special.erf_inv(onp.maximum(low, floats * dtype.type(2) + low))
+
+    return _in_blocks(from_unit, _unit(key, shape, dtype))
+
+
+def truncated_normal(key: Any, lower: Any, upper: Any, shape: Shape = (), dtype: Any = onp.float32) -> Array:
+    """Normal numbers given that they lie between ``lower`` and ``upper``."""
+    dtype = onp.dtype(dtype)
+    root2 = dtype.type(math.sqrt(2))
+    lower, upper = (onp.asarray(known(bound), dtype) for bound in (lower, upper))
+    u = uniform(key, shape, dtype, numpy_special.erf(lower / root2), numpy_special.erf(upper / root2))
+    draws = _in_blocks(lambda part: root2 * numpy_special.erf_inv(part), u)
+    ends = onp.nextafter(lower, dtype.type(onp.inf)), onp.nextafter(upper, dtype.type(-onp.inf))
+    return onp.minimum(ends[1], onp.maximum(ends[0], draws))
+
+
+def bernoulli(key: Any, p: Any = 0.5, shape: Shape | None = None) -> Array:
+    """True with probability ``p``."""
+    p = onp.asarray(known(p), onp.float32)
+    return onp.asarray(_unit(key, p.shape if shape is None else shape, _f32) < p)
+
+
+def randint(key: Any, shape: Shape, minval: Any, maxval: Any, dtype: Any = onp.int32) -> Array:
+    """Whole numbers spread evenly over minval .. maxval - 1."""
+    dtype = onp.dtype(dtype)
+    drawn = onp.dtype(onp.int32) if dtype.itemsize < 4 else dtype
+    narrow, wide = onp.iinfo(dtype), onp.iinfo(drawn)
+    low = onp.clip(onp.asarray(minval, onp.int64), narrow.min, narrow.max)
+    high = onp.clip(onp.asarray(maxval, onp.int64), narrow.min, min(narrow.max + 1, wide.max))
+    highs, lows = (random_bits(part, 32, shape) for part in split(key))
+    # 64 random bits modulo the span, in 32-bit arithmetic that wraps around: (a * 2**32 + b) % span.
+    span = onp.where(high > low, high - low, 1).astype(onp.uint32)
+    half = onp.uint32(2**16) % span
+    with onp.errstate(over="ignore"):
+        offset = (highs % span * (half * half % span) + lows % span) % span
+    return onp.asarray(low + offset).astype(dtype)
+
+
+def permutation(key: Any, x: Any, axis: int = 0) -> Any:
+    """The array ``x`` shuffled along an axis; ``range(x)`` shuffled where x is a whole number."""
+    if not onp.ndim(x):
+        return _shuffled(key, int(x))
+    index = _shuffled(key, x.shape[axis])
+    return x[(slice(None),) * (axis % x.ndim) + (index,)]
+
+
+def _shuffled(key: Any, size: int) -> Array:
+    """0 .. size - 1 sorted by random 32-bit numbers, as often as it takes for equal numbers not to matter."""
+    order = onp.arange(size, dtype=onp.int32)
+    for _ in range(math.ceil(3 * onp.log(max(1, size)) / onp.log(2**32 - 1))):
+        key, part = split(key)
+        # The place in the lower half keeps equal numbers in their order.
+        ranked = random_bits(part, 32, (size,)).astype(onp.uint64) << 32
+        ranked |= onp.arange(size, dtype=onp.uint64)
+        ranked.sort()
+        order = order[(ranked & 0xFFFFFFFF).astype(onp.intp)]
+    return order
+
+
+def gumbel(key: Any, shape: Shape = (), dtype: Any = onp.float32) -> Array:
+    """Standard Gumbel numbers: -log(-log(u))."""
+    dtype = onp.dtype(dtype)
+    tiny = onp.finfo(dtype).tiny
+    log = numpy_special.log if dtype == _f32 else onp.log
+    return _in_blocks(lambda floats: -log(-log(floats + tiny)), _unit(key, shape, dtype))
+
+
+def categorical(key: Any, logits: Any, axis: int = -1, shape: Shape | None = None) -> Array:
+    """Classes drawn with the probabilities softmax(logits): int32."""
+    logits = onp.asarray(known(logits), onp.float32)
+    axis = axis % logits.ndim
+    batch = logits.shape[:axis] + logits.shape[axis + 1 :]
+    shape = batch if shape is None else shape
+    prefix, rest = shape[: len(shape) - len(batch)], shape[len(shape) - len(batch) :]
+    noise = gumbel(key, (*prefix, *rest[:axis], logits.shape[axis], *rest[axis:]))
+    return onp.argmax(noise + logits, axis=len(prefix) + axis).astype(onp.int32)
