@@ -1,0 +1,175 @@
+"""Tweets into words: the notebook's ``process_tweet``, with everything it needs made once.
+
+The notebook built a tokenizer, a stemmer and the list of stop words anew for every tweet, and stemmed the same
+words again and again. Here each is made once, when the first text comes, and what becomes of a token is remembered.
+"""
+
+from __future__ import annotations
+
+import functools
+import re
+import string
+import warnings
+from collections.abc import Callable, Sequence
+from typing import NamedTuple
+
+from layerkit.errors import LayerkitError, UsageError
+
+from .stop_words import STOP_WORDS
+
+__all__ = ["MAX_CHARACTERS", "MAX_RUN", "as_tokens", "process_tweet"]
+
+MAX_CHARACTERS = 10_000
+"""How much of one text is read. A tweet has at most 280 characters, a long film review about as many as this."""
+
+MAX_RUN = 1_000
+"""How much is read of one run without a space: on "a.a.a..." some NLTK releases need seconds for 4,000 characters."""
+
+# Longer tokens are stemmed but not remembered, and a full memo stays as it is: a stream of junk cannot fill memory.
+_MAX_REMEMBERED_TOKEN = 64
+_MAX_REMEMBERED = 200_000
+
+_TICKER = re.compile(r"\$\w*")
+_RETWEET = re.compile(r"^RT[\s]+")
+_LINK = re.compile(r"https?:\/\/.*[\r\n]*")
+_LONG_RUN = re.compile(rf"(\S{{{MAX_RUN}}})\S+")
+
+
+def process_tweet(tweet: str) -> list[str]:
+    """The words of a tweet that carry meaning, lower-cased and stemmed.
+
+    In this order, as in the notebook: stock tickers (``$GE``), a leading ``RT`` and links (with the rest of their
+    line) go, and so does the sign ``#`` but not its word; NLTK's TweetTokenizer splits what is left, drops handles
+    and shortens letters repeated more than three times; stop words and punctuation are dropped; Porter's algorithm
+    stems the rest. The stop words come with this package, so the words of a text are the same on every machine.
+
+    Of a text only the first MAX_CHARACTERS characters are read (up to the last space among them), and of a run
+    without a space only the first MAX_RUN: a warning says so, once. Below that, no text raises and none takes long.
+
+    Args:
+      tweet: any string, however odd; an empty one, or one of handles and links only, has no words.
+
+    Returns:
+      The words in their order, a list of strings.
+
+    Raises:
+      UsageError: the text is not a string.
+      LayerkitError: NLTK is not installed.
+
+    Source: ``process_tweet`` in the utilities of the notebook "Sentiment with Deep Neural Networks" (2020);
+    M. Porter, "An algorithm for suffix stripping", 1980.
+
+    >>> process_tweet("#FollowFriday @France_Inte @PKuchly57 for being top engaged members this week :)")
+    ['followfriday', 'top', 'engag', 'member', 'week', ':)']
+    """
+    if not isinstance(tweet, str):
+        raise UsageError(_not_a_string(tweet))
+    text = tweet if len(tweet) <= MAX_RUN else _shortened(tweet)
+    text = _LINK.sub("", _RETWEET.sub("", _TICKER.sub("", text))).replace("#", "")
+    return [word for token in _split(text) if (word := _words[token]) is not None]
+
+
+def as_tokens(text: str | Sequence[str]) -> list[str]:
+    """The words of a text, or the words themselves where somebody has processed the text already.
+
+    >>> as_tokens("I hated my day"), as_tokens(["hate", "day"])
+    (['hate', 'day'], ['hate', 'day'])
+    """
+    if isinstance(text, (list, tuple)):
+        for word in text:
+            if not isinstance(word, str):
+                raise UsageError(f"a processed text is a list of strings, but holds {_shown(word)}")
+        return list(text)
+    return process_tweet(text)  # type: ignore[arg-type]  # anything else is refused there, with a sentence
+
+
+class _Nltk(NamedTuple):
+    tokenize: Callable[[str], list[str]]
+    has_emoticon: Callable[[str], object]
+    stem: Callable[[str], str]
+
+
+@functools.cache
+def _nltk() -> _Nltk:
+    try:
+        from nltk.stem.porter import PorterStemmer
+        from nltk.tokenize.casual import EMOTICON_RE, TweetTokenizer
+    except ImportError as error:
+        raise LayerkitError(
+            f'texts are split into words by NLTK, which cannot be imported ({error}): pip install "layerkit[nlp]"'
+        ) from error
+    # Case is kept here and dropped in _Words, so that the search for emoticons is done once a distinct token.
+    tokenizer = TweetTokenizer(preserve_case=True, strip_handles=True, reduce_len=True)
+    return _Nltk(tokenizer.tokenize, EMOTICON_RE.search, PorterStemmer().stem)
+
+
+def _split(text: str) -> list[str]:
+    try:
+        return _nltk().tokenize(text)
+    except TimeoutError:
+        # Newer NLTK gives up after five seconds by the clock, which a very busy machine can reach: try in halves.
+        if len(text) < 2:
+            return text.split()
+        middle = len(text) // 2
+        return _split(text[:middle]) + _split(text[middle:])
+
+
+class _Words(dict[str, "str | None"]):
+    """What becomes of a token: its stem, or None where it is dropped. Worked out when first asked for."""
+
+    def __missing__(self, token: str) -> str | None:
+        word = self._work_out(token)
+        if len(token) <= _MAX_REMEMBERED_TOKEN and len(self) < _MAX_REMEMBERED:
+            self[token] = word
+        return word
+
+    @staticmethod
+    def _work_out(token: str) -> str | None:
+        nltk = _nltk()
+        lowered = token if nltk.has_emoticon(token) else token.lower()
+        # The notebook asks `in string.punctuation`, which is true of any piece of that string, such as "<=" too.
+        if lowered in STOP_WORDS or lowered in string.punctuation:
+            return None
+        try:
+            return nltk.stem(lowered)
+        except RecursionError:  # older NLTK recurses once for every y of "YyYyYy..."
+            return lowered
+
+
+_words = _Words()
+
+
+def _shortened(text: str) -> str:
+    short = text
+    if len(text) > MAX_CHARACTERS:
+        short = text.lstrip()[: MAX_CHARACTERS + 1]  # one more, to see whether the last word ends here
+        if len(short) > MAX_CHARACTERS:
+            short = short if short[-1].isspace() else short.rsplit(None, 1)[0]
+            short = short[:MAX_CHARACTERS]
+    short = _LONG_RUN.sub(r"\1", short)
+    if len(short) < len(text.strip()):
+        _say_that_texts_are_cut()
+    return short
+
+
+@functools.cache  # once a process; Python's own filter forgets what it has shown when a library adds a filter
+def _say_that_texts_are_cut() -> None:
+    warnings.warn(
+        f"only the first {MAX_CHARACTERS:,} characters of a text are read, and the first {MAX_RUN:,} of a run "
+        "without a space: a longer text was cut (split long documents to use all of them)",
+        stacklevel=2,
+    )
+
+
+def _not_a_string(value: object) -> str:
+    if isinstance(value, (bytes, bytearray)):
+        return f"a text must be a string, got {_shown(value)}: decode it first, with .decode('utf-8')"
+    return f"a text must be a string, got {_shown(value)}: leave out rows without text, or turn them into strings"
+
+
+def _shown(value: object) -> str:
+    if value is None:
+        return "None"
+    shown = repr(value)
+    shown = shown if len(shown) <= 40 else shown[:37] + "..."
+    return f"{type(value).__name__} {shown}"
