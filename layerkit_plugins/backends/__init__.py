@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from typing import Any
 
-from layerkit.plugins import hookimpl
+from layerkit import hookimpl
 
 __all__ = ["layerkit_backends"]
 

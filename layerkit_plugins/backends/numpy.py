@@ -1,0 +1,92 @@
+"""The reference backend: NumPy, gradients by ``autograd``, on one CPU. What the other backends are held to."""
+
+from __future__ import annotations
+
+import contextlib
+from collections.abc import Callable, Sequence
+from typing import Any
+
+import numpy as onp
+
+from layerkit.errors import UsageError
+from layerkit.fastmath import nested_map
+from layerkit_plugins.backends import numpy_control, numpy_namespace, numpy_random, numpy_rows, numpy_special
+from layerkit_plugins.backends.numpy_precision import narrow
+from layerkit_plugins.backends.numpy_silence import silently
+
+__all__ = ["NumpyBackend"]
+
+_Function = Callable[..., Any]
+
+
+def _gradients() -> Any:
+    # A program that never differentiates never imports autograd.
+    from layerkit_plugins.backends import numpy_gradients
+
+    return numpy_gradients
+
+
+class NumpyBackend:
+    """Computes with NumPy: nothing is compiled, and every value can be looked at."""
+
+    name = "numpy"
+    numpy = numpy_namespace.np
+    random = numpy_random
+
+    take_rows = staticmethod(numpy_rows.take_rows)
+    segment_sum = staticmethod(numpy_rows.segment_sum)
+    logsumexp = staticmethod(numpy_special.logsumexp)
+    erf = staticmethod(numpy_special.erf)
+    top_k = staticmethod(numpy_special.top_k)
+    scan = staticmethod(numpy_control.scan)
+    cond = staticmethod(numpy_control.cond)
+    while_loop = staticmethod(numpy_control.while_loop)
+    map = staticmethod(numpy_control.map_slices)
+    vmap = staticmethod(numpy_control.vmap)
+    abstract_eval = staticmethod(numpy_control.abstract_eval)
+    canonical = staticmethod(narrow)
+
+    def jit(self, f: _Function, static_argnums: Sequence[int] = (), donate_argnums: Sequence[int] = ()) -> _Function:
+        """``f`` itself, without floating-point warnings: there is nothing to compile, and no memory is taken over."""
+        return silently(f)
+
+    def value_and_grad(
+        self, f: _Function, argnums: int | Sequence[int] = 0, has_aux: bool = False
+    ) -> _Function:
+        return _gradients().value_and_grad(f, argnums, has_aux)
+
+    def vjp(self, f: _Function, *primals: Any) -> tuple[Any, Callable[[Any], tuple[Any, ...]]]:
+        return _gradients().vjp(f, *primals)
+
+    def stop_gradient(self, x: Any) -> Any:
+        return nested_map(numpy_namespace.known, x)
+
+    def custom_vjp(self, f: _Function, forward: _Function, backward: _Function) -> _Function:
+        return _gradients().custom_vjp(f, forward, backward)
+
+    def remat(self, f: _Function) -> _Function:
+        return _gradients().remat(f)
+
+    def to_host(self, tree: Any) -> Any:
+        return nested_map(lambda leaf: onp.asarray(numpy_namespace.known(leaf)), tree)
+
+    def to_device(self, tree: Any, device: Any = None) -> Any:
+        if device is not None and str(device).lower() not in ("cpu", "cpu:0"):
+            raise UsageError(f"the numpy backend computes on the CPU alone, not on {str(device)!r}: use device 'CPU'")
+        return nested_map(numpy_namespace.np.asarray, tree)
+
+    def devices(self) -> list[str]:
+        return ["CPU"]
+
+    def block_until_ready(self, tree: Any) -> Any:
+        return tree
+
+    def is_traced(self, x: Any) -> bool:
+        """Inside ``abstract_eval`` alone: a box's value is known."""
+        return numpy_control.is_abstract()
+
+    def float64(self) -> contextlib.AbstractContextManager[Any]:
+        return contextlib.nullcontext()
+
+    def compilations(self) -> int:
+        return 0

@@ -1,0 +1,245 @@
+"""What autograd lends: boxes that stand for arrays while they are differentiated, nodes that remember how each came about.
+
+Three things are layerkit's own. Every differentiation gets a number from one counter, where autograd counts the open ones in
+a global that threads would share. Cotangents are held to their node's dtype, where autograd's own rules would widen float32 to
+float64. And the box is a subclass, so that autograd's behaviour for its other users stays as it is.
+"""
+
+from __future__ import annotations
+
+import itertools
+from collections.abc import Callable, Sequence
+from typing import Any
+
+import numpy as onp
+from autograd.core import VJPNode, primitive_vjps
+from autograd.numpy.numpy_boxes import ArrayBox
+from autograd.tracer import Box as AutogradBox
+from autograd.tracer import notrace_primitives
+from autograd.util import toposort
+
+from layerkit_plugins.backends.numpy_namespace import UFUNCS, box_types, differentiable, known, np
+
+__all__ = ["Box", "Node", "bundle", "is_box", "next_trace", "primitive", "pull_back", "rule", "top_trace", "unbox"]
+
+next_trace = itertools.count(1).__next__
+"""A number for a new differentiation; greater than that of any it is nested in. One call of C code, so atomic."""
+
+
+class Node(VJPNode):
+    """How a value came about: the nodes it was computed from, and ``vjp``, from its cotangent to theirs."""
+
+    __slots__ = ["dtype"]
+
+    def __init__(self, value: Any, fun: Any, args: Any, kwargs: Any, parent_argnums: Any, parents: Any) -> None:
+        self.parents = parents
+        self.dtype = value.dtype
+        maker = primitive_vjps.get(fun)
+        if maker is None:
+            raise NotImplementedError(f"np.{getattr(fun, '__name__', fun)} has no gradient on the numpy backend")
+        self.vjp = maker(parent_argnums, value, args, kwargs)
+
+    @classmethod
+    def linking(cls, dtype: Any, parents: Sequence[Any], vjp: Callable[[Any], Any]) -> Node:
+        """A node given its gradient outright."""
+        node = cls.__new__(cls)
+        node.dtype, node.parents, node.vjp = dtype, parents, vjp
+        return node
+
+    @classmethod
+    def root(cls, dtype: Any) -> Node:
+        """The node of a value that is differentiated with respect to."""
+        return cls.linking(dtype, (), lambda g: ())
+
+
+notrace_primitives[Node] = notrace_primitives[VJPNode]
+
+
+class Box(ArrayBox):
+    """An array that is being differentiated. It has an array's attributes, methods and operators, and cannot be written."""
+
+    __slots__ = ()
+
+    shape = property(lambda self: self._value.shape)
+    ndim = property(lambda self: self._value.ndim)
+    size = property(lambda self: self._value.size)
+    dtype = property(lambda self: self._value.dtype)
+    nbytes = property(lambda self: self._value.nbytes)
+    itemsize = property(lambda self: self._value.itemsize)
+    T = property(lambda self: np.transpose(self))
+
+    def __array_ufunc__(self, ufunc: Any, method: str, *inputs: Any, **kwargs: Any) -> Any:
+        if method != "__call__":
+            return NotImplemented
+        out = kwargs.pop("out", None)
+        if out is not None and out[0] is not inputs[0]:
+            raise TypeError("an array that is being differentiated cannot be written into another (out=)")
+        # `total += x` with a plain total comes here with out=(total,). What is returned becomes the new total.
+        name = UFUNCS.get(ufunc)
+        if name is None:
+            return super().__array_ufunc__(ufunc, method, *inputs, **kwargs)
+        rule = differentiable.get(name)
+        if rule is None:
+            return ufunc(*map(known, inputs), **kwargs)
+        return rule(*inputs, **kwargs)
+
+    def _no_number(self, *args: Any, **kwargs: Any) -> Any:
+        raise TypeError(
+            "an array that is being differentiated is no plain number or NumPy array: "
+            "compute with layerkit.fastmath.numpy, or take it out of the gradient with fastmath.stop_gradient"
+        )
+
+    __float__ = __int__ = __complex__ = __index__ = __array__ = item = tolist = _no_number
+
+    def __setitem__(self, index: Any, value: Any) -> None:
+        raise TypeError("an array that is being differentiated cannot be written: make a new one with np.where")
+
+    def __len__(self) -> int:
+        if not self.ndim:
+            raise TypeError("len() of an array without axes")
+        return int(self.shape[0])
+
+    def __iter__(self) -> Any:
+        return (self[i] for i in range(len(self)))
+
+    def __bool__(self) -> bool:
+        return bool(self._value)
+
+    __hash__ = ArrayBox.__hash__
+
+
+# What ArrayBox.register would do, except to claim ndarray for this class everywhere.
+AutogradBox.types.add(Box)
+AutogradBox.type_mappings[Box] = Box
+box_types.update((Box, ArrayBox))
+
+
+def is_box(x: Any) -> bool:
+    """Whether ``x`` stands for an array that is being differentiated."""
+    return type(x) in box_types
+
+
+def unbox(x: Any, trace: int) -> Any:
+    """What the box of this very differentiation stands for; anything else unchanged."""
+    return x._value if type(x) in box_types and x._trace == trace else x
+
+
+def top_trace(values: Any) -> int:
+    """The innermost differentiation that one of the values takes part in, or -1."""
+    return max((value._trace for value in values if type(value) in box_types), default=-1)
+
+
+def primitive(plain: Callable[..., Any], name: str = "") -> Callable[..., Any]:
+    """``plain``, recorded whenever a positional argument is a box. Its gradient is defined by ``rule`` or ``defvjp``."""
+
+    def call(*args: Any, **kwargs: Any) -> Any:
+        top = -1
+        for value in args:
+            if type(value) in box_types and value._trace > top:
+                top = value._trace
+        if top < 0:
+            return plain(*args, **kwargs)
+        values, argnums, parents = list(args), [], []
+        for i, value in enumerate(args):
+            if type(value) in box_types and value._trace == top:
+                values[i] = value._value
+                argnums.append(i)
+                parents.append(value._node)
+        answer = call(*values, **kwargs)
+        return Box(answer, top, Node(answer, call, tuple(values), kwargs, argnums, parents))
+
+    call.__name__ = name or plain.__name__
+    return call
+
+
+def rule(function: Callable[..., Any]) -> Callable[[Callable[..., Any]], Callable[..., Any]]:
+    """Decorates ``maker(argnums, answer, args, kwargs) -> (g -> cotangents of args[argnums])``, the gradient of a primitive."""
+
+    def define(maker: Callable[..., Any]) -> Callable[..., Any]:
+        primitive_vjps[function] = maker
+        return maker
+
+    return define
+
+
+class _Part:
+    """The cotangent of one result among several, on its way to the node that made them all."""
+
+    __slots__ = ("cotangents",)
+
+    def __init__(self, cotangents: dict[int, Any]) -> None:
+        self.cotangents = cotangents
+
+
+def bundle(values: Sequence[Any], trace: int, parents: Sequence[Any], vjp: Callable[[list[Any]], Any]) -> list[Any]:
+    """Boxes for the results of one step with several results.
+
+    ``vjp`` gets the list of their cotangents, ``None`` for those that nothing depends on, and returns the parents'. Results
+    that are not floating-point numbers stay plain.
+    """
+    count = len(values)
+    maker = Node.linking(None, parents, lambda part: vjp([part.cotangents.get(i) for i in range(count)]))
+
+    def box(i: int, value: Any) -> Any:
+        if not is_box(value):
+            value = onp.asarray(value)
+        if value.dtype.kind not in "fcV":
+            return value
+        return Box(value, trace, Node.linking(value.dtype, (maker,), lambda g: (_Part({i: g}),)))
+
+    return [box(i, value) for i, value in enumerate(values)]
+
+
+def pull_back(ends: Sequence[Any], cotangents: Sequence[Any], roots: Sequence[Any]) -> list[Any]:
+    """The cotangents of ``roots``, given those of the nodes ``ends``; ``None`` for a root that they do not depend on."""
+    join = Node.linking(None, tuple(ends), lambda gs: gs)
+    # Node -> (its cotangent so far, whether that array was made here and may be added to in place).
+    sums: dict[Any, tuple[Any, bool]] = {join: (cotangents, False)}
+    found = {}
+    for node in toposort(join):
+        cotangent = sums.pop(node)[0]
+        if not node.parents:
+            found[node] = cotangent
+        for parent, part in zip(node.parents, node.vjp(cotangent), strict=True):
+            sums[parent] = _add(sums.get(parent), part, parent.dtype)
+    return [found.get(root) for root in roots]
+
+
+def _add(so_far: tuple[Any, bool] | None, part: Any, dtype: Any) -> tuple[Any, bool]:
+    if type(part) is _Part:
+        return _add_part(so_far, part)
+    pour = getattr(part, "pour", None)
+    if pour is not None:
+        return _pour(so_far, part, dtype)
+    if part.dtype is not dtype:
+        part = part.astype(dtype)
+    if so_far is None:
+        return part, False
+    total, ours = so_far
+    if ours and type(part) not in box_types:
+        return onp.add(total, part, out=total), True
+    total = total + part
+    return total, isinstance(total, onp.ndarray)
+
+
+def _add_part(so_far: tuple[Any, bool] | None, part: _Part) -> tuple[_Part, bool]:
+    if so_far is None:
+        return part, True
+    cotangents = so_far[0].cotangents
+    for i, g in part.cotangents.items():
+        cotangents[i] = cotangents[i] + g if i in cotangents else g
+    return so_far[0], True
+
+
+def _pour(so_far: tuple[Any, bool] | None, part: Any, dtype: Any) -> tuple[Any, bool]:
+    """Adds a cotangent that touches a few places only to an array that was made here, in place."""
+    if so_far is None:
+        total = onp.zeros(part.shape, dtype)
+    elif so_far[1]:
+        total = so_far[0]
+    elif type(so_far[0]) in box_types:
+        return so_far[0] + part.dense(dtype), False
+    else:
+        total = onp.array(so_far[0], order="C")
+    part.pour(total)
+    return total, True

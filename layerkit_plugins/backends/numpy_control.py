@@ -1,0 +1,188 @@
+"""Loops and branches as Python's own, and what a function returns found out by running it on zeros."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from contextvars import ContextVar
+from typing import Any
+
+import numpy as onp
+
+from layerkit.shapes import ShapeDtype, signature
+from layerkit.fastmath import ArrayError, nested_map, tree_leaves, tree_unflatten
+from layerkit_plugins.backends.numpy_namespace import known, np
+from layerkit_plugins.backends.numpy_precision import narrow, narrow_dtype
+from layerkit_plugins.backends.numpy_silence import silence
+
+__all__ = ["abstract_eval", "cond", "is_abstract", "map_slices", "scan", "vmap", "while_loop"]
+
+_Function = Callable[..., Any]
+
+_abstract: ContextVar[bool] = ContextVar("layerkit_numpy_abstract", default=False)
+
+is_abstract = _abstract.get
+"""Whether a function is being run on zeros to see what it returns: a loop then takes one turn."""
+
+# Zeros up to this size are asked of the system, which hands out pages only as they are written. Larger ones are one number with
+# strides of 0, so that a table of any size can be described; BLAS would be slow on those.
+_REAL_ZEROS = 1 << 28
+
+
+def abstract_eval(f: _Function, *signatures: Any) -> Any:
+    """The signature of ``f``'s result for arguments of these signatures."""
+    described = signature(signatures)
+    token = _abstract.set(True)
+    try:
+        with silence():
+            try:
+                result = f(*nested_map(_blank, described))
+            except Exception as error:
+                if not _wrote_a_view(error):
+                    raise
+                result = f(*nested_map(_zeros, described))
+    finally:
+        _abstract.reset(token)
+    return signature(nested_map(narrow, result))
+
+
+def _zeros(described: ShapeDtype) -> Any:
+    return onp.zeros(described.shape, described.dtype)
+
+
+def _blank(described: ShapeDtype) -> Any:
+    if described.nbytes <= _REAL_ZEROS:
+        return _zeros(described)
+    return onp.broadcast_to(onp.zeros((), described.dtype), described.shape)
+
+
+def _wrote_a_view(error: BaseException | None) -> bool:
+    while error is not None:
+        if isinstance(error, ValueError) and "read-only" in str(error):
+            return True
+        error = error.__cause__ or error.__context__
+    return False
+
+
+def cond(pred: Any, true_fn: _Function, false_fn: _Function, *operands: Any) -> Any:
+    """``true_fn(*operands)`` where ``pred`` holds, else ``false_fn(*operands)``."""
+    truth = onp.asarray(known(pred))
+    if truth.shape != ():
+        raise ArrayError(f"cond: the condition is one truth value, got shape {truth.shape}")
+    with silence():
+        return (true_fn if truth else false_fn)(*operands)
+
+
+def while_loop(cond_fn: _Function, body_fn: _Function, init: Any) -> Any:
+    """``body_fn`` applied to ``init`` as long as ``cond_fn`` holds."""
+    value = nested_map(_array, init)
+    with silence():
+        if _abstract.get():
+            return body_fn(value)
+        while onp.asarray(known(cond_fn(value))):
+            value = nested_map(narrow, body_fn(value))
+    return value
+
+
+def scan(f: _Function, init: Any, xs: Any, length: int | None = None, reverse: bool = False) -> tuple[Any, Any]:
+    """Loops ``carry, y = f(carry, x)`` over the first axis of ``xs``."""
+    xs = nested_map(_array, xs)
+    count = _length("scan", tree_leaves(xs), length)
+    carry = nested_map(_array, init)
+    turns = _turns(count, reverse)
+    if not count:
+        example = nested_map(lambda x: ShapeDtype(x.shape[1:], x.dtype), xs)
+        return carry, _none_of(abstract_eval(f, signature(nested_map(known, carry)), example)[1])
+    ys: list[Any] = []
+    with silence():
+        for turn, i in enumerate(turns):
+            result = f(carry, nested_map(lambda x, i=i: x[i], xs))
+            after = nested_map(narrow, result[0])
+            if not turn:
+                _check_carry(carry, after)
+            carry = after
+            ys.append(result[1])
+        if reverse:
+            ys.reverse()
+        return carry, _stacked(ys, count)
+
+
+def _turns(count: int, reverse: bool) -> Iterator[int]:
+    if _abstract.get():
+        count = min(count, 1)
+    return iter(range(count - 1, -1, -1) if reverse else range(count))
+
+
+def map_slices(f: _Function, xs: Any) -> Any:
+    """``f`` of each slice along the first axis of ``xs``, stacked."""
+    return scan(lambda carry, x: (carry, f(x)), (), xs)[1]
+
+
+def _array(x: Any) -> Any:
+    return x if hasattr(x, "dtype") else np.asarray(x)
+
+
+def _length(kind: str, leaves: list[Any], length: int | None) -> int:
+    sizes = {int(x.shape[0]) if x.shape else None for x in leaves} | ({length} if length is not None else set())
+    if None in sizes:
+        raise ArrayError(f"{kind}: a single number among the arrays has no axis to go along")
+    if len(sizes) != 1:
+        found = ", ".join(map(str, sorted(sizes))) or "none (give a length)"
+        raise ArrayError(f"{kind}: the arrays must agree in the size of the axis to go along, got {found}")
+    return int(sizes.pop())
+
+
+def _check_carry(before: Any, after: Any) -> None:
+    had, has = signature(before), signature(nested_map(_array, after))
+    if had != has:
+        raise ArrayError(f"scan: the carry went in as {had} and came out as {has}; it must stay the same")
+
+
+def _stacked(results: list[Any], count: int) -> Any:
+    """The trees as one, each leaf stacked; where only one of ``count`` turns was taken, its result for all of them."""
+    columns = zip(*(tree_leaves(result) for result in results), strict=True)
+    if len(results) < count:
+        leaves = [np.broadcast_to(_array(leaf), (count, *onp.shape(known(leaf)))) for (leaf,) in columns]
+    else:
+        leaves = [narrow(np.stack(column)) for column in columns]
+    return tree_unflatten(leaves, results[0])
+
+
+def _none_of(described: Any) -> Any:
+    return nested_map(lambda y: onp.zeros((0, *y.shape), narrow_dtype(y.dtype)), described)
+
+
+def vmap(f: _Function, in_axes: Any = 0, out_axes: Any = 0) -> _Function:
+    """``f`` mapped over an axis of its arguments, one after the other; results are stacked."""
+
+    def call(*args: Any) -> Any:
+        if isinstance(in_axes, (tuple, list)) and len(in_axes) != len(args):
+            raise ArrayError(f"vmap: in_axes has {len(in_axes)} entries for {len(args)} arguments")
+        args = nested_map(_array, args)
+        axes = _leaf_axes(tuple(in_axes) if isinstance(in_axes, list) else in_axes, args)
+        leaves = tree_leaves(args)
+        mapped = [np.moveaxis(leaf, axis, 0) for leaf, axis in zip(leaves, axes, strict=True) if axis is not None]
+        if not mapped:
+            raise ArrayError("vmap: in_axes maps no argument")
+
+        def one(slices: Any) -> Any:
+            given = iter(slices)
+            whole = [leaf if axis is None else next(given) for leaf, axis in zip(leaves, axes, strict=True)]
+            return f(*tree_unflatten(whole, args))
+
+        results = map_slices(one, mapped)
+        moved = [
+            np.moveaxis(leaf, 0, axis)
+            for leaf, axis in zip(tree_leaves(results), _leaf_axes(out_axes, results), strict=True)
+        ]
+        return tree_unflatten(moved, results)
+
+    return call
+
+
+def _leaf_axes(axes: Any, tree: Any) -> list[int | None]:
+    """An axis for each leaf; ``axes`` has the tree's structure down to any depth."""
+    if axes is None or isinstance(axes, int):
+        return [axes] * len(tree_leaves(tree))
+    if isinstance(axes, dict):
+        return [axis for key in sorted(tree) for axis in _leaf_axes(axes[key], tree[key])]
+    return [axis for part, child in zip(axes, tree, strict=True) for axis in _leaf_axes(part, child)]

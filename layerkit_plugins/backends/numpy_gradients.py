@@ -1,0 +1,257 @@
+"""Differentiation on the NumPy backend: gradients of functions of trees, custom gradients, rematerialisation.
+
+Importing this module defines the gradient of everything in the array language.
+"""
+
+from __future__ import annotations
+
+import contextvars
+import functools
+from collections.abc import Callable, Sequence
+from typing import Any
+
+import numpy as onp
+
+from layerkit.fastmath import ArrayError, nested_map, tree_leaves, tree_unflatten
+from layerkit_plugins.backends import numpy_methods  # noqa: F401  (defines boxes' methods, and all gradients)
+from layerkit_plugins.backends.numpy_boxes import Box, Node, bundle, is_box, next_trace, pull_back, top_trace, unbox
+from layerkit_plugins.backends.numpy_precision import default_float
+from layerkit_plugins.backends.numpy_silence import silence
+
+__all__ = ["custom_vjp", "remat", "value_and_grad", "vjp"]
+
+_Function = Callable[..., Any]
+
+
+class _Tape:
+    """One differentiation: the leaves it is with respect to, boxed, and the way back to them."""
+
+    def __init__(self) -> None:
+        self.trace = next_trace()
+        self.leaves: list[Any] = []
+        self.roots: list[Node | None] = []
+
+    def box(self, tree: Any) -> Any:
+        """The tree with its floating-point leaves boxed, one by one."""
+        return nested_map(self._box_leaf, tree)
+
+    def _box_leaf(self, leaf: Any) -> Any:
+        if not is_box(leaf):
+            leaf = onp.asarray(leaf, default_float() if isinstance(leaf, float) else None)
+            if leaf.dtype.kind not in "biufcV":
+                raise ArrayError(f"a {leaf.dtype.name} value cannot be differentiated: arrays of numbers can")
+        root = Node.root(leaf.dtype) if leaf.dtype.kind in "fcV" else None
+        self.leaves.append(leaf)
+        self.roots.append(root)
+        return leaf if root is None else Box(leaf, self.trace, root)
+
+    def unbox(self, tree: Any) -> Any:
+        """The tree with this differentiation's boxes replaced by what they stand for."""
+        return nested_map(lambda leaf: unbox(leaf, self.trace), tree)
+
+    def pull(self, results: Sequence[Any], cotangents: Sequence[Any]) -> list[Any]:
+        """The leaves' gradients, given those of the results."""
+        ends, gs = [], []
+        for result, g in zip(results, cotangents, strict=True):
+            if is_box(result) and result._trace == self.trace:
+                ends.append(result._node)
+                gs.append(g)
+        found = pull_back(ends, gs, [root for root in self.roots if root is not None])
+        with_roots = iter(found)
+        return [
+            onp.zeros(leaf.shape, leaf.dtype) if root is None or (g := next(with_roots)) is None else g
+            for leaf, root in zip(self.leaves, self.roots, strict=True)
+        ]
+
+
+def _own(gradients: list[Any]) -> list[Any]:
+    """Arrays that share no memory with one another or with anything else, so that they may be written."""
+    seen: set[int] = set()
+    owned = []
+    for g in gradients:
+        if not is_box(g) and (not isinstance(g, onp.ndarray) or g.base is not None or id(g) in seen):
+            g = onp.array(g)
+        elif is_box(g):
+            g = Box(g._value, g._trace, g._node)
+        seen.add(id(g))
+        owned.append(g)
+    return owned
+
+
+def value_and_grad(f: _Function, argnums: int | Sequence[int] = 0, has_aux: bool = False) -> _Function:
+    """A function that returns ``f``'s value (with its aux) and its gradient for the arguments ``argnums``."""
+    positions = (argnums,) if isinstance(argnums, int) else tuple(argnums)
+
+    @functools.wraps(f)
+    def run(*args: Any, **kwargs: Any) -> Any:
+        with silence():
+            tape = _Tape()
+            boxed = list(args)
+            for i in positions:
+                _check_position(i, len(args))
+                boxed[i] = tape.box(args[i])
+            result = f(*boxed, **kwargs)
+            value, aux = result if has_aux else (result, None)
+            _check_scalar(value)
+            gradients = _own(tape.pull([value], [onp.ones((), getattr(value, "dtype", None))]))
+            value, aux = tape.unbox(value), tape.unbox(aux)
+        trees = tuple(tree_unflatten(*part) for part in _deal(gradients, [args[i] for i in positions]))
+        return ((value, aux) if has_aux else value), (trees[0] if isinstance(argnums, int) else trees)
+
+    return run
+
+
+def _check_position(i: int, count: int) -> None:
+    if not -count <= i < count:
+        raise ArrayError(f"the gradient for argument {i} was asked for, but the function got {count} arguments")
+
+
+def _check_scalar(value: Any) -> None:
+    shape = getattr(value, "shape", ()) if not isinstance(value, (tuple, list, dict)) else None
+    if shape is None:
+        raise ArrayError(
+            f"a gradient is that of one number, but the function returned a {type(value).__name__} "
+            "(with has_aux it returns (number, aux))"
+        )
+    if shape != ():
+        raise ArrayError(
+            f"a gradient is that of one number, but the function returned shape {tuple(shape)}: take its mean or sum"
+        )
+    if onp.dtype(getattr(value, "dtype", type(value))).kind not in "fcV":
+        name = onp.dtype(getattr(value, "dtype", type(value))).name
+        raise ArrayError(f"a gradient is that of a real number, but the function returned one of dtype {name}")
+
+
+def _deal(gradients: list[Any], trees: Sequence[Any]) -> list[tuple[list[Any], Any]]:
+    """The gradients, each tree's share with the tree."""
+    given = iter(gradients)
+    return [([next(given) for _ in tree_leaves(tree)], tree) for tree in trees]
+
+
+def vjp(f: _Function, *primals: Any) -> tuple[Any, Callable[[Any], tuple[Any, ...]]]:
+    """``f(*primals)``, and the function from its gradient to the gradients of the primals."""
+    tape = _Tape()
+    with silence():
+        result = f(*(tape.box(primal) for primal in primals))
+    results = tree_leaves(result)
+
+    def pull(dy: Any) -> tuple[Any, ...]:
+        with silence():
+            cotangents = _cotangents(dy, results)
+            gradients = _own(tape.pull(results, cotangents))
+        return tuple(tree_unflatten(*part) for part in _deal(gradients, primals))
+
+    return tape.unbox(result), pull
+
+
+def _cotangents(dy: Any, results: list[Any]) -> list[Any]:
+    given = tree_leaves(dy)
+    if len(given) != len(results):
+        raise ArrayError(f"vjp: the function returned {len(results)} arrays, but got {len(given)} gradients of them")
+    cotangents = []
+    for g, result in zip(given, results, strict=True):
+        g = g if is_box(g) else onp.asarray(g)
+        if g.shape != onp.shape(unbox(result, result._trace) if is_box(result) else result):
+            raise ArrayError(f"vjp: a result of shape {tuple(result.shape)} got a gradient of shape {tuple(g.shape)}")
+        cotangents.append(g.astype(result.dtype) if is_box(result) else g)
+    return cotangents
+
+
+def custom_vjp(f: _Function, forward: _Function, backward: _Function) -> _Function:
+    """``f`` with its own gradient: ``forward(*args) -> (y, residuals)``, ``backward(residuals, dy) -> (d arg, ...)``."""
+
+    @functools.wraps(f)
+    def call(*args: Any) -> Any:
+        top = top_trace(tree_leaves(args))
+        if top < 0:
+            return _closed("custom_vjp", f, top, f(*args))
+        plain = nested_map(lambda leaf: unbox(leaf, top), args)
+        y, residuals = forward(*plain)
+        context = contextvars.copy_context()
+
+        def pull(dy: Any) -> list[Any]:
+            return _matched(context.copy().run(backward, residuals, dy), args)
+
+        return _recorded(_closed("custom_vjp", f, top, y), args, top, pull)
+
+    return call
+
+
+def _matched(gradients: Any, args: tuple[Any, ...]) -> list[Any]:
+    """What a custom ``backward`` returned, leaf by leaf of the arguments; ``None`` stands for no gradient."""
+    gradients = gradients if isinstance(gradients, tuple) else (gradients,)
+    if len(gradients) != len(args):
+        raise ArrayError(f"custom_vjp: backward returned {len(gradients)} gradients for {len(args)} arguments")
+    leaves: list[Any] = []
+    for gradient, arg in zip(gradients, args, strict=True):
+        count = len(tree_leaves(arg))
+        given = [None] * count if gradient is None else tree_leaves(gradient)
+        if len(given) != count:
+            raise ArrayError(f"custom_vjp: backward returned {len(given)} arrays for an argument of {count}")
+        leaves.extend(given)
+    return leaves
+
+
+def _closed(kind: str, f: _Function, top: int, y: Any) -> Any:
+    """``y``, if it depends on the differentiation ``top`` and those inside it through the arguments alone."""
+    if any(is_box(leaf) and leaf._trace >= max(top, 0) for leaf in tree_leaves(y)):
+        name = getattr(f, "__name__", "the function")
+        raise ArrayError(
+            f"{kind}: the result of {name} depends on a value being differentiated that it did not get as an argument: "
+            "pass it as one"
+        )
+    return y
+
+
+def _recorded(y: Any, args: tuple[Any, ...], trace: int, pull: Callable[[Any], list[Any]]) -> Any:
+    """``y`` as the result of one step, from the boxes of ``trace`` among ``args``, whose gradient is ``pull``."""
+    leaves = tree_leaves(args)
+    boxed = [i for i, leaf in enumerate(leaves) if is_box(leaf) and leaf._trace == trace]
+    results = tree_leaves(y)
+
+    def vjp(cotangents: list[Any]) -> list[Any]:
+        filled = [
+            onp.zeros(onp.shape(result), result.dtype) if g is None else g
+            for g, result in zip(cotangents, plain_results, strict=True)
+        ]
+        gradients = pull(tree_unflatten(filled, y))
+        return [_fitting(gradients[i], leaves[i]) for i in boxed]
+
+    plain_results = [result if hasattr(result, "dtype") else onp.asarray(result) for result in results]
+    return tree_unflatten(bundle(results, trace, [leaves[i]._node for i in boxed], vjp), y)
+
+
+def _fitting(gradient: Any, leaf: Any) -> Any:
+    if gradient is None:
+        return onp.zeros(leaf.shape, leaf.dtype)
+    gradient = gradient if is_box(gradient) else onp.asarray(gradient)
+    if gradient.shape != leaf.shape:
+        raise ArrayError(
+            f"custom_vjp: backward returned a gradient of shape {tuple(gradient.shape)} "
+            f"for an argument of shape {tuple(leaf.shape)}"
+        )
+    return gradient
+
+
+def remat(f: _Function) -> _Function:
+    """``f``, run a second time when its gradient is wanted, in the context it was first called in."""
+
+    @functools.wraps(f)
+    def call(*args: Any) -> Any:
+        top = top_trace(tree_leaves(args))
+        if top < 0:
+            return _closed("remat", f, top, f(*args))
+        plain = nested_map(lambda leaf: unbox(leaf, top), args)
+        y = _closed("remat", f, top, call(*plain))
+        context = contextvars.copy_context()
+
+        def pull(dy: Any) -> list[Any]:
+            return tree_leaves(context.copy().run(_gradients_again, f, plain, dy))
+
+        return _recorded(y, args, top, pull)
+
+    return call
+
+
+def _gradients_again(f: _Function, args: tuple[Any, ...], dy: Any) -> Any:
+    return vjp(f, *args)[1](dy)

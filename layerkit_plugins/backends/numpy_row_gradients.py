@@ -1,0 +1,66 @@
+"""Gradients of reading rows of a table and of summing rows by id, each made of the other."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+import numpy as onp
+from autograd.core import defvjp
+
+from layerkit_plugins.backends.numpy_boxes import is_box, primitive
+from layerkit_plugins.backends.numpy_namespace import differentiable, np
+from layerkit_plugins.backends.numpy_rows import add_rows, checked_segments, sum_rows, take_checked
+
+__all__ = ["RowSums", "take"]
+
+
+class RowSums:
+    """The cotangent of a table of which some rows were read: not yet an array of the table's size."""
+
+    __slots__ = ("dtype", "ids", "rows", "shape")
+
+    def __init__(self, ids: Any, rows: Any, shape: tuple[int, ...]) -> None:
+        self.ids, self.rows, self.shape, self.dtype = ids, rows, shape, rows.dtype
+
+    def pour(self, total: Any) -> None:
+        """Adds it to an array of the table's shape, in place."""
+        add_rows(total, self.ids, self.rows)
+
+    def dense(self, dtype: Any) -> Any:
+        """It as an array."""
+        total = onp.zeros(self.shape, dtype)
+        self.pour(total)
+        return total
+
+
+take = primitive(lambda table, ids: onp.take(table, ids, axis=0), "take_rows")
+"""``take(table, ids)``: the rows for ids that were checked."""
+
+_sum = primitive(sum_rows, "segment_sum")
+defvjp(_sum, lambda ans, rows, ids, count: lambda g: take(g, ids))
+
+
+def _take_gradient(ans: Any, table: Any, ids: Any) -> Callable[[Any], Any]:
+    shape = table.shape
+
+    def vjp(g: Any) -> Any:
+        rows, flat = np.reshape(g, (ids.size, *shape[1:])), ids.reshape(-1)
+        return _sum(rows, flat, shape[0]) if is_box(rows) else RowSums(flat, rows, shape)
+
+    return vjp
+
+
+defvjp(take, _take_gradient)
+
+
+def take_rows(table: Any, ids: Any) -> Any:
+    return take_checked(take, np.asarray(table), ids)
+
+
+def segment_sum(values: Any, segment_ids: Any, num_segments: int) -> Any:
+    values = np.asarray(values)
+    return _sum(values, checked_segments(values, segment_ids, num_segments), int(num_segments))
+
+
+differentiable.update(take_rows=take_rows, segment_sum=segment_sum)
