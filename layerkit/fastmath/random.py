@@ -1,7 +1,7 @@
 """Random numbers from explicit keys: the same key gives the same numbers on every backend.
 
 The generator is threefry-2x32 (Salmon et al., "Parallel random numbers: as easy as 1, 2, 3", SC 2011), in the stream
-JAX has used from the start, so that a key gives the numbers that it gave in 2020. A key is a uint32 array of shape (2,).
+JAX has drawn from the start, so that a key gives the numbers that it gave in 2020. A key is a uint32 array, shape (2,).
 
 JAX's newer stream, in which a number does not depend on how many are drawn beside it, suits arrays that are spread over
 several devices: ``LAYERKIT_THREEFRY=partitionable`` in the environment selects it for the whole process.
