@@ -1,0 +1,325 @@
+"""What an optimizer is: how one weight moves against its gradient, and from that how all weights of a model do."""
+
+from __future__ import annotations
+
+import collections
+import functools
+import inspect
+from collections.abc import Mapping
+from typing import Any, ClassVar
+
+import numpy as onp
+
+from layerkit.errors import LayerkitError, UsageError, suggest
+from layerkit.fastmath import is_traced, nested_map, tree_leaves, tree_unflatten
+from layerkit.fastmath import numpy as np
+
+__all__ = ["Optimizer"]
+
+
+class Optimizer:
+    """Moves weights against their gradients, and remembers what it needs for that in slots.
+
+    An optimizer of your own overrides ``update``, and ``init`` if it has slots. Both are about one weight: the base
+    class does trees of weights, clipping, weight decay and learning rates that change. Numbers that ``update`` needs
+    are handed to ``super().__init__`` by name; they come back as ``opt_params``, a record of float32 scalars that is
+    read by name or unpacked in the order in which they were declared, the learning rate first.
+
+    Args:
+        learning_rate: a number, or a function of the step (such as those of ``layerkit.training.lr_schedules``).
+        clip_grad_norm: gradients whose norm, taken over all weights together, is larger are scaled down to it.
+        weight_decay_rate: before each update every weight is multiplied by 1 - learning_rate * weight_decay_rate:
+            decay decoupled from the gradient, as in AdamW (Loshchilov & Hutter 2019, arXiv:1711.05101). It is off
+            unless asked for, and follows the learning rate. (Trax decays by default, at a rate of its own:
+            w * (1 - rate), whatever the learning rate is.)
+        opt_params: the optimizer's own numbers.
+
+    Raises:
+        UsageError: an argument is no number, outside of what ``limits`` says, or unknown.
+
+    >>> from layerkit.fastmath import numpy as np
+    >>> class SignDescent(Optimizer):
+    ...     def update(self, step, grads, param, slots, opt_params):
+    ...         return param - opt_params.learning_rate * np.sign(grads), slots
+    >>> optimizer = SignDescent(0.5)
+    >>> optimizer
+    SignDescent(learning_rate=0.5)
+    >>> weights = (np.array([1.0, 2.0]), ())
+    >>> slots, opt_params = optimizer.tree_init(weights)
+    >>> weights, slots, _ = optimizer.tree_update(0, (np.array([7.0, -7.0]), ()), weights, slots, opt_params)
+    >>> weights[0].tolist()
+    [0.5, 2.5]
+    """
+
+    limits: ClassVar[Mapping[str, str]] = {}
+    """The interval that each of ``opt_params`` must lie in: ``{"b1": "[0, 1)", "eps": "(0, inf)"}``."""
+
+    # Defaults live on the class: a subclass need not call super().__init__().
+    learning_rate: Any = 0.01
+    clip_grad_norm: float | None = None
+    weight_decay_rate: float = 0.0
+    _options: Mapping[str, onp.float32] = {}
+    _arguments: Mapping[str, Any] = {}
+
+    def __new__(cls, *args: Any, **kwargs: Any) -> Any:
+        optimizer = object.__new__(cls)
+        optimizer._arguments = _bind(cls, args, kwargs)
+        return optimizer
+
+    def __init__(
+        self,
+        learning_rate: Any = 0.01,
+        clip_grad_norm: float | None = None,
+        weight_decay_rate: float = 0.0,
+        **opt_params: float,
+    ) -> None:
+        self.learning_rate = learning_rate
+        self.clip_grad_norm = clip_grad_norm
+        self.weight_decay_rate = weight_decay_rate
+        if not callable(learning_rate):
+            self._number("learning_rate", learning_rate, "[0, inf)")
+        if clip_grad_norm is not None:
+            self._number("clip_grad_norm", clip_grad_norm, "(0, inf)")
+        self._number("weight_decay_rate", weight_decay_rate, "[0, inf)")
+        self._options = {
+            name: self._number(name, value, self.limits.get(name, "(-inf, inf)")) for name, value in opt_params.items()
+        }
+
+    # -- what a subclass writes ---------------------------------------------------------------------------------------
+
+    def init(self, param: Any) -> Any:
+        """The slots for one weight before the first step: a tree of arrays, ``()`` for none."""
+        return ()
+
+    def update(self, step: Any, grads: Any, param: Any, slots: Any, opt_params: Any) -> tuple[Any, Any]:
+        """One weight and its slots after one step.
+
+        Args:
+            step: how many updates came before this one: 0 at the first.
+            grads: the gradient of the weight.
+            param: the weight.
+            slots: what ``init``, or the update before, returned for it.
+            opt_params: the record of numbers.
+        """
+        raise LayerkitError(
+            f"{type(self).__name__} has no update method: an optimizer defines "
+            "update(self, step, grads, param, slots, opt_params)"
+        )
+
+    # -- what a training loop calls -----------------------------------------------------------------------------------
+
+    @property
+    def opt_params(self) -> Any:
+        """The record of numbers that ``update`` takes, with the learning rate of step 0."""
+        record = _record(type(self).__name__, ("learning_rate", *self._options))
+        return record(self.learning_rate_at(0), *self._options.values())
+
+    def learning_rate_at(self, step: Any) -> Any:
+        """The learning rate of a step, a float32 scalar; steps are counted from 0.
+
+        Raises:
+            UsageError: the schedule gives a negative number, or none at all.
+        """
+        value = self.learning_rate(step) if callable(self.learning_rate) else self.learning_rate
+        if hasattr(value, "dtype") and is_traced(value):
+            return value.astype(onp.float32)
+        name = f"learning_rate of step {step}" if callable(self.learning_rate) else "learning_rate"
+        return self._number(name, value, "[0, inf)")
+
+    def tree_init(self, weights: Any) -> tuple[Any, Any]:
+        """(slots, opt_params) for a tree of weights; slots have its structure, with those of a weight in its place.
+
+        Slots of weights in bfloat16 and float16 are float32. Whole numbers and booleans among the weights are not
+        trained, and have no slots.
+        """
+        return nested_map(
+            lambda w: self.init(_in_dtype(w, _wide(w.dtype))) if _is_trained(w) else (), weights
+        ), self.opt_params
+
+    def tree_update(
+        self, step: Any, grads: Any, weights: Any, slots: Any, opt_params: Any, stats: bool = False
+    ) -> tuple[Any, Any, dict[str, Any]]:
+        """(weights, slots, figures) after one step: pure, and safe to compile.
+
+        Weights in bfloat16 and float16 are computed in float32, and rounded at the end.
+
+        Args:
+            step: how many updates came before this one: 0 at the first.
+            grads: the gradients, a tree like ``weights``.
+            weights: a tree of arrays.
+            slots: what ``tree_init``, or the update before, returned.
+            opt_params: the record ``tree_init`` returned; ``opt_params._replace(learning_rate=0.1)`` changes it. An
+                optimizer whose learning rate is a schedule sets the learning rate itself.
+            stats: whether to compute the figures ``gradients_l2`` (before clipping) and ``weights_l2`` (before the
+                update), the norms over all trained weights; without it the figures are an empty dict.
+
+        Raises:
+            LayerkitError: gradients or slots do not belong to these weights.
+        """
+        params, gradients, old_slots = self._leaves(weights, grads, slots)
+        step = _plain(step)
+        if callable(self.learning_rate):
+            opt_params = opt_params._replace(learning_rate=self.learning_rate_at(step))
+        figures: dict[str, Any] = {}
+        if stats:
+            figures = {"gradients_l2": _norm(gradients), "weights_l2": _norm(params)}
+        if self.clip_grad_norm is not None:
+            gradients = _clipped(gradients, self.clip_grad_norm, figures.get("gradients_l2"))
+        keep = 1 - opt_params.learning_rate * self.weight_decay_rate if self.weight_decay_rate else None
+        new = [
+            self._update_one(step, g, param, s, opt_params, keep)
+            for g, param, s in zip(gradients, params, old_slots, strict=True)
+        ]
+        return tree_unflatten([p for p, _ in new], weights), tree_unflatten([s for _, s in new], weights), figures
+
+    def _update_one(
+        self, step: Any, grads: Any, weight: Any, slots: Any, opt_params: Any, keep: Any
+    ) -> tuple[Any, Any]:
+        if grads is None:
+            return weight, slots
+        param = _in_dtype(weight, _wide(weight.dtype))
+        if keep is not None:
+            param = keep * param
+        new, slots = self.update(step, grads, param, slots, opt_params)
+        return _in_dtype(new, weight.dtype), slots
+
+    # -- checks -------------------------------------------------------------------------------------------------------
+
+    def _number(self, name: str, value: Any, interval: str) -> onp.float32:
+        """``value`` as a float32, in which it must lie in ``interval``."""
+        number = _as_float32(value)
+        if number is not None and _inside(interval, float(number)):
+            return number
+        rounded = ""
+        if number is not None and _inside(interval, float(value)):
+            rounded = f", which is {float(number)} in float32"
+        parameter = _parameters(type(self)).get(name)
+        known = parameter is not None and parameter.default not in (parameter.empty, value)
+        remedy = f"; the default is {parameter.default!r}" if known and parameter is not None else ""
+        raise UsageError(
+            f"{type(self).__name__}: {name} must be a number in {interval}, got {value!r}{rounded}{remedy}"
+        )
+
+    def _leaves(self, weights: Any, grads: Any, slots: Any) -> tuple[list[Any], list[Any], list[Any]]:
+        """Weights, gradients (in 32 bits; ``None`` where the weight is not trained) and slots, side by side."""
+        params = tree_leaves(weights)
+        gradients = self._matched("gradients", grads, weights, "take the gradients of these weights")
+        for index, (gradient, param) in enumerate(zip(gradients, params, strict=True)):
+            shape = getattr(gradient, "shape", None)
+            if shape != param.shape:
+                got = type(gradient).__name__ if shape is None else tuple(shape)
+                raise LayerkitError(
+                    f"{type(self).__name__}: weight {index} has shape {tuple(param.shape)}, its gradient {got}: "
+                    "take the gradients of these weights"
+                )
+        pairs = zip(gradients, params, strict=True)
+        gradients = [_in_dtype(g, _wide(p.dtype)) if _is_trained(p) else None for g, p in pairs]
+        return params, gradients, self._matched("slots", slots, weights, "take those of tree_init(weights)")
+
+    def _matched(self, what: str, tree: Any, weights: Any, remedy: str) -> list[Any]:
+        """The parts of ``tree`` that stand where ``weights`` has leaves."""
+        parts: list[Any] = []
+        try:
+            nested_map(lambda _, part: parts.append(part), weights, tree)
+        except ValueError as error:
+            raise LayerkitError(
+                f"{type(self).__name__}: {what} do not belong to the weights ({error}): {remedy}"
+            ) from error
+        return parts
+
+    def __repr__(self) -> str:
+        parameters = _parameters(type(self))
+        shown = {"learning_rate": self.learning_rate}
+        for name, value in self._arguments.items():
+            parameter = parameters[name]
+            if parameter.kind is parameter.VAR_KEYWORD:
+                shown.update(value)
+            elif name != "learning_rate" and value != parameter.default:
+                shown[name] = value
+        return f"{type(self).__name__}({', '.join(f'{name}={value!r}' for name, value in shown.items())})"
+
+
+# -- arguments and the record of numbers -----------------------------------------------------------------------------
+
+
+def _parameters(cls: type[Optimizer]) -> dict[str, inspect.Parameter]:
+    """The parameters of a constructor, by name, without self."""
+    return dict(list(inspect.signature(cls.__init__).parameters.items())[1:])
+
+
+def _bind(cls: type[Optimizer], args: tuple[Any, ...], kwargs: dict[str, Any]) -> dict[str, Any]:
+    """The arguments of a constructor by name, before it is called: Python's own message has no "did you mean"."""
+    parameters = _parameters(cls)
+    open_ended = any(p.kind is p.VAR_KEYWORD for p in parameters.values())
+    for name in kwargs:
+        if name not in parameters and not open_ended:
+            raise UsageError(f"{cls.__name__} has no option {name!r}: {suggest(name, parameters)}")
+    try:
+        return dict(inspect.Signature(list(parameters.values())).bind(*args, **kwargs).arguments)
+    except TypeError as error:
+        raise UsageError(f"{cls.__name__}: {error}; its options are {', '.join(parameters)}") from error
+
+
+@functools.cache
+def _record(name: str, fields: tuple[str, ...]) -> Any:
+    """One class for each optimizer, not one for each object: a compiled step is found again by it."""
+    make: Any = collections.namedtuple
+    return make(f"{name}Params", fields)
+
+
+def _as_float32(value: Any) -> onp.float32 | None:
+    if isinstance(value, (bool, str)):
+        return None
+    try:
+        with onp.errstate(over="ignore"):
+            return onp.float32(float(value))
+    except (TypeError, ValueError):
+        return None
+
+
+def _inside(interval: str, x: float) -> bool:
+    """Whether ``x`` lies in an interval as mathematicians write it.
+
+    >>> _inside("[0, 1)", 0.0), _inside("[0, 1)", 1.0)
+    (True, False)
+    """
+    low, high = map(float, interval[1:-1].split(","))
+    return (low <= x if interval[0] == "[" else low < x) and (x <= high if interval[-1] == "]" else x < high)
+
+
+# -- single weights --------------------------------------------------------------------------------------------------
+
+
+def _is_trained(weight: Any) -> bool:
+    """Whether an update moves it: whole numbers and booleans have no gradient, an empty array has no numbers."""
+    return weight.dtype.kind not in "biu" and 0 not in weight.shape
+
+
+def _wide(dtype: Any) -> Any:
+    """The dtype a weight is updated in: float32 for those of 16 bits, in which small steps would vanish."""
+    return onp.dtype(onp.float32) if dtype.itemsize < 4 else dtype
+
+
+def _in_dtype(x: Any, dtype: Any) -> Any:
+    return x if x.dtype == dtype else x.astype(dtype)
+
+
+def _plain(step: Any) -> Any:
+    """A known step as Python's own int: NumPy's would make float64 of float32 ** (step + 1)."""
+    return step if hasattr(step, "dtype") and is_traced(step) else int(step)
+
+
+def _norm(arrays: list[Any]) -> Any:
+    """The square root of the sum of all squares, over the arrays that are trained."""
+    trained = [_in_dtype(a, _wide(a.dtype)) for a in arrays if a is not None and _is_trained(a)]
+    squares = [np.sum(np.square(a)) for a in trained]
+    return np.sqrt(sum(squares[1:], squares[0])) if squares else onp.float32(0)
+
+
+def _clipped(gradients: list[Any], limit: float, norm: Any) -> list[Any]:
+    norm = _norm(gradients) if norm is None else norm
+    # limit / max(norm, limit) is exactly 1 for a norm within the limit, and never divides by 0.
+    scale = limit / np.maximum(norm, limit)
+    if not is_traced(scale) and scale == 1:
+        return gradients
+    return [g if g is None else g * scale for g in gradients]

@@ -1,0 +1,99 @@
+"""Adam, and Adam with weight decay."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any, ClassVar
+
+import layerkit as lk
+from layerkit.fastmath import numpy as np
+
+__all__ = ["Adam", "AdamW"]
+
+
+class Adam(lk.Optimizer):
+    """m <- b1 m + (1 - b1) g;  v <- b2 v + (1 - b2) g^2;  w <- w - learning_rate * m' / (sqrt(v') + eps).
+
+    m' = m / (1 - b1^t) and v' = v / (1 - b2^t), with t = step + 1, undo that m and v start at 0. Kingma & Ba, "Adam: a
+    method for stochastic optimization", ICLR 2015, arXiv:1412.6980. Slots: (m, v), both like the weight, zeros at
+    first.
+
+    Args:
+        learning_rate: a number, or a function of the step.
+        weight_decay_rate: decoupled weight decay, see ``lk.Optimizer``. (Trax's Adam decays by default.)
+        b1: how much of m stays from step to step, in [0, 1).
+        b2: how much of v stays from step to step, in [0, 1).
+        eps: keeps the quotient finite, above 0. Gradients much smaller than it hardly move a weight; the paper has
+            1e-8.
+        clip_grad_norm: the norm of all gradients together is scaled down to it, where it is larger.
+
+    >>> from layerkit.fastmath import numpy as np
+    >>> adam = Adam(0.01)
+    >>> adam
+    Adam(learning_rate=0.01)
+    >>> weight = np.array([1.0, 1.0])
+    >>> slots, opt_params = adam.tree_init(weight)
+    >>> weight, slots, _ = adam.tree_update(0, np.array([100.0, -0.1]), weight, slots, opt_params)
+    >>> [round(w, 5) for w in weight.tolist()]
+    [0.99, 1.01]
+    """
+
+    limits: ClassVar[Mapping[str, str]] = {"b1": "[0, 1)", "b2": "[0, 1)", "eps": "(0, inf)"}
+
+    def __init__(
+        self,
+        learning_rate: Any = 0.0001,
+        weight_decay_rate: float = 0.0,
+        b1: float = 0.9,
+        b2: float = 0.999,
+        eps: float = 1e-5,
+        clip_grad_norm: float | None = None,
+    ) -> None:
+        super().__init__(learning_rate, clip_grad_norm, weight_decay_rate, b1=b1, b2=b2, eps=eps)
+
+    def init(self, param: Any) -> Any:
+        return np.zeros_like(param), np.zeros_like(param)
+
+    def update(self, step: Any, grads: Any, param: Any, slots: Any, opt_params: Any) -> tuple[Any, Any]:
+        m, v = slots
+        learning_rate, b1, b2, eps = opt_params
+        m = b1 * m + (1 - b1) * grads
+        v = b2 * v + (1 - b2) * np.square(grads)
+        # Both corrections are scalars, and scale the scalars: dividing m and v by them would cost two more passes.
+        root = np.sqrt(1 - b2 ** (step + 1))
+        rate = learning_rate * root / (1 - b1 ** (step + 1))
+        return param - rate * m / (np.sqrt(v) + eps * root), (m, v)
+
+
+class AdamW(Adam):
+    """Adam with the weight decay, and the defaults, that are usual under this name.
+
+    w <- (1 - learning_rate * weight_decay_rate) w before each step of Adam. Loshchilov & Hutter, "Decoupled weight
+    decay regularization", ICLR 2019, arXiv:1711.05101.
+
+    Args:
+        learning_rate: a number, or a function of the step.
+        weight_decay_rate: the decay of weights, for a learning rate of 1.
+        b1: how much of m stays from step to step, in [0, 1).
+        b2: how much of v stays from step to step, in [0, 1).
+        eps: keeps the quotient finite, above 0.
+        clip_grad_norm: the norm of all gradients together is scaled down to it, where it is larger.
+
+    >>> from layerkit.fastmath import numpy as np
+    >>> adam = AdamW(0.1, weight_decay_rate=0.5)
+    >>> weight = np.array([1.0])
+    >>> slots, opt_params = adam.tree_init(weight)
+    >>> round(float(adam.tree_update(0, np.array([0.0]), weight, slots, opt_params)[0][0]), 5)
+    0.95
+    """
+
+    def __init__(
+        self,
+        learning_rate: Any = 0.001,
+        weight_decay_rate: float = 0.01,
+        b1: float = 0.9,
+        b2: float = 0.999,
+        eps: float = 1e-8,
+        clip_grad_norm: float | None = None,
+    ) -> None:
+        super().__init__(learning_rate, weight_decay_rate, b1, b2, eps, clip_grad_norm)
