@@ -41,7 +41,14 @@ def _recipe_name(constructor: Any) -> str | None:
 backends = Registry("backend")
 layers = Registry(
     "layer",
-    core=("layerkit.layer", "layerkit.combinators", "layerkit.looping", "layerkit.branching", "layerkit.axes"),
+    core=(
+        "layerkit.layer",
+        "layerkit.combinators",
+        "layerkit.looping",
+        "layerkit.branching",
+        "layerkit.axes",
+        "layerkit.initializers",
+    ),
 )
 models = Registry("model")
 optimizers = Registry("optimizer")

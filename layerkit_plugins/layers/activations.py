@@ -7,9 +7,8 @@ from collections.abc import Callable
 from typing import Any
 
 import layerkit as lk
-from layerkit import fastmath
+from layerkit import arguments, fastmath
 from layerkit.fastmath import numpy as np
-from layerkit_plugins.layers import arguments
 from layerkit_plugins.layers.inputs import as_float, float_dtype, require_rank
 
 __all__ = [

@@ -6,10 +6,10 @@ from collections.abc import Callable
 from typing import Any, NamedTuple
 
 import layerkit as lk
+from layerkit import arguments
 from layerkit.fastmath import numpy as np
 from layerkit.fastmath import random
-from layerkit_plugins.layers import arguments
-from layerkit_plugins.layers.initializers import GlorotUniformInitializer, RandomNormalInitializer
+from layerkit.initializers import GlorotUniformInitializer, RandomNormalInitializer
 from layerkit_plugins.layers.inputs import as_float, bfloat16, kept_in, require_rank
 
 __all__ = ["LAYERS", "Dense", "DenseWeights"]

@@ -6,9 +6,9 @@ from collections.abc import Sequence
 from typing import Any
 
 import layerkit as lk
+from layerkit import arguments
 from layerkit.fastmath import numpy as np
 from layerkit.fastmath import random
-from layerkit_plugins.layers import arguments
 from layerkit_plugins.layers.inputs import as_float, axes_of
 
 __all__ = ["LAYERS", "Dropout"]

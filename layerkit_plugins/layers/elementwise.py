@@ -6,9 +6,8 @@ import sys
 from typing import Any
 
 import layerkit as lk
-from layerkit import fastmath
+from layerkit import arguments, fastmath
 from layerkit.fastmath import numpy as np
-from layerkit_plugins.layers import arguments
 from layerkit_plugins.layers.inputs import as_float, default_float
 
 __all__ = ["LAYERS", "Negate", "PrintShape", "StopGradient", "ThresholdToBinary", "ToFloat"]

@@ -6,9 +6,8 @@ from collections.abc import Callable
 from typing import Any
 
 import layerkit as lk
-from layerkit import fastmath
-from layerkit_plugins.layers import arguments
-from layerkit_plugins.layers.initializers import ScaledInitializer
+from layerkit import arguments, fastmath
+from layerkit.initializers import ScaledInitializer
 from layerkit_plugins.layers.inputs import bfloat16, kept_in
 
 __all__ = ["LAYERS", "Embedding"]

@@ -5,8 +5,8 @@ from __future__ import annotations
 from typing import Any
 
 import layerkit as lk
+from layerkit import arguments
 from layerkit.fastmath import numpy as np
-from layerkit_plugins.layers import arguments
 from layerkit_plugins.layers.inputs import as_float, require_rank
 
 __all__ = ["LAYERS", "MaskedMean", "PaddingMask"]

@@ -6,9 +6,8 @@ import math
 from typing import Any, NamedTuple
 
 import layerkit as lk
-from layerkit import fastmath
+from layerkit import arguments, fastmath
 from layerkit.fastmath import numpy as np
-from layerkit_plugins.layers import arguments
 from layerkit_plugins.layers.inputs import as_float, axes_of, float_dtype, require_rank
 
 __all__ = ["LAYERS", "BatchNorm", "BatchNormState", "BatchNormWeights", "LayerNorm", "LayerNormWeights"]

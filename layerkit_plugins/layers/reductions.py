@@ -7,8 +7,8 @@ from collections.abc import Callable
 from typing import Any
 
 import layerkit as lk
+from layerkit import arguments
 from layerkit.fastmath import numpy as np
-from layerkit_plugins.layers import arguments
 from layerkit_plugins.layers.inputs import as_float, axes_of, require_some
 
 __all__ = ["LAYERS", "ArgMax", "Flatten", "Max", "Mean", "Min", "Sum"]

@@ -6,8 +6,7 @@ from collections.abc import Callable
 from typing import Any
 
 import layerkit as lk
-from layerkit import fastmath
-from layerkit_plugins.layers import arguments
+from layerkit import arguments, fastmath
 from layerkit_plugins.layers.inputs import as_float, require_some
 
 __all__ = ["LAYERS", "LogSoftmax", "LogSumExp", "Softmax"]

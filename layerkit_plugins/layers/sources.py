@@ -8,9 +8,9 @@ from typing import Any
 import numpy as onp
 
 import layerkit as lk
+from layerkit import arguments
 from layerkit.fastmath import random
-from layerkit_plugins.layers import arguments
-from layerkit_plugins.layers.initializers import RandomNormalInitializer
+from layerkit.initializers import RandomNormalInitializer
 from layerkit_plugins.layers.inputs import bfloat16, kept_in
 
 __all__ = ["LAYERS", "RandomUniform", "Weights"]

@@ -9,15 +9,12 @@ from typing import Any
 
 import numpy as onp
 
-import layerkit as lk
-from layerkit import fastmath
+from layerkit import arguments, fastmath
 from layerkit.fastmath import numpy as np
 from layerkit.fastmath import random
-from layerkit_plugins.layers import arguments
-from layerkit_plugins.layers.inputs import default_float
+from layerkit.layer_error import LayerError
 
 __all__ = [
-    "INITIALIZERS",
     "GlorotNormalInitializer",
     "GlorotUniformInitializer",
     "Initializer",
@@ -49,8 +46,9 @@ class Initializer:
         self._draw = draw
 
     def __call__(self, shape: Shape, rng: Any) -> Any:
-        # Drawn in 32 bits and widened: float64 weights are then the float32 ones, which checks rely on.
-        return self._draw(tuple(shape), rng).astype(default_float())
+        # Drawn in 32 bits, and widened inside float64(): the same weights in both precisions.
+        dtype = np.float64 if fastmath.float64_enabled() else np.float32
+        return self._draw(tuple(shape), rng).astype(dtype)
 
     def __repr__(self) -> str:
         return self._written
@@ -138,7 +136,7 @@ def _fans(name: str, shape: Shape, in_dim: int, out_dim: int) -> tuple[int, int]
     rank = len(shape)
     for dim in (in_dim, out_dim):
         if not -rank <= dim < rank:
-            raise lk.LayerError(f"{name}: weights of shape {shape} have no axis {dim}")
+            raise LayerError(f"{name}: weights of shape {shape} have no axis {dim}")
     field = math.prod(size for axis, size in enumerate(shape) if axis not in (in_dim % rank, out_dim % rank))
     return shape[in_dim] * field, shape[out_dim] * field
 
@@ -247,9 +245,9 @@ def OrthogonalInitializer(stddev: float = 1.0) -> Initializer:
 
     def draw(shape: Shape, rng: Any) -> Any:
         if len(shape) < 2:
-            raise lk.LayerError(f"OrthogonalInitializer: a shape of at least 2 axes is due, got {shape}")
+            raise LayerError(f"OrthogonalInitializer: a shape of at least 2 axes is due, got {shape}")
         if fastmath.is_traced(rng):
-            raise lk.LayerError("OrthogonalInitializer: the key is not known inside jit; initialize outside of it")
+            raise LayerError("OrthogonalInitializer: the key is not known inside jit; initialize outside of it")
         rows, columns = math.prod(shape[:-1]), shape[-1]
         tall = (max(rows, columns), min(rows, columns))
         normal = fastmath.to_host(random.normal(rng, tall)).astype("float64")
@@ -277,7 +275,7 @@ def InitializerFromFile(path: str | os.PathLike[str]) -> Initializer:
     [[1.0, 2.0]]
     """
     if not isinstance(path, (str, os.PathLike)):
-        raise lk.LayerError(f"InitializerFromFile: path must be the name of a file, got {path!r}")
+        raise LayerError(f"InitializerFromFile: path must be the name of a file, got {path!r}")
     where = f"InitializerFromFile: {os.fspath(path)}"
 
     def draw(shape: Shape, rng: Any) -> Any:
@@ -285,28 +283,13 @@ def InitializerFromFile(path: str | os.PathLike[str]) -> Initializer:
             with open(path, "rb") as file:
                 found = onp.lib.format.read_array(file, allow_pickle=False)
         except OSError as error:
-            raise lk.LayerError(f"{where}: cannot be read: {error.strerror or error}") from error
+            raise LayerError(f"{where}: cannot be read: {error.strerror or error}") from error
         except (ValueError, EOFError, MemoryError, OverflowError) as error:
-            raise lk.LayerError(f"{where}: is no .npy file of numbers, or a damaged one") from error
+            raise LayerError(f"{where}: is no .npy file of numbers, or a damaged one") from error
         if found.dtype.kind not in "biuf":
-            raise lk.LayerError(f"{where}: holds {found.dtype}; an array of real numbers is due")
+            raise LayerError(f"{where}: holds {found.dtype}; an array of real numbers is due")
         if found.shape != shape:
-            raise lk.LayerError(f"{where}: holds the shape {found.shape}, and the weights have {shape}")
+            raise LayerError(f"{where}: holds the shape {found.shape}, and the weights have {shape}")
         return np.array(found)
 
     return Initializer(f"InitializerFromFile({os.fspath(path)!r})", draw)
-
-
-INITIALIZERS = [
-    GlorotNormalInitializer,
-    GlorotUniformInitializer,
-    InitializerFromFile,
-    KaimingNormalInitializer,
-    KaimingUniformInitializer,
-    LeCunNormalInitializer,
-    LeCunUniformInitializer,
-    OrthogonalInitializer,
-    RandomNormalInitializer,
-    RandomUniformInitializer,
-    ScaledInitializer,
-]
