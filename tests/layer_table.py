@@ -1,0 +1,335 @@
+"""The one table of layers: for every registered one, what it is made with, tried on, and allowed to do.
+
+``test_layers.py`` drives every property of ``layer_properties.py`` for each row, on both backends, and fails where a
+registered layer has no row. A row starts from the constructor's ``@lk.example``; what is given here comes on top.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from typing import Any
+
+import numpy as onp
+
+import layerkit as lk
+from layerkit import layers as tl
+from layerkit.example import example_of
+
+__all__ = ["COMBINATORS", "ROWS", "Row", "row"]
+
+Values = Callable[[onp.random.Generator], tuple[Any, ...]]
+
+
+@dataclass(frozen=True, eq=False)
+class Row:
+    """One way to make a layer, and what is expected of it."""
+
+    name: str
+    """The registered name."""
+
+    make: Callable[[], lk.Layer]
+
+    inputs: tuple[lk.ShapeDtype, ...]
+
+    note: str = ""
+    """What sets it apart from other rows of the same layer."""
+
+    values: Values | None = None
+    """Makes the inputs, where not any numbers will do."""
+
+    draws_in_training: bool = False
+    """Whether training draws random numbers (and evaluation none)."""
+
+    always_draws: bool = False
+    """Whether every call draws random numbers."""
+
+    trains_differently: bool = False
+    """Whether a training call gives other outputs than an evaluation; implied by ``draws_in_training``."""
+
+    has_state: bool = False
+    """Whether a training call changes the state."""
+
+    state_in_evaluation: bool = False
+    """Whether an evaluation changes the state as well."""
+
+    rows_independent: bool = True
+    """Whether a row of the output depends on the same row of the inputs alone, in evaluation."""
+
+    batched: bool = True
+    """Whether the first axis of the inputs may be empty."""
+
+    differentiable: bool = True
+    """Whether the gradient is that of the function (not so behind StopGradient)."""
+
+    tolerance: float = 2e-6
+    """How far NumPy and JAX may be apart, relative to the largest number; gradients ten times as far."""
+
+    arguments: dict[str, Any] = field(default_factory=dict)
+
+    @property
+    def id(self) -> str:
+        return f"{self.name}({self.note})" if self.note else self.name
+
+    @property
+    def signature(self) -> Any:
+        return self.inputs[0] if len(self.inputs) == 1 else self.inputs
+
+    @property
+    def training_differs(self) -> bool:
+        return self.trains_differently or self.draws_in_training
+
+    def arrays(self, seed: int = 0) -> tuple[onp.ndarray[Any, Any], ...]:
+        """Inputs to try it on, other ones for every seed."""
+        generator = onp.random.default_rng(seed)
+        if self.values is not None:
+            return tuple(
+                onp.asarray(value, of.dtype) for value, of in zip(self.values(generator), self.inputs, strict=True)
+            )
+        return tuple(_any_numbers(generator, of) for of in self.inputs)
+
+
+def _any_numbers(generator: onp.random.Generator, of: lk.ShapeDtype) -> onp.ndarray[Any, Any]:
+    if of.dtype.kind == "f":
+        return generator.normal(size=of.shape).astype(of.dtype)
+    if of.dtype.kind == "b":
+        return generator.random(of.shape) < 0.5
+    return generator.integers(0, of.max or 10, of.shape).astype(of.dtype)
+
+
+def row(_name: str, _note: str = "", /, *inputs: lk.ShapeDtype, **changes: Any) -> Row:
+    """The row of a registered layer: its example's arguments and inputs, unless others are given."""
+    fields = {key: changes.pop(key) for key in list(changes) if key in Row.__dataclass_fields__}
+    constructor = getattr(tl, _name)
+    example = example_of(constructor)
+    arguments = changes or (example.arguments if example is not None else {})
+    of = inputs or (example.inputs if example is not None else ())
+    if example is not None and not inputs:
+        fields.setdefault("rows_independent", example.rows_independent)
+    return Row(_name, lambda: constructor(**arguments), of, _note, arguments=arguments, **fields)
+
+
+def _positive(generator: onp.random.Generator) -> tuple[Any, ...]:
+    return (generator.uniform(0.1, 3.0, (4, 8)),)
+
+
+def _padded(generator: onp.random.Generator) -> tuple[Any, ...]:
+    """Sequences of 6, 4, 1 and no real positions."""
+    mask = onp.arange(6) < onp.array([[6], [4], [1], [0]])
+    return generator.normal(size=(4, 6, 8)), mask
+
+
+def _probabilities(generator: onp.random.Generator) -> tuple[Any, ...]:
+    return generator.uniform(0.05, 0.95, 6), generator.uniform(0, 1, 6), generator.uniform(0, 2, 6)
+
+
+def _near(generator: onp.random.Generator) -> tuple[Any, ...]:
+    """Predictions, targets less and more than 1 away, weights."""
+    return generator.normal(size=6), generator.normal(size=6), generator.uniform(0, 2, 6)
+
+
+def _weighted(generator: onp.random.Generator) -> tuple[Any, ...]:
+    """Scores, classes, and weights."""
+    return generator.normal(size=(4, 3)), generator.integers(0, 3, 4), generator.uniform(0.1, 2, 4)
+
+
+_three = (lk.f32(6), lk.f32(6), lk.f32(6))
+_ids = (lk.f32(4, 3), lk.i32(4), lk.f32(4))
+_whole = {"rows_independent": False}
+
+
+ROWS: list[Row] = [
+    # -- activations --------------------------------------------------------------------------------------------------
+    *map(row, ["Elu", "Exp", "FastGelu", "Gelu", "Glu", "HardSigmoid", "HardTanh", "LeakyRelu"]),
+    *map(row, ["ParametricRelu", "Relu", "Selu", "Sigmoid", "Softplus", "Swish", "Tanh"]),
+    row("Log", values=_positive),
+    row("ThresholdedLinearUnit"),
+    row("ThresholdedLinearUnit", "4 axes", lk.f32(2, 3, 2, 5)),
+    row("Elu", "a", a=0.3),
+    row("LeakyRelu", "a", a=0.3),
+    row("ParametricRelu", "negative a", a=-2.0),
+    row("Selu", "alpha and lmbda", alpha=0.5, lmbda=2.0),
+    row("Gelu", "whole numbers", lk.i32(4, 8, max=5)),
+    # -- dense, embedding, dropout ------------------------------------------------------------------------------------
+    row("Dense"),
+    row("Dense", "no bias", n_units=2, use_bias=False),
+    row("Dense", "3 axes", lk.f32(2, 3, 5), n_units=4),
+    row("Dense", "1 axis", lk.f32(5), n_units=4, batched=False, rows_independent=False),
+    row("Dense", "whole numbers", lk.i32(4, 5, max=9), n_units=3),
+    row("Embedding"),
+    row("Embedding", "1 axis", lk.i32(4, max=10), vocab_size=10, d_feature=8),
+    row("Dropout", draws_in_training=True),
+    row("Dropout", "shared axes", lk.f32(4, 3, 8), rate=0.5, shared_axes=(-2,), draws_in_training=True),
+    row("Dropout", "rate 0", rate=0.0),
+    row("Dropout", "mode train", rate=0.5, mode="train", always_draws=True, rows_independent=False),
+    # -- elementwise --------------------------------------------------------------------------------------------------
+    row("Negate"),
+    row("Negate", "whole numbers", lk.i32(4, 8)),
+    row("PrintShape"),
+    row("PrintShape", "2 arrays", lk.f32(4, 8), lk.i32(4), n_in=2, msg="two"),
+    row("StopGradient", differentiable=False),
+    row("ThresholdToBinary"),
+    row("ToFloat"),
+    # -- losses -------------------------------------------------------------------------------------------------------
+    *map(
+        row,
+        [
+            "CategoryCrossEntropy",
+            "CrossEntropyLoss",
+            "CrossEntropyLossWithLogSoftmax",
+            "CrossEntropySum",
+            "BinaryCrossEntropy",
+            "L2Loss",
+            "SmoothL1Loss",
+            "WeightedCategoryCrossEntropy",
+            "WeightedSum",
+        ],
+    ),
+    row("BinaryCrossEntropyLoss", "", *_three, values=_probabilities, **_whole),
+    row("BinaryCrossEntropySum", "", *_three, values=_probabilities, **_whole),
+    row("CategoryCrossEntropy", "smoothed", label_smoothing=0.2),
+    row("CrossEntropyLoss", "float weights", *_ids, values=_weighted, **_whole),
+    row("CrossEntropyLossWithLogSoftmax", "float weights", *_ids, values=_weighted, **_whole),
+    row("L2Loss", "float weights", *_three, values=_near, **_whole),
+    row("SmoothL1Loss", "float weights", *_three, values=_near, **_whole),
+    row("WeightedCategoryCrossEntropy", "float weights", *_ids, values=_weighted, **_whole),
+    row("WeightedCategoryCrossEntropy", "smoothed, cut off", label_smoothing=0.2, cutoff=0.7),
+    # -- masking ------------------------------------------------------------------------------------------------------
+    row("MaskedMean", values=_padded),
+    row("MaskedMean", "mask for attention", lk.f32(4, 6, 8), lk.bool_(4, 1, 1, 6)),
+    row("MaskedMean", "no features", lk.f32(4, 6), lk.bool_(4, 6)),
+    row("PaddingMask"),
+    row("PaddingMask", "pad 2", pad=2),
+    # -- metrics ------------------------------------------------------------------------------------------------------
+    *map(row, ["CategoryAccuracy", "MacroAveragedFScore", "WeightedFScore"]),
+    *map(row, ["Accuracy", "WeightedCategoryAccuracy", "SequenceAccuracy", "MaskedSequenceAccuracy"]),
+    row("Accuracy", "classifier", classifier=tl.ArgMax()),
+    row("MacroAveragedFScore", "beta 2", beta=2.0, initial_category_index=1),
+    row("WeightedFScore", "float weights", *_ids, values=_weighted, weighted=True, **_whole),
+    # -- normalization ------------------------------------------------------------------------------------------------
+    row("LayerNorm"),
+    row("LayerNorm", "no center", center=False),
+    row("LayerNorm", "3 axes", lk.f32(2, 3, 8), epsilon=0.1),
+    row("BatchNorm", trains_differently=True, has_state=True, rows_independent=True, tolerance=1e-5),
+    row(
+        "BatchNorm",
+        "axis 0",
+        lk.f32(6, 5),
+        axis=0,
+        momentum=0.5,
+        trains_differently=True,
+        has_state=True,
+        tolerance=1e-5,
+    ),
+    row(
+        "BatchNorm", "bare", lk.f32(6, 5), axis=(0,), center=False, scale=False, trains_differently=True, has_state=True
+    ),
+    row("BatchNorm", "mode eval", lk.f32(6, 5), axis=(0,), mode="eval"),
+    # -- reductions ---------------------------------------------------------------------------------------------------
+    *map(row, ["ArgMax", "Flatten", "Max", "Mean", "Min", "Sum"]),
+    row("ArgMax", "axis 1", lk.f32(4, 3, 5), axis=1),
+    row("Flatten", "keep 2", lk.f32(4, 3, 2, 5), n_axes_to_keep=2),
+    row("Flatten", "keep 0", lk.f32(4, 3), n_axes_to_keep=0, rows_independent=False),
+    row("Max", "axis 1 kept", lk.f32(4, 3, 5), axis=1, keepdims=True),
+    row("Mean", "axis 1", lk.f32(4, 3, 5), axis=1),
+    row("Mean", "all axes", lk.f32(4, 5), axis=None, batched=False, rows_independent=False),
+    row("Mean", "whole numbers", lk.i32(4, 5), axis=-1),
+    row("Min", "2 axes", lk.f32(4, 3, 5), axis=(1, 2)),
+    row("Sum", "axis 1", lk.f32(4, 3, 5), axis=1),
+    row("Sum", "booleans", lk.bool_(4, 5), axis=-1),
+    # -- softmax ------------------------------------------------------------------------------------------------------
+    *map(row, ["LogSoftmax", "LogSumExp", "Softmax"]),
+    row("LogSoftmax", "axis 1", lk.f32(4, 3, 5), axis=1),
+    row("LogSumExp", "axis 1", lk.f32(4, 3, 5), axis=1),
+    row("Softmax", "axis 1", lk.f32(4, 3, 5), axis=1),
+    # -- sources ------------------------------------------------------------------------------------------------------
+    row("RandomUniform", always_draws=True, batched=False),
+    row("Weights", batched=False),
+    row("Weights", "one number", initializer=tl.RandomNormalInitializer(1.0), batched=False, rows_independent=False),
+]
+
+
+def combine(_name: str, _make: Callable[[], lk.Layer], /, *inputs: lk.ShapeDtype, note: str = "", **fields: Any) -> Row:
+    return Row(_name, _make, inputs, note, **fields)
+
+
+def _shared() -> lk.Layer:
+    dense = tl.Dense(5)
+    return tl.Serial(dense, tl.Tanh(), dense)
+
+
+_x = lk.f32(4, 5)
+
+COMBINATORS: list[Row] = [
+    combine("Serial", lambda: tl.Serial(tl.Dense(3), tl.Tanh(), tl.Dense(2)), _x),
+    combine("Serial", lambda: tl.Serial(), _x, note="empty"),
+    combine("Serial", lambda: tl.Serial(tl.Dense(3)), _x, lk.i32(4), note="an array passes below"),
+    combine("Serial", _shared, _x, note="a layer twice"),
+    combine("Serial", lambda: tl.Serial(tl.Dense(3), tl.Dropout(0.5)), _x, note="dropout", draws_in_training=True),
+    combine(
+        "Serial",
+        lambda: tl.Serial(tl.Dense(3), [tl.BatchNorm(axis=0), tl.Tanh()]),
+        _x,
+        note="state",
+        has_state=True,
+        trains_differently=True,
+        tolerance=1e-5,
+    ),
+    combine("Branch", lambda: tl.Branch(tl.Dense(3), None, tl.Tanh()), _x),
+    combine("Branch", lambda: tl.Branch(tl.Dropout(0.5), tl.Dropout(0.5)), _x, note="dropout", draws_in_training=True),
+    combine("Parallel", lambda: tl.Parallel(tl.Dense(3), tl.Add()), _x, _x, _x),
+    combine("Residual", lambda: tl.Residual(tl.Dense(5), tl.Tanh()), _x),
+    combine("Residual", lambda: tl.Residual(tl.Dense(3), shortcut=tl.Dense(3)), _x, note="shortcut"),
+    combine("Select", lambda: tl.Select([1, 0, 1]), _x, lk.i32(4)),
+    combine("Drop", lambda: tl.Serial(tl.Drop()), _x, _x),
+    combine("Dup", lambda: tl.Dup(), _x),
+    combine("Swap", lambda: tl.Swap(), _x, lk.i32(4)),
+    combine("Add", lambda: tl.Add(), _x, _x),
+    combine("SubtractTop", lambda: tl.SubtractTop(), _x, lk.f32(4, 1)),
+    combine("Multiply", lambda: tl.Multiply(), _x, _x),
+    combine("Gate", lambda: tl.Gate(), _x, _x, _x),
+    combine("Concatenate", lambda: tl.Concatenate(), _x, lk.f32(4, 2)),
+    combine("Concatenate", lambda: tl.Concatenate(3, axis=1), _x, _x, _x, note="three on axis 1"),
+    combine("Split", lambda: tl.Split(2), lk.f32(4, 6)),
+    combine("FlattenList", lambda: tl.FlattenList(), _x),
+    combine(
+        "SerialWithSideOutputs",
+        lambda: tl.SerialWithSideOutputs([tl.Serial(tl.Dense(5), tl.Dup()), tl.Serial(tl.Tanh(), tl.Dup())]),
+        _x,
+    ),
+    combine("Fn", lambda: tl.Fn("Hypot", lambda x, y: x * x + y * y), _x, _x),
+    combine("PureLayer", lambda: tl.PureLayer(lambda x: 3 * x), _x),
+    combine("Scan", lambda: tl.Scan(_cell(), axis=1), lk.f32(4, 3, 5), _x, tolerance=1e-5),
+    combine("Scan", lambda: tl.Scan(_cell(), axis=1, remat=True), lk.f32(4, 3, 5), _x, note="remat", tolerance=1e-5),
+    combine(
+        "Scan",
+        lambda: tl.Scan(tl.Serial(tl.Dropout(0.5), _cell()), axis=1),
+        lk.f32(4, 3, 5),
+        _x,
+        note="dropout",
+        draws_in_training=True,
+        tolerance=1e-5,
+    ),
+    combine("Map", lambda: tl.Map(tl.Dense(2), axis=1), lk.f32(4, 3, 5)),
+    combine("Chunk", lambda: tl.Chunk(tl.Dense(2), 2), _x),
+    combine(
+        "Cond",
+        lambda: tl.Cond(_first_is_positive(), tl.Dense(5), tl.Tanh()),
+        _x,
+        _x,
+        rows_independent=False,
+        batched=False,
+    ),
+    combine("Cache", lambda: tl.Cache(tl.Dense(3)), _x, rows_independent=False, state_in_evaluation=True),
+    combine("BatchLeadingAxes", lambda: tl.BatchLeadingAxes(tl.Dense(2)), lk.f32(4, 3, 5)),
+    combine("Bidirectional", lambda: tl.Bidirectional(tl.Dense(2), axis=1), lk.f32(4, 3, 5)),
+]
+
+
+def _cell() -> lk.Layer:
+    """(x, carry) -> (y, carry): a plain recurrent cell."""
+    return tl.Serial(tl.Concatenate(), tl.Dense(5), tl.Tanh(), tl.Dup())
+
+
+def _first_is_positive() -> lk.Layer:
+    return tl.Fn("FirstIsPositive", lambda x: x[0, 0] > 0)
