@@ -97,7 +97,9 @@ def truncated_normal(key: Any, lower: Any, upper: Any, shape: Shape = (), dtype:
     dtype = onp.dtype(dtype)
     root2 = dtype.type(math.sqrt(2))
     lower, upper = (onp.asarray(known(bound), dtype) for bound in (lower, upper))
-    u = uniform(key, shape, dtype, numpy_xla.erf(lower / root2), numpy_xla.erf(upper / root2))
+    # XLA divides by a constant as it multiplies by its reciprocal.
+    low, high = (numpy_xla.erf(bound * (1 / root2)) for bound in (lower, upper))
+    u = uniform(key, shape, dtype, low, high)
     draws = _in_blocks(lambda part: root2 * numpy_xla.erf_inv(part), u)
     ends = onp.nextafter(lower, dtype.type(onp.inf)), onp.nextafter(upper, dtype.type(-onp.inf))
     return onp.minimum(ends[1], onp.maximum(ends[0], draws))

@@ -23,7 +23,7 @@ _LOW = 0xFFFFFFFF
 _BLOCK = 32768
 
 # A round costs one NumPy call a step whatever the size; below this many pairs Python's own integers are faster.
-_FEW = 6
+_FEW = 9
 
 
 def _key_words(key: Any) -> tuple[int, int, int]:

@@ -107,8 +107,8 @@ def _log1p_near_zero(z: Array) -> Array:
     return z + fused_multiply_add(square, -0.5, z * square * ratio)
 
 
-# Giles, "Approximating the erfinv function" (GPU Computing Gems, 2010): erf_inv(x) / x, for w = -log(1 - x^2) below 5 in
-# powers of w - 2.5, from 5 on in powers of sqrt(w) - 3.
+# Giles, "Approximating the erfinv function" (GPU Computing Gems, 2010): erf_inv(x) / x, for w = -log(1 - x^2) below 5
+# in powers of w - 2.5, from 5 on in powers of sqrt(w) - 3.
 _CENTRE = _single(
     2.81022636e-08,
     3.43273939e-07,
