@@ -131,7 +131,7 @@ def tweets_zip(folder: Path, count: int = 5, damage: bytes = b"") -> Path:
     place = folder / "corpora" / "twitter_samples.zip"
     with zipfile.ZipFile(place, "w") as archive:
         for label in ("positive", "negative"):
-            lines = "".join(json.dumps({"text": f"{label} {i}\u2028"}) + "\n" for i in range(count))
+            lines = "".join(json.dumps({"text": f"{label} {i}\u2028"}, ensure_ascii=False) + "\n" for i in range(count))
             archive.writestr(f"twitter_samples/{label}_tweets.json", lines.encode() + damage)
     return place
 

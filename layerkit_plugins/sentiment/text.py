@@ -85,7 +85,6 @@ def as_tokens(text: str | Sequence[str]) -> list[str]:
 
 class _Nltk(NamedTuple):
     tokenize: Callable[[str], list[str]]
-    has_emoticon: Callable[[str], object]
     stem: Callable[[str], str]
 
 
@@ -93,14 +92,15 @@ class _Nltk(NamedTuple):
 def _nltk() -> _Nltk:
     try:
         from nltk.stem.porter import PorterStemmer
-        from nltk.tokenize.casual import EMOTICON_RE, TweetTokenizer
+        from nltk.tokenize.casual import TweetTokenizer
     except ImportError as error:
         raise LayerkitError(
             f'texts are split into words by NLTK, which cannot be imported ({error}): pip install "layerkit[nlp]"'
         ) from error
-    # Case is kept here and dropped in _Words, so that the search for emoticons is done once a distinct token.
+    # Case is kept here and dropped in _Words, once a distinct token. The tokenizer would keep that of an emoticon
+    # such as ":D", after a search in every token, only for the stemmer to drop it: the words are the same.
     tokenizer = TweetTokenizer(preserve_case=True, strip_handles=True, reduce_len=True)
-    return _Nltk(tokenizer.tokenize, EMOTICON_RE.search, PorterStemmer().stem)
+    return _Nltk(tokenizer.tokenize, PorterStemmer().stem)
 
 
 def _split(text: str) -> list[str]:
@@ -125,13 +125,12 @@ class _Words(dict[str, "str | None"]):
 
     @staticmethod
     def _work_out(token: str) -> str | None:
-        nltk = _nltk()
-        lowered = token if nltk.has_emoticon(token) else token.lower()
-        # The notebook asks `in string.punctuation`, which is true of any piece of that string, such as "<=" too.
+        lowered = token.lower()
+        # The notebook asks `in string.punctuation`, which is true of any piece of that string, such as "<=>", too.
         if lowered in STOP_WORDS or lowered in string.punctuation:
             return None
         try:
-            return nltk.stem(lowered)
+            return _nltk().stem(lowered)
         except RecursionError:  # older NLTK recurses once for every y of "YyYyYy..."
             return lowered
 
