@@ -45,7 +45,7 @@ def train(
         run = lk.train("sentiment", steps=500, output="runs/first", backend="numpy", seed=0)
         run.predict("I hated my day").label
     """
-    from layerkit.fastmath import backend_name, use_backend
+    from layerkit.fastmath import use_backend
     from layerkit.plugins.registry import recipes
 
     maker = recipe_of(recipe)
@@ -54,8 +54,10 @@ def train(
         if output is None:
             return maker.train(made, None)
         offer = recipes.offer(recipe)
-        about = RunFile(offer.name, offer.distribution, offer.version, backend_name(), as_json(made))
+        about = RunFile(offer.name, offer.distribution, offer.version, backend or "", as_json(made))
         may_change = {name for name, rule in settings_of(recipe, maker.Settings).items() if rule.may_change}
+        if not str(output):
+            raise UsageError("output is the path of a folder, got ''")
         folder = Path(output).resolve() if overwrite else Path(output)
         with _put_aside(folder) if overwrite and (folder / NAME).exists() else contextlib.nullcontext():
             return _train_into(folder, maker, made, about, may_change)
@@ -100,7 +102,10 @@ def recipe_of(name: str) -> Recipe:
 
 def _train_into(folder: Path, maker: Recipe, settings: Any, about: RunFile, may_change: set[str]) -> Run:
     """Trains into ``folder``; if that fails before the recipe wrote anything, no trace of it stays."""
+    from layerkit.fastmath import backend_name
+
     begun = _holds_run(folder, about, may_change)
+    about = replace(about, backend=backend_name())  # starts it, so not before the folder is looked at
     made = _make_folder(folder)
     try:
         if not begun:

@@ -44,7 +44,10 @@ def _run(arguments: list[str]) -> int:
             root.invoke(context)
         return 0
     except SystemExit as error:  # a plugin's command may end itself
-        return error.code if isinstance(error.code, int) else int(error.code is not None)
+        if isinstance(error.code, int | None):
+            return error.code or 0
+        _say(_one_line(error.code))
+        return 1
     except click.exceptions.Exit as error:
         return error.exit_code
     except BaseException as error:

@@ -92,15 +92,17 @@ def _opened(file: Path | None) -> AbstractContextManager[BinaryIO]:
 
 def _lines(stream: BinaryIO, name: str) -> Iterator[list[bytes]]:
     """The whole lines of each piece that can be read, so that a slow writer is answered line by line."""
-    rest = b""
+    begun: list[bytes] = []  # the pieces of a line whose end has not come yet
     while block := stream.read1(_BLOCK):  # type: ignore[attr-defined]
-        *lines, rest = (rest + block).split(b"\n")
-        if len(rest) > _LONGEST:
+        whole, newline, rest = block.rpartition(b"\n")
+        if newline:
+            yield b"".join([*begun, whole]).split(b"\n")
+            begun = []
+        begun.append(rest)
+        if sum(map(len, begun)) > _LONGEST:
             raise LayerkitError(f"{name} has a line of more than {_LONGEST >> 20} MB: give one text a line")
-        if lines:
-            yield lines
-    if rest:
-        yield [rest]
+    if any(begun):
+        yield [b"".join(begun)]
 
 
 def _decoded(line: bytes, where: str) -> str:

@@ -13,12 +13,8 @@ from layerkit.settings import Setting
 
 __all__ = ["given", "options"]
 
-_TYPES: dict[type, tuple[click.ParamType[Any] | type, str]] = {
-    int: (click.INT, "N"),
-    float: (click.FLOAT, "X"),
-    str: (click.STRING, "TEXT"),
-    Path: (click.Path(path_type=Path), "PATH"),
-}
+# A path stays text here: click would make "." of an empty one, and the settings check it anyway.
+_TYPES = {int: (click.INT, "N"), float: (click.FLOAT, "X"), str: (click.STRING, "TEXT"), Path: (click.STRING, "PATH")}
 
 
 def options(settings: Mapping[str, Setting]) -> list[click.Option]:
@@ -27,44 +23,26 @@ def options(settings: Mapping[str, Setting]) -> list[click.Option]:
 
 
 def given(values: Mapping[str, Any]) -> dict[str, Any]:
-    """The settings that were said on the command line; the dataclass knows what is assumed for the rest."""
+    """The settings that have a value; the dataclass knows what is assumed for the rest."""
     return {name: value for name, value in values.items() if value is not None and value != ()}
 
 
 def _option(rule: Setting) -> click.Option:
     flag = "--" + rule.name.replace("_", "-")
     required = rule.default is dataclasses.MISSING
-    shown = _default_text(rule)
-    if rule.type is bool and not rule.choices and not rule.several:
-        names = [rule.name, f"{flag}/--no-{flag[2:]}"]
-        return click.Option(names, default=None, required=required, help=rule.help, show_default=shown)
+    how: dict[str, Any] = {"required": True} if required else {"default": rule.default, "show_default": True}
+    if rule.type is bool and not rule.several:
+        return click.Option([rule.name, f"{flag}/--no-{flag[2:]}"], help=rule.help, **how)
+    kind, metavar = _TYPES[rule.type]
     if rule.choices:
-        kind: Any = click.Choice([str(choice) for choice in rule.choices])
-        metavar = rule.metavar or None
-    else:
-        kind, metavar = _TYPES[rule.type][0], rule.metavar or _TYPES[rule.type][1]
-    if rule.choices and rule.type is not str:
-        kind = _TYPES[rule.type][0]
+        kind = click.Choice(rule.choices) if rule.type is str else kind
+        metavar = f"[{'|'.join(map(str, rule.choices))}]"
+    limits = f" (from {rule.least} to {rule.most})" if rule.least is not None and rule.most is not None else ""
     return click.Option(
         [rule.name, flag],
         type=kind,
-        metavar=metavar,
+        metavar=rule.metavar or metavar,
         multiple=rule.several,
-        required=required,
-        help=f"{rule.help} {_limits(rule)}".strip(),
-        show_default=shown,
+        help=rule.help + limits,
+        **how,
     )
-
-
-def _default_text(rule: Setting) -> str | bool:
-    if rule.default is dataclasses.MISSING or rule.default is None or rule.default == ():
-        return False
-    if rule.type is bool and not rule.several:
-        return rule.name.replace("_", "-") if rule.default else f"no-{rule.name.replace('_', '-')}"
-    return " ".join(map(str, rule.default)) if rule.several else str(rule.default)
-
-
-def _limits(rule: Setting) -> str:
-    if rule.least is not None and rule.most is not None:
-        return f"({rule.least} to {rule.most})"
-    return ""

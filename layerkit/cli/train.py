@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import inspect
 from collections.abc import Callable
-from pathlib import Path
 from typing import Any
 
 import click
@@ -50,8 +49,7 @@ def _command(name: str) -> click.Command:
     shared: list[click.Parameter] = [
         click.Option(
             ["output", "--output"],
-            type=click.Path(path_type=Path),
-            default=Path("runs") / name.rpartition(":")[2],
+            default=f"runs/{name.rpartition(':')[2]}",
             metavar="RUN",
             help="Folder to keep the run in; one that was begun there with the same settings is continued.",
             show_default=True,
@@ -70,7 +68,7 @@ def _command(name: str) -> click.Command:
 
 
 def _trains(name: str) -> Callable[..., None]:
-    def run(output: Path, overwrite: bool, backend: str | None, **settings: Any) -> None:
+    def run(output: str, overwrite: bool, backend: str | None, **settings: Any) -> None:
         made = train(name, output=output, overwrite=overwrite, backend=backend, **given(settings))
         for metric, value in made.metrics.items():
             click.echo(f"{metric} {float(value):.4f}")

@@ -14,7 +14,7 @@ import importlib
 import inspect
 import threading
 from collections.abc import Callable, Iterable
-from types import ModuleType
+from types import ModuleType, SimpleNamespace
 from typing import Any
 
 import pluggy
@@ -83,8 +83,10 @@ class Plugin:
         # A manager each: pluggy calls all implementations of a hook together, and stops at the first that fails.
         manager = pluggy.PluginManager("layerkit")
         manager.add_hookspecs(hookspecs)
-        manager.register(plugin, self.entry.name)
-        if not manager.get_hookcallers(plugin):
+        # pluggy goes through dir(), which in a module that imports its names lazily is a list of things to import.
+        hooks = SimpleNamespace(**vars(plugin)) if isinstance(plugin, ModuleType) else plugin
+        manager.register(hooks, self.entry.name)
+        if not manager.get_hookcallers(hooks):
             what = "module" if isinstance(plugin, ModuleType) else type(plugin).__name__
             raise PluginError(f"it is no plugin, but a {what} without a hook marked @lk.hookimpl: ask its author")
         return manager.hook
