@@ -25,6 +25,7 @@ __all__ = [
     "run",
     "run_inside",
     "run_sublayer",
+    "shares",
     "walk",
 ]
 
@@ -42,15 +43,18 @@ def run(
     position: int | None,
     training: bool | None = None,
 ) -> tuple[Any, Any]:
-    """(output, new state) of one call; see ``Frame`` for the arguments."""
+    """(output, new state) of one call; see ``Frame`` for the arguments.
+
+    ``fold`` is ``None`` where a whole model is entered with weights and state of its own.
+    """
     frame = Frame(layer, weights, state, key, fold, parent, position)
     if training is not None:
         frame.training = training
     cell = None
     token = _current.set(frame)
     try:
-        if parent is None:
-            x = check_arrays(x)
+        if fold is None:
+            x = check_arrays(x) if parent is None else x
             frame.shared = _shared_cells(layer, weights, state)
         if frame.shared is not None:
             cell = frame.shared.get(layer)
@@ -63,7 +67,7 @@ def run(
             frame.observer(frame, x, y)
         if cell is not None:
             return y, _share_state(frame, cell, state)
-        if parent is None and frame.shared is not None:
+        if fold is None and frame.shared is not None:
             return y, _gather_shared(layer, frame.state, frame.shared, set())
         return y, frame.state
     except Exception as error:
@@ -183,8 +187,7 @@ def _run_with_backward(layer: Layer, x: Any, frame: Frame) -> Any:
     old_state, rng = frame.state, frame.rng()
 
     def in_frame(weights: Any, f: Callable[..., Any], *args: Any) -> Any:
-        again = Frame(layer, weights, old_state, frame.key, frame.fold, frame.parent, frame.position)
-        again.training = frame.training
+        again = frame.again(weights, old_state)
         token = _current.set(again)
         try:
             return f(*args), again.state
@@ -219,15 +222,20 @@ def walk(layer: Layer, seen: set[Layer] | None = None) -> Iterator[Layer]:
             yield from walk(sublayer, seen)
 
 
+def shares(layer: Layer) -> bool:
+    """Whether some layer stands in more than one place inside it."""
+    if layer._shares is None:
+        layer._shares = bool(layer.sublayers) and _places(layer) > sum(1 for _ in walk(layer))
+    return layer._shares
+
+
 def _places(layer: Layer) -> int:
     return 1 + sum(map(_places, layer.sublayers))
 
 
 def _shared_cells(layer: Layer, weights: Any, state: Any) -> dict[Layer, Any] | None:
     """The layers that stand in more than one place, with the weights and state of the first."""
-    if layer._shares is None:
-        layer._shares = bool(layer.sublayers) and _places(layer) > sum(1 for _ in walk(layer))
-    if not layer._shares:
+    if not shares(layer):
         return None
     first: dict[Layer, list[Any]] = {}
     repeated: set[Layer] = set()

@@ -158,9 +158,8 @@ class Serial(Layer):
 
     def accept_inputs(self, x: Any) -> Any:
         # n_in arrays or more: the rest passes through below.
-        if isinstance(x, (tuple, list)) and len(x) >= self.n_in:
-            return tuple(x)
-        return super().accept_inputs(x)
+        stack = x if type(x) is tuple else (x,)
+        return stack if len(stack) >= self.n_in else super().accept_inputs(x)
 
     def accept_outputs(self, y: Any) -> Any:
         return y
@@ -314,44 +313,50 @@ class _Residual(Serial):
 
     def __init__(self, *layers: Any, shortcut: Any = None) -> None:
         main = _flat(layers)
-        extra = [] if shortcut is None else [as_layer(shortcut)]
-        super().__init__(*main, *extra, name="Residual")
-        self.n_in, self.n_out = sequence_arity(main) if main else (1, 1)
+        side = None if shortcut is None else as_layer(shortcut)
+        super().__init__(*main, *([] if side is None else [side]), name="Residual")
         self._length = len(main)
-        for layer in extra:
-            self.n_in = max(self.n_in, layer.n_in)
-            if layer.n_out != 1:
-                raise LayerError(f"Residual: its shortcut {layer.name} has {layer.n_out} outputs; a shortcut has one")
-        if self.n_out == 0 or self.n_in == 0:
-            raise LayerError("Residual: its layers have no input or no output to add to")
+        self._main_in, self.n_out = sequence_arity(main) if main else (1, 1)
+        self.n_in = max(self._main_in, 1 if side is None else side.n_in)
+        if side is not None and side.n_out != 1:
+            raise LayerError(f"Residual: its shortcut {side.name} has {side.n_out} outputs; a shortcut has one")
+        if self.n_out == 0:
+            raise LayerError("Residual: its layers have no output to add to")
 
     @property
     def kind(self) -> str:
         return self.name
 
-    def _shortcut(self, x: Any) -> Any:
-        """The inputs of the shortcut, where there is one."""
-        return inputs_from_stack(x if type(x) is tuple else (x,), self.sublayers[-1].n_in)
-
     def forward(self, x: Any) -> Any:
-        y = super().forward(x)
+        frame: Any = current()
+        stack = x if type(x) is tuple else (x,)
+        y = super().forward(inputs_from_stack(stack, self._main_in))
         if self._length == len(self.sublayers):
-            side = x[0] if type(x) is tuple else x
+            side = stack[0]
         else:
-            side = self.run_sublayer(self._length, self._shortcut(x))
-        return (side + y[0], *y[1:]) if type(y) is tuple else side + y
+            key, base = self._key_for_sublayers(frame)
+            fold, index, old = base + self._offsets[self._length], self._length, frame.state[-1]
+            inputs = inputs_from_stack(stack, self.sublayers[index].n_in)
+            side, new = run(self.sublayers[index], inputs, frame.weights[index], old, key, fold, frame, index)
+            if new is not old:
+                self.state = (*frame.state[:-1], new)
+        outputs = y if type(y) is tuple else (y,)
+        return bare_or_tuple((side + outputs[0], *outputs[1:], *stack[self.n_in :]))
 
     def init_in_frame(self, frame: Frame, inputs: Any) -> tuple[Any, Any, Any]:
-        weights, state, outputs = super().init_in_frame(frame, inputs)
-        side = inputs[0] if type(inputs) is tuple else inputs
-        if self._length < len(self.sublayers):
+        stack = inputs if type(inputs) is tuple else (inputs,)
+        weights, state, y = super().init_in_frame(frame, inputs_from_stack(stack, self._main_in))
+        if self._length == len(self.sublayers):
+            side = stack[0]
+        else:
             key, base = self._key_for_sublayers(frame)
-            fold = base + self._offsets[self._length]
-            w, s, side = init(self.sublayers[-1], self._shortcut(inputs), key, fold, frame, self._length)
+            fold, index = base + self._offsets[self._length], self._length
+            part = inputs_from_stack(stack, self.sublayers[index].n_in)
+            w, s, side = init(self.sublayers[index], part, key, fold, frame, index)
             weights, state = (*weights, w), (*state, s)
-        top = outputs[0] if type(outputs) is tuple else outputs
-        total = abstract_eval(lambda a, b: a + b, side, top)
-        return weights, state, (total, *outputs[1:]) if type(outputs) is tuple else total
+        outputs = y if type(y) is tuple else (y,)
+        total = abstract_eval(lambda a, b: a + b, side, outputs[0])
+        return weights, state, bare_or_tuple((total, *outputs[1:], *stack[self.n_in :]))
 
     def source_of(self, child: int, item: int) -> tuple[int | None, int]:
         return (None, item) if child == self._length else super().source_of(child, item)

@@ -77,6 +77,12 @@ class Frame:
             self.training = parent.training
             self.observer = parent.observer
 
+    def again(self, weights: Any, state: Any) -> Frame:
+        """A frame for the same call, with other weights and state."""
+        twin = Frame(self.layer, weights, state, self.key, self.fold, self.parent, self.position)
+        twin.training, twin.shared = self.training, self.shared
+        return twin
+
     def rng(self) -> Any:
         """The random key of this call, ``None`` if none was given.
 

@@ -6,8 +6,8 @@ import inspect
 from typing import TYPE_CHECKING, Any
 
 from layerkit import frames
-from layerkit.calls import Uninitialized, check_arrays, fit_inputs, fit_outputs
-from layerkit.fastmath import abstract_eval, random
+from layerkit.calls import Uninitialized, check_arrays, fit_inputs, fit_outputs, shares
+from layerkit.fastmath import abstract_eval, random, tree_leaves
 from layerkit.frames import Frame
 from layerkit.layer_error import LayerError, explain
 from layerkit.shapes import signature
@@ -26,7 +26,11 @@ def init_outermost(layer: Layer, inputs: Any, rng: Any) -> tuple[Any, Any, Any]:
         inputs = signature(check_arrays(inputs))
     except LayerError as error:
         raise LayerError(f"{layer.name}: {error}", layer.name, layer) from error
-    return init(layer, inputs, random.get_prng(0) if rng is None else rng, None, frames.current(), None)
+    key = random.get_prng(0) if rng is None else rng
+    weights, state, outputs = init(layer, inputs, key, None, frames.current(), None)
+    if shares(layer):
+        weights, state = _in_first_places(layer, weights, state)
+    return weights, state, outputs
 
 
 def init(
@@ -35,7 +39,7 @@ def init(
     """(weights, state, output signature) for an input signature: pure, with frames and errors as in ``run``."""
     frame = Frame(layer, (), (), key, fold, parent, position)
     frame.initializing = True
-    if frame.shared is None:
+    if fold is None or frame.shared is None:
         frame.shared = {}
     token = _current.set(frame)
     try:
@@ -79,11 +83,37 @@ def _init_by_trying(frame: Frame, inputs: Any) -> tuple[Any, Any, Any]:
             break
         except Uninitialized as call:
             made[call.index] = init(layer.sublayers[call.index], call.inputs, frame, call.index, frame, call.index)[:2]
-    missing = [sublayer.name for index, sublayer in enumerate(layer.sublayers) if index not in made]
-    if missing:
-        raise LayerError(f"forward never calls its sublayer {missing[0]}, which therefore has no weights")
-    order = range(len(layer.sublayers))
-    return tuple(made[i][0] for i in order), tuple(made[i][1] for i in order), outputs
+    called = {layer.sublayers[index] for index in made}
+    for sublayer in layer.sublayers:
+        if sublayer not in called:
+            raise LayerError(f"forward never calls its sublayer {sublayer.name}, which therefore has no weights")
+    parts = [made.get(index, ((), ())) for index in range(len(layer.sublayers))]
+    return tuple(weights for weights, _ in parts), tuple(state for _, state in parts), outputs
+
+
+def _in_first_places(layer: Layer, weights: Any, state: Any) -> tuple[Any, Any]:
+    """The trees with what shared layers hold in the first of their places, which need not be the first initialized."""
+    made: dict[Layer, tuple[Any, Any]] = {}
+    seen: set[Layer] = set()
+
+    def collect(layer: Layer, weights: Any, state: Any) -> None:
+        if layer not in made or tree_leaves((weights, state)):
+            made[layer] = weights, state
+        if type(weights) is tuple and weights:
+            for part in zip(layer.sublayers, weights, state, strict=False):
+                collect(*part)
+
+    def place(layer: Layer) -> tuple[Any, Any]:
+        if layer in seen:
+            return (), ()
+        seen.add(layer)
+        if not layer.sublayers:
+            return made[layer]
+        parts = [place(sublayer) for sublayer in layer.sublayers]
+        return tuple(weights for weights, _ in parts), tuple(state for _, state in parts)
+
+    collect(layer, weights, state)
+    return place(layer)
 
 
 def _abstract_output(frame: Frame, inputs: Any, weights: Any, state: Any) -> Any:
@@ -91,7 +121,7 @@ def _abstract_output(frame: Frame, inputs: Any, weights: Any, state: Any) -> Any
     layer, shared = frame.layer, frame.shared or {}
 
     def run(x: Any, weights: Any, state: Any) -> Any:
-        inner = Frame(layer, weights, state, frame.key, frame.fold, frame.parent, frame.position)
+        inner = frame.again(weights, state)
         inner.shared = {key: cell for key, cell in shared.items() if key is not layer} or None
         token = _current.set(inner)
         try:

@@ -126,6 +126,8 @@ class Layer:
     def init(self, signature: Any, rng: Any = None) -> tuple[Any, Any]:
         """Makes new weights and state for inputs like ``signature``, keeps them on the layer, and returns both.
 
+        Inside the ``init_weights_and_state`` of a layer around it, it is part of that, and nothing is kept.
+
         Args:
             signature: shapes and dtypes of the inputs (``lk.f32(16, 20)``), or arrays like them; a tuple for several
             inputs. rng: the random key, uint32 (2,); ``fastmath.random.get_prng(0)`` unless given.
@@ -133,6 +135,9 @@ class Layer:
         Raises:
             LayerError: the layer, or one inside it, cannot take such inputs.
         """
+        frame = _current.get()
+        if frame is not None and frame.initializing and rng is None and self in frame.layer.sublayers:
+            return frame.layer.init_sublayer(frame.layer.sublayers.index(self), signature)[:2]
         weights, state, _ = init_outermost(self, signature, rng)
         self._keep("_weights", weights, set())
         self._keep("_state", state, set())
@@ -340,12 +345,12 @@ class Layer:
 
     def accept_inputs(self, x: Any) -> Any:
         """Inputs that are not n_in arrays: refused here, taken by combinators that have a use for them."""
-        got = len(x) if isinstance(x, tuple) else 1
+        got = len(x) if type(x) is tuple else 1
         raise LayerError(f"takes {_count(self.n_in, 'input')}, got {got}")
 
     def accept_outputs(self, y: Any) -> Any:
         """Outputs that are not n_out arrays: refused here."""
-        got = len(y) if isinstance(y, tuple) else 1
+        got = len(y) if type(y) is tuple else 1
         raise LayerError(f"declares {_count(self.n_out, 'output')}, and forward returned {got}")
 
     def source_of(self, child: int, item: int) -> tuple[int | None, int]:

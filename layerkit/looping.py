@@ -240,8 +240,7 @@ def _loop(
 
 def _with_shared(frame: Frame, shared: dict[Layer, Any], weights: tuple[Any, ...]) -> Frame:
     """The same call, in which layers that stand in several places have the given weights."""
-    twin = Frame(frame.layer, frame.weights, frame.state, frame.key, frame.fold, frame.parent, frame.position)
-    twin.training = frame.training
+    twin = frame.again(frame.weights, frame.state)
     twin.shared = {layer: [w, cell[1]] for (layer, cell), w in zip(shared.items(), weights, strict=True)}
     return twin
 
