@@ -69,7 +69,17 @@ def cond(pred: Any, true_fn: _Function, false_fn: _Function, *operands: Any) -> 
     if truth.shape != ():
         raise ArrayError(f"cond: the condition is one truth value, got shape {truth.shape}")
     with silence():
+        if _abstract.get():
+            return _either(true_fn(*operands), false_fn(*operands))
         return (true_fn if truth else false_fn)(*operands)
+
+
+def _either(one: Any, other: Any) -> Any:
+    """Where nothing is known, both branches are looked at, as a compiler does."""
+    true, false = signature(nested_map(_array, one)), signature(nested_map(_array, other))
+    if true != false:
+        raise ArrayError(f"cond: one branch gives {true} and the other {false}; both must give the same")
+    return one
 
 
 def while_loop(cond_fn: _Function, body_fn: _Function, init: Any) -> Any:
