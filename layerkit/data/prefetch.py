@@ -1,0 +1,146 @@
+"""Preparing batches on a background thread while the device works."""
+
+from __future__ import annotations
+
+import threading
+from collections import deque
+from collections.abc import Iterable, Iterator
+from contextvars import copy_context
+from typing import Any, Generic, TypeVar
+
+from layerkit.data.batches import whole
+
+__all__ = ["Prefetch"]
+
+T = TypeVar("T")
+
+
+class _Shared(Generic[T]):
+    """What the two threads see: items that are ready, and how it ended."""
+
+    def __init__(self) -> None:
+        self.changed = threading.Condition()
+        self.ready: deque[tuple[T, Any]] = deque()
+        self.ended: BaseException | None = None
+        self.closed = False
+
+
+class Prefetch(Iterator[T]):
+    """The items of an iterator, made on a background thread up to ``n_ahead`` items ahead of their use.
+
+    The thread starts at the first ``next`` and runs in a copy of that caller's context, so the active backend is the
+    same. What the iterator raises is raised here, after the items that came before it. Use it in a ``with`` block, or
+    ``close`` it, and the thread is gone.
+
+    Items must not be changed by the iterator once they are given: an array that is filled anew for each batch is.
+
+    Args:
+        source: an iterator; ``position`` is taken from it where it has one.
+        n_ahead: items to hold ready.
+
+    >>> with Prefetch(iter([1, 2, 3])) as ahead:
+    ...     list(ahead)
+    [1, 2, 3]
+    """
+
+    def __init__(self, source: Iterable[T], n_ahead: int = 2) -> None:
+        self._source = iter(source)
+        self._n_ahead = whole("n_ahead", n_ahead, 1)
+        self._position = getattr(self._source, "position", None)
+        self._shared: _Shared[T] = _Shared()
+        self._thread: threading.Thread | None = None
+
+    @property
+    def position(self) -> Any:
+        """The source's position after the item given last, as if nothing were ahead; ``None`` where it has none."""
+        return self._position
+
+    def seek(self, position: Any) -> None:
+        """Goes to a position of the source; what was made ahead is forgotten."""
+        self.close()
+        self._source.seek(position)  # type: ignore[attr-defined]
+        self._position = position
+        self._shared = _Shared()
+
+    def peek(self) -> T:
+        """The next item, which stays the next."""
+        shared = self._shared
+        if self._thread is None and not shared.closed:
+            self._start()
+        with shared.changed:
+            while not shared.ready and shared.ended is None and not shared.closed:
+                shared.changed.wait()
+            if shared.ready:
+                return shared.ready[0][0]
+        raise shared.ended or StopIteration
+
+    def __next__(self) -> T:
+        item = self.peek()
+        shared = self._shared
+        with shared.changed:
+            self._position = shared.ready.popleft()[1]
+            shared.changed.notify_all()
+        return item
+
+    def close(self, patience: float | None = None) -> list[T]:
+        """Stops the thread, and returns the items that were ready and not taken.
+
+        Args:
+            patience: seconds to wait for the item it is making; as long as it takes unless given.
+        """
+        shared, thread = self._shared, self._thread
+        _stop(shared)
+        if thread is not None and thread is not threading.current_thread():
+            thread.join(patience)
+        with shared.changed:
+            left = [item for item, _ in shared.ready]
+            shared.ready.clear()
+        self._thread = None
+        return left
+
+    def _start(self) -> None:
+        arguments = (self._source, self._shared, self._n_ahead)
+        self._thread = threading.Thread(
+            target=copy_context().run, args=(_work, *arguments), name="layerkit-prefetch", daemon=True
+        )
+        self._thread.start()
+
+    def __enter__(self) -> Prefetch[T]:
+        return self
+
+    def __exit__(self, *exc: object) -> None:
+        self.close()
+
+    def __del__(self) -> None:
+        shared = getattr(self, "_shared", None)
+        if shared is not None:
+            _stop(shared)
+
+
+def _stop(shared: _Shared[Any]) -> None:
+    with shared.changed:
+        shared.closed = True
+        shared.changed.notify_all()
+
+
+def _work(source: Iterator[T], shared: _Shared[T], n_ahead: int) -> None:
+    """The thread's life. It must not know the Prefetch, which could then never be forgotten."""
+    while True:
+        with shared.changed:
+            while len(shared.ready) >= n_ahead and not shared.closed:
+                shared.changed.wait()
+            if shared.closed:
+                return
+        ended: BaseException | None = None
+        try:
+            item = next(source)
+            position = getattr(source, "position", None)
+        except BaseException as error:
+            ended = error
+        with shared.changed:
+            if ended is None:
+                shared.ready.append((item, position))
+            shared.ended = ended
+            shared.changed.notify_all()
+        if ended is not None:
+            return

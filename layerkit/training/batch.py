@@ -1,0 +1,99 @@
+"""What a batch is: (inputs..., targets, weights), and whether a model and a loss can use it."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+
+from layerkit.errors import LayerkitError
+from layerkit.layer import Layer
+from layerkit.shapes import signature
+
+__all__ = ["as_batch", "batch_weight", "check_arity", "parts"]
+
+_NARROW = {"float64": "float32", "int64": "int32", "uint64": "uint32"}
+
+
+def as_batch(raw: Any, source: str) -> tuple[Any, ...]:
+    """A batch as a tuple of arrays in 32 bits; lists become arrays.
+
+    Raises:
+        LayerkitError: it is no tuple of arrays of numbers, or has no rows.
+    """
+    if not isinstance(raw, (tuple, list)) or not raw:
+        raise LayerkitError(
+            f"{source}: a batch is a tuple (inputs..., targets, weights), got {type(raw).__name__}"
+            + (" without arrays" if isinstance(raw, (tuple, list)) else "")
+        )
+    return tuple(_as_array(item, index, source) for index, item in enumerate(raw))
+
+
+def _as_array(item: Any, index: int, source: str) -> Any:
+    if not hasattr(item, "dtype") or not hasattr(item, "shape"):
+        try:
+            item = np.asarray(item)
+        except ValueError:
+            raise LayerkitError(f"{source}: array {index} of a batch has rows of different lengths: pad them") from None
+    if isinstance(item, np.generic):
+        item = np.asarray(item)
+    if item.dtype.kind in "OSUMmcT":
+        raise LayerkitError(f"{source}: array {index} of a batch has dtype {item.dtype}; arrays of numbers are due")
+    if item.shape and item.shape[0] == 0:
+        raise LayerkitError(f"{source}: array {index} of a batch has no rows: {list(item.shape)}")
+    narrow = _NARROW.get(item.dtype.name)
+    if narrow is None or not isinstance(item, np.ndarray):
+        return item
+    small = item.astype(narrow)
+    if item.dtype.kind in "iu" and not np.array_equal(small, item):
+        raise LayerkitError(
+            f"{source}: array {index} of a batch goes from {item.min()} to {item.max()}, beyond {narrow}"
+        )
+    return small
+
+
+def parts(batch: tuple[Any, ...], n_in: int) -> tuple[Any, tuple[Any, ...]]:
+    """(what a model of ``n_in`` inputs takes, the rest).
+
+    >>> parts(("x", "targets", "weights"), 1)
+    ('x', ('targets', 'weights'))
+    """
+    return (batch[0] if n_in == 1 else batch[:n_in]), batch[n_in:]
+
+
+def check_arity(batch: tuple[Any, ...], model: Layer, loss: Layer, source: str, may_leave: bool = False) -> None:
+    """Makes sure that a batch has the arrays that the model takes, and those that the loss takes beside its outputs.
+
+    Args:
+        may_leave: whether arrays may be left over, as a metric may not look at the weights.
+
+    Raises:
+        LayerkitError: it has more or fewer.
+    """
+    needed = model.n_in + loss.n_in - model.n_out
+    if loss.n_in < model.n_out and not may_leave:
+        raise LayerkitError(
+            f"{loss.name} takes {loss.n_in} of the {model.n_out} outputs of {model.name}: drop the rest"
+        )
+    if len(batch) == needed or (may_leave and len(batch) >= needed):
+        return
+    shapes = ", ".join(map(str, signature(batch)))
+    raise LayerkitError(
+        f"{source}: a batch has {len(batch)} arrays ({shapes}), and {needed} are due: {model.n_in} for {model.name}, "
+        f"{max(loss.n_in - model.n_out, 0)} for {loss.name} beside {'its' if model.n_out == 1 else model.n_out} "
+        f"model output{'s' if model.n_out > 1 else ''}"
+    )
+
+
+def batch_weight(batch: tuple[Any, ...], n_in: int) -> float:
+    """How much a batch counts in an average: the sum of its weights, or its number of rows where it has none.
+
+    Weights are the last array, where two or more follow the inputs.
+
+    >>> batch_weight((np.zeros((2, 3)), np.zeros(2), np.array([1.0, 0.5])), 1)
+    1.5
+    """
+    rest = batch[n_in:]
+    if len(rest) >= 2:
+        return float(np.sum(np.asarray(rest[-1]), dtype=np.float64))
+    return float(batch[0].shape[0]) if batch[0].shape else 1.0

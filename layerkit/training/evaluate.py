@@ -1,0 +1,88 @@
+"""Measuring a model: metrics on batches, averaged by the batches' weights."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable
+from typing import Any
+
+import numpy as onp
+
+from layerkit.errors import LayerkitError
+from layerkit.fastmath import abstract_eval, jit, to_host
+from layerkit.fastmath import numpy as np
+from layerkit.initializing import init_outermost
+from layerkit.layer import Layer
+from layerkit.shapes import signature
+from layerkit.training.batch import batch_weight, parts
+from layerkit.training.task import EvalTask
+
+__all__ = ["make_evaluation"]
+
+Measured = dict[str, float]
+
+
+def make_evaluation(model: Layer, task: EvalTask, weights: Any, state: Any, key: Any) -> Callable[..., Measured]:
+    """The function ``evaluate(weights, state, batches) -> {metric: value}`` of an evaluation task.
+
+    ``batches`` are pairs (batch, the same batch on the device). Each metric is averaged over them, a batch counting by
+    the sum of its weights: what a mean over all examples at once would give. The numbers leave the device together, at
+    the end.
+
+    Args:
+        model: the model; its layers evaluate, they do not train.
+        weights: the model's weights, for their shapes.
+        state: the model's state, for its shapes.
+        key: random key for layers that draw numbers in evaluation as well: always the same.
+
+    Raises:
+        LayerError: the model or a metric cannot take the task's batches.
+        LayerkitError: a metric is no single number.
+    """
+    sample = signature(task.sample_batch)
+    inputs, rest = parts(sample, model.n_in)
+    output = abstract_eval(
+        lambda x, w, s: model.pure_fn(x, w, s, key, training=False)[0], inputs, signature(weights), signature(state)
+    )
+    own = [_init_metric(metric, output, rest, key) for metric in task.metrics]
+
+    def measure(weights: Any, state: Any, own: Any, batch: tuple[Any, ...]) -> Any:
+        inputs, rest = parts(batch, model.n_in)
+        y, _ = model.pure_fn(inputs, weights, state, key, training=False)
+        values = [
+            metric.pure_fn(_inputs_of(metric, y, rest), metric_weights, metric_state, key, training=False)[0]
+            for metric, (metric_weights, metric_state) in zip(task.metrics, own, strict=True)
+        ]
+        return np.stack([np.asarray(value).astype(onp.float32) for value in values])
+
+    compiled = jit(measure)
+
+    def evaluate(weights: Any, state: Any, batches: Iterable[tuple[Any, Any]]) -> Measured:
+        counts, values = [], []
+        for batch, on_device in batches:
+            counts.append(batch_weight(batch, model.n_in))
+            values.append(compiled(weights, state, own, on_device))
+        return dict(zip(task.metric_names, _average(to_host(values), counts), strict=True))
+
+    return evaluate
+
+
+def _inputs_of(metric: Layer, y: Any, rest: tuple[Any, ...]) -> Any:
+    arrays = (*(y if type(y) is tuple else (y,)), *rest)
+    return arrays[0] if metric.n_in == 1 else arrays[: metric.n_in]
+
+
+def _init_metric(metric: Layer, output: Any, rest: tuple[Any, ...], key: Any) -> tuple[Any, Any]:
+    weights, state, value = init_outermost(metric, _inputs_of(metric, output, rest), key)
+    if getattr(value, "shape", None) != ():
+        raise LayerkitError(f"{metric.name}: a metric is a single number, and it gives {value}: take its mean or sum")
+    return weights, state
+
+
+def _average(values: list[Any], counts: list[float]) -> list[float]:
+    """The mean of each metric over the batches, weighted; a batch of weight 0 says nothing, unless all have it."""
+    weights = onp.array(counts)
+    if not weights.sum() > 0:
+        weights = onp.ones(len(counts))
+    table = onp.stack(values).astype(onp.float64)[weights > 0]
+    weights = weights[weights > 0]
+    return [float(mean) for mean in (weights[:, None] * table).sum(0) / weights.sum()]

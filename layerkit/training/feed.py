@@ -1,0 +1,116 @@
+"""The batches of a run, in the order in which a plain loop would ask for them, prepared in the background."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from typing import Any, NamedTuple
+
+from layerkit.data.prefetch import Prefetch
+from layerkit.errors import UsageError
+from layerkit.fastmath import to_device, use_backend
+from layerkit.training.interrupt import Interrupts
+from layerkit.training.source import Source
+from layerkit.training.task import EvalTask, TrainTask
+
+__all__ = ["Feed", "Item", "requests"]
+
+_PATIENCE = 5.0  # seconds that an interrupted run waits for a batch that is being made
+
+
+class Item(NamedTuple):
+    """A batch, on its way from a source to a step or an evaluation."""
+
+    task: int
+    batch: tuple[Any, ...]
+    on_device: Any
+    source: Source
+    before: Any
+    """The source's position before this batch."""
+    after: Any
+    learning_rate: float | None = None
+    evaluate: bool = False
+    """Whether an evaluation follows this step."""
+
+
+def requests(
+    steps: range,
+    tasks: list[TrainTask],
+    eval_tasks: list[EvalTask],
+    which_task: Callable[[int], int],
+    eval_at: Callable[[int], Any],
+) -> Iterator[Item]:
+    """The items of these steps (counted from 0), with those of an evaluation right after the step before it.
+
+    One thread asks for everything, in this order: what sources share, such as Python's own random numbers, comes out
+    the same however the threads are timed.
+    """
+    for n in steps:
+        number = _number(which_task(n), n, len(tasks))
+        task = tasks[number]
+        rate = _rate(task, n)
+        evaluate = bool(eval_at(n + 1))
+        yield _item(number, task.source)._replace(learning_rate=rate, evaluate=evaluate)
+        if evaluate:
+            for index, eval_task in enumerate(eval_tasks):
+                for _ in range(eval_task.n_eval_batches):
+                    yield _item(index, eval_task.source)
+
+
+def _number(chosen: Any, n: int, n_tasks: int) -> int:
+    if not hasattr(chosen, "__index__") or not 0 <= chosen.__index__() < n_tasks:
+        raise UsageError(f"which_task({n}) is {chosen!r}; there are tasks 0 to {n_tasks - 1}")
+    return int(chosen)
+
+
+def _item(number: int, source: Source) -> Item:
+    before = source.position
+    batch = source.next()
+    return Item(number, batch, to_device(batch), source, before, source.position)
+
+
+def _rate(task: TrainTask, n: int) -> float | None:
+    if task.lr_schedule is None:
+        return None
+    # A single number is worth no compiled program.
+    with use_backend("numpy"):
+        return task.learning_rate(n)
+
+
+class Feed:
+    """Hands out items, and knows where the sources are as far as their items were used.
+
+    Args:
+        items: the items.
+        sources: every source they may come from.
+        background: whether they are made on a thread of their own.
+        interrupts: lets Ctrl-C through while a batch is waited for.
+    """
+
+    def __init__(self, items: Iterator[Item], sources: list[Source], background: bool, interrupts: Interrupts) -> None:
+        self._positions = {source: source.position for source in sources}
+        self._interrupts = interrupts
+        self._items = items
+        self._ahead = Prefetch(items) if background else None
+
+    def take(self) -> Item:
+        """The next item; its batch counts as used."""
+        if self._ahead is None:
+            with self._interrupts.let_through():
+                item = next(self._items)
+        else:
+            with self._interrupts.let_through():
+                self._ahead.peek()
+            # Not to be interrupted between taking the item and noting that it was taken.
+            item = next(self._ahead)
+        self._positions[item.source] = item.after
+        return item
+
+    def position(self, source: Source) -> Any:
+        """The position of a source after the last of its batches that was used."""
+        return self._positions[source]
+
+    def close(self, unused: list[Item]) -> None:
+        """Ends the thread, and puts back every batch that was made and not used, ``unused`` among them."""
+        left = [] if self._ahead is None else self._ahead.close(_PATIENCE)
+        for item in reversed([*unused, *left]):
+            item.source.put_back(item.batch, item.before)

@@ -1,0 +1,439 @@
+"""The training loop: steps, evaluations, checkpoints."""
+
+from __future__ import annotations
+
+import math
+import os
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from layerkit.data.batches import whole
+from layerkit.errors import LayerkitError, UsageError
+from layerkit.fastmath import random, to_device
+from layerkit.layer import Layer
+from layerkit.training import saving
+from layerkit.training.batch import check_arity
+from layerkit.training.diagnose import diagnose
+from layerkit.training.evaluate import make_evaluation
+from layerkit.training.feed import Feed, Item, requests
+from layerkit.training.history import History
+from layerkit.training.interrupt import Interrupts
+from layerkit.training.log import line, progress
+from layerkit.training.picture import draw
+from layerkit.training.scalars import Scalars
+from layerkit.training.source import Source
+from layerkit.training.start import start
+from layerkit.training.step import Carry, make_step
+from layerkit.training.task import EvalTask, TrainTask
+
+__all__ = ["Loop"]
+
+Folder = str | os.PathLike[str]
+AtStep = Callable[[int], Any]
+
+
+class Loop:
+    """Trains a model on tasks, measures it now and then, and saves it.
+
+    The loss, its gradient and the optimizer's update are one compiled program; batches are prepared on a background
+    thread meanwhile. The same seed and data give the same run, and a run that continues from a checkpoint ends as
+    one that was never interrupted. Any layer is a model: it takes its n_in arrays from the front of a batch, and the
+    loss takes the model's outputs and the rest.
+
+    At step 1 and every ``n_steps_per_checkpoint`` of the first task, the mean training loss since the last time and
+    the metrics are logged, and a checkpoint is written if there is an ``output_dir``.
+
+    Args:
+        model: the layer to train. Weights it has are trained further; else they are made from ``random_seed``.
+        tasks: a TrainTask, or several that take turns.
+        eval_model: a model of its own for evaluation, which takes over the weights; the model itself unless given.
+        eval_tasks: an EvalTask, or several.
+        output_dir: a folder for checkpoints and pictures. If it holds a checkpoint, the loop continues from that.
+        checkpoint_at: whether to write a checkpoint after a step, counted from 1.
+        eval_at: whether to log and evaluate after a step, counted from 1. It is called from another thread.
+        which_task: which of several tasks the step ``n``, counted from 0, trains on; ``n % len(tasks)`` unless given.
+        random_seed: what weights and random layers are made from.
+        keep_checkpoints: how many checkpoints to keep, the last ones.
+        log: takes each line of the log; ``None`` for silence.
+        tensorboard: whether to write scalars for TensorBoard to ``output_dir`` (needs tensorboardX).
+        learning_curve: whether a run ends with ``learning_curve.png`` in ``output_dir`` where matplotlib is installed.
+
+    Raises:
+        UsageError: an argument is of the wrong kind.
+        LayerkitError: model, tasks and batches do not fit together, or the checkpoint is damaged or another model's.
+
+    >>> import numpy as np
+    >>> import layerkit as lk
+    >>> from layerkit.fastmath import numpy as lnp
+    >>> class Slope(lk.Layer):
+    ...     def init_weights_and_state(self, signature):
+    ...         self.weights = lnp.zeros(())
+    ...     def forward(self, x):
+    ...         return self.weights * x
+    >>> class Descent(lk.Optimizer):
+    ...     def update(self, step, grads, param, slots, opt_params):
+    ...         return param - opt_params.learning_rate * grads, slots
+    >>> loss = lk.Fn("L2Loss", lambda y, target: ((y - target) ** 2).mean())
+    >>> x = np.array([1.0, 2.0, 3.0])
+    >>> loop = Loop(Slope(), TrainTask([(x, 2 * x)], loss, Descent(0.1)))
+    >>> loop.run(10)
+    Step      1: train L2Loss |  18.66666603
+    >>> round(float(loop.model.weights), 3)
+    2.0
+    """
+
+    def __init__(
+        self,
+        model: Layer,
+        tasks: TrainTask | Sequence[TrainTask],
+        eval_model: Layer | None = None,
+        eval_tasks: EvalTask | Sequence[EvalTask] | None = None,
+        output_dir: Folder | None = None,
+        checkpoint_at: AtStep | None = None,
+        eval_at: AtStep | None = None,
+        which_task: Callable[[int], int] | None = None,
+        random_seed: int = 0,
+        *,
+        keep_checkpoints: int = 3,
+        log: Callable[[str], Any] | None = print,
+        tensorboard: bool = False,
+        learning_curve: bool = True,
+    ) -> None:
+        self._tasks = _listed("tasks", tasks, TrainTask)
+        self._eval_tasks = [] if eval_tasks is None else _listed("eval_tasks", eval_tasks, EvalTask)
+        if not self._tasks:
+            raise UsageError("tasks: a Loop trains on one task at least")
+        for name, layer in (("model", model), ("eval_model", eval_model or model)):
+            if not isinstance(layer, Layer):
+                raise UsageError(f"{name} is a layer, got {layer!r:.60}" + (": call it" if callable(layer) else ""))
+        self._model, self._eval_model = model, model if eval_model is None else eval_model
+        self._log = log or (lambda text: None)
+        self.random_seed = whole("random_seed", random_seed, 0)
+        self._keep = whole("keep_checkpoints", keep_checkpoints, 1)
+        self._which_task = which_task or (lambda n: n % len(self._tasks))
+        period = self._tasks[0].n_steps_per_checkpoint
+        self._eval_at = eval_at or (lambda step: step == 1 or step % period == 0)
+        self._checkpoint_at = checkpoint_at or (lambda step: step == 1 or step % period == 0)
+        self._output_dir = self._prepare_output(output_dir, checkpoint_at, tensorboard)
+        self._scalars = Scalars(self._output_dir) if tensorboard and self._output_dir is not None else None
+        self._draws, self._drawn = learning_curve, 0
+        self._prepare()
+        if self._output_dir is not None and saving.newest_in(self._output_dir) is not None:
+            self.load_checkpoint()
+
+    def _prepare_output(self, output_dir: Folder | None, checkpoint_at: Any, tensorboard: bool) -> Path | None:
+        if output_dir is not None:
+            return saving.prepare_folder(output_dir)
+        for name, value in (("checkpoint_at", checkpoint_at), ("tensorboard", tensorboard)):
+            if value:
+                raise UsageError(f"{name} needs an output_dir to write to")
+        return None
+
+    def _prepare(self) -> None:
+        """Everything that comes before step 1."""
+        self._sources = _shared_sources(self._tasks, self._eval_tasks)
+        for task in self._tasks:
+            check_arity(task.sample_batch, self._model, task.loss_layer, task.source.name)
+        for eval_task in self._eval_tasks:
+            for metric in eval_task.metrics:
+                check_arity(eval_task.sample_batch, self._eval_model, metric, eval_task.source.name, may_leave=True)
+        started = start(self._model, self._tasks, self.random_seed)
+        self._variables, self._keys = started.variables, started.keys
+        self._handed_out = not started.private
+        self._programs = [
+            make_step(self._model, task, record) for task, record in zip(self._tasks, started.opt_params, strict=True)
+        ]
+        if self._eval_model is not self._model:
+            self._eval_model.weights, self._eval_model.state = self._model.weights, self._model.state
+        variables, key = self._variables, self._keys.evaluate
+        self._evaluations = [
+            make_evaluation(self._eval_model, task, variables.weights, variables.state, key)
+            for task in self._eval_tasks
+        ]
+        self._loss_names = _distinct([[task.loss_layer.name] for task in self._tasks])
+        self._metric_names = _distinct([task.metric_names for task in self._eval_tasks])
+        self._width = max(len(n) for names in (*self._loss_names, *self._metric_names) for n in names)
+        self._history = History()
+        self._step = self._evaluated = self._rngs = 0
+        self._sums = [(0.0, 0)] * len(self._tasks)
+        self._feed: Feed | None = None
+        self._unseen: tuple[Item, int, Any] | None = None
+        self._unused: list[Item] = []
+        self._stale = False
+
+    # -- running ------------------------------------------------------------------------------------------------------
+
+    def run(self, n_steps: int = 1) -> None:
+        """Trains ``n_steps`` more steps.
+
+        Ctrl-C ends the run after the step it is in; with an ``output_dir``, a checkpoint of that step is written.
+
+        Raises:
+            UsageError: ``n_steps`` is no whole number from 0 up.
+            NotFiniteError: a loss is not finite. The weights are those before that step, and so is the last checkpoint.
+            LayerkitError: a task's data ended, or a checkpoint cannot be written.
+        """
+        last = self._step + whole("n_steps", n_steps, 0)
+        self._outside_of_run("run")
+        if last == self._step:
+            return
+        with Interrupts() as interrupts, progress(self._step, last) as move:
+            if self._evaluated < self._step and self._eval_at(self._step):
+                self._report()  # an interrupt came before it
+            asked = requests(range(self._step, last), self._tasks, self._eval_tasks, self._which_task, self._eval_at)
+            self._feed = Feed(asked, self._sources, last - self._step > 1, interrupts)
+            try:
+                while self._step < last:
+                    interrupts.check()
+                    self._train(self._feed.take())
+                    move(self._step)
+            except KeyboardInterrupt:
+                if self._output_dir is not None:
+                    self._log(f"Step {self._step: 6d}: interrupted, saved in {self.save_checkpoint()}")
+                raise
+            finally:
+                self._end_run()
+        self._draw()
+
+    def _train(self, item: Item) -> None:
+        if self._handed_out:
+            self._variables.own()
+            self._handed_out = False
+        variables, number = self._variables, item.task
+        carry = Carry(variables.weights, variables.state, variables.tasks[number], variables.alive)
+        loss, carry = self._programs[number](carry, self._keys, self._step, item.learning_rate, item.on_device)
+        variables.weights, variables.state, variables.tasks[number], variables.alive = carry
+        self._step += 1
+        self._stale = True
+        # The device is now busy with this step: time to look at the loss of the one before.
+        before, self._unseen = self._unseen, (item, self._step, loss)
+        if before is not None:
+            self._see(*before)
+        saves = self._output_dir is not None and self._checkpoint_at(self._step)
+        if item.evaluate:
+            self._report()
+        if saves:
+            self.save_checkpoint()
+
+    def _settle(self) -> None:
+        """Waits for the running step, and looks at its loss."""
+        unseen, self._unseen = self._unseen, None
+        if unseen is not None:
+            self._see(*unseen)
+
+    def _see(self, item: Item, step: int, loss: Any) -> None:
+        value = float(loss)
+        if not math.isfinite(value):
+            self._stop(item, step, value)
+        total, count = self._sums[item.task]
+        self._sums[item.task] = total + value, count + 1
+
+    def _stop(self, item: Item, step: int, value: float) -> None:
+        """Goes back to before the step, and raises what is known of its loss."""
+        self._unused = [item] if self._unseen is None else [item, self._unseen[0]]
+        self._unseen = None
+        self._step = step - 1
+        variables = self._variables
+        variables.alive = to_device(np.array(True))
+        carry = Carry(variables.weights, variables.state, variables.tasks[item.task], None)
+        loss_layer = self._tasks[item.task].loss_layer
+        raise diagnose(step, value, self._model, loss_layer, carry, self._keys, item.on_device)
+
+    def _end_run(self) -> None:
+        try:
+            self._settle()
+        finally:
+            feed, self._feed = self._feed, None
+            unused, self._unused = self._unused, []
+            if feed is not None:
+                feed.close(unused)
+            if self._scalars is not None:
+                self._scalars.close()
+            self._hand_out()
+
+    # -- measuring ----------------------------------------------------------------------------------------------------
+
+    def run_evals(self) -> dict[str, float]:
+        """Measures the model with every evaluation task, logs the numbers, and returns them by name.
+
+        Raises:
+            LayerkitError: it is called from inside ``run``, whose ``eval_at`` says when to evaluate.
+        """
+        self._outside_of_run("run_evals")
+        return self._evaluate()
+
+    def _report(self) -> None:
+        self._settle()
+        for number, (total, count) in enumerate(self._sums):
+            if count:
+                self._record("train", self._loss_names[number][0], total / count)
+        self._sums = [(0.0, 0)] * len(self._tasks)
+        self._evaluate()
+        self._evaluated = self._step
+
+    def _evaluate(self) -> dict[str, float]:
+        variables, measured = self._variables, dict[str, float]()
+        for names, task, evaluate in zip(self._metric_names, self._eval_tasks, self._evaluations, strict=True):
+            batches = (self._eval_batch(task) for _ in range(task.n_eval_batches))
+            values = evaluate(variables.weights, variables.state, batches).values()
+            measured.update(zip(names, values, strict=True))
+        for name, value in measured.items():
+            self._record("eval", name, value)
+        return measured
+
+    def _eval_batch(self, task: EvalTask) -> tuple[Any, Any]:
+        if self._feed is not None:
+            item = self._feed.take()
+            return item.batch, item.on_device
+        batch = task.next_batch()
+        return batch, to_device(batch)
+
+    def _record(self, mode: str, metric: str, value: float) -> None:
+        self._history.append(mode, metric, self._step, value)
+        self._log(line(self._step, mode, metric, value, self._width))
+        if self._scalars is not None:
+            self._scalars.add(mode, metric, self._step, value)
+
+    def _draw(self) -> None:
+        measured = sum(
+            len(self._history.get(m, k)) for m in self._history.modes for k in self._history.metrics_for_mode(m)
+        )
+        if self._output_dir is not None and self._draws and measured > self._drawn:
+            draw(self._history, self._output_dir)
+            self._drawn = measured
+
+    # -- saving -------------------------------------------------------------------------------------------------------
+
+    def save_checkpoint(self) -> Path:
+        """Writes a checkpoint of the step the loop is at, and returns its folder; older ones but the last are removed.
+
+        Raises:
+            UsageError: there is no ``output_dir``.
+            NotFiniteError: a weight is not finite.
+            LayerkitError: it cannot be written; the checkpoints there were still stand.
+        """
+        if self._output_dir is None:
+            raise UsageError("save_checkpoint: the Loop has no output_dir to write to")
+        self._settle()
+        feed = self._feed
+        positions = [s.position if feed is None else feed.position(s) for s in self._sources]
+        return saving.save(self._output_dir, self._progress(positions), self._variables, self._layers(), self._keep)
+
+    def load_checkpoint(self, directory: Folder | None = None) -> None:
+        """Goes to where a checkpoint was saved: weights, slots, state, step, history, and the position in the data.
+
+        Args:
+            directory: an output folder, whose last checkpoint is taken, or a checkpoint's own folder; the Loop's
+                ``output_dir`` unless given.
+
+        Raises:
+            LayerkitError: there is no checkpoint, it is damaged, or of another model; the message names file and
+                array.
+        """
+        self._outside_of_run("load_checkpoint")
+        folder = directory if directory is not None else self._output_dir
+        if folder is None:
+            raise UsageError("load_checkpoint: say which directory; the Loop has no output_dir")
+        loaded = saving.load(Path(folder).expanduser(), self._variables, self._layers(), self.random_seed)
+        saved = loaded.progress
+        saving.seek(self._sources, saved.positions, self._log)
+        self._variables, self._history = loaded.variables, History.from_dict(saved.history)
+        self._step, self._evaluated, self._rngs = saved.step, saved.evaluated, saved.rngs
+        self._sums = [*saved.sums, *[(0.0, 0)] * len(self._tasks)][: len(self._tasks)]
+        self._hand_out(force=True)
+
+    def _progress(self, positions: list[Any]) -> saving.Progress:
+        return saving.Progress(
+            self._step, self._evaluated, self._rngs, self.random_seed, self._sums, self._history.to_dict(), positions
+        )
+
+    def _layers(self) -> tuple[Layer, list[Layer]]:
+        return self._model, [task.loss_layer for task in self._tasks]
+
+    def _outside_of_run(self, name: str) -> None:
+        if self._feed is not None:
+            raise LayerkitError(f"{name} is called while the loop runs: wait for run to end")
+
+    # -- what it holds ------------------------------------------------------------------------------------------------
+
+    def _hand_out(self, force: bool = False) -> None:
+        """Gives the layers the weights and state that training has come to."""
+        if not self._stale and not force:
+            return
+        variables = self._variables
+        for layer in {id(m): m for m in (self._model, self._eval_model)}.values():
+            layer.weights, layer.state = variables.weights, variables.state
+        for task, own in zip(self._tasks, variables.tasks, strict=True):
+            task.loss_layer.weights, task.loss_layer.state = own.loss_weights, own.loss_state
+        self._stale, self._handed_out = False, True
+
+    @property
+    def model(self) -> Layer:
+        """The model, with the weights that training has come to."""
+        self._hand_out()
+        return self._model
+
+    @property
+    def eval_model(self) -> Layer:
+        """The model for evaluation, with the same weights."""
+        self._hand_out()
+        return self._eval_model
+
+    @property
+    def step(self) -> int:
+        """Steps trained so far, those before a restart included."""
+        return self._step
+
+    @property
+    def history(self) -> History:
+        """Every number that was logged."""
+        return self._history
+
+    @property
+    def tasks(self) -> list[TrainTask]:
+        """The training tasks."""
+        return self._tasks
+
+    @property
+    def eval_tasks(self) -> list[EvalTask]:
+        """The evaluation tasks."""
+        return self._eval_tasks
+
+    @property
+    def output_dir(self) -> Path | None:
+        """Where checkpoints are written."""
+        return self._output_dir
+
+    def new_rng(self) -> Any:
+        """A random key that was never used before, uint32 (2,)."""
+        self._rngs += 1
+        return random.fold_in(self._keys.user, self._rngs - 1)
+
+
+def _listed(name: str, values: Any, kind: type) -> list[Any]:
+    listed = [values] if not isinstance(values, (list, tuple)) else list(values)
+    for value in listed:
+        if not isinstance(value, kind):
+            raise UsageError(f"{name}: a {kind.__name__} or a list of them is due, got {value!r:.60}")
+    return listed
+
+
+def _shared_sources(tasks: list[TrainTask], eval_tasks: list[EvalTask]) -> list[Source]:
+    """The sources of all tasks, each once: an iterator that two tasks take from has one position."""
+    sources: dict[int, Source] = {}
+    everything: list[TrainTask | EvalTask] = [*tasks, *eval_tasks]
+    for task in everything:
+        task._source = sources.setdefault(id(task.labeled_data), task.source)
+    return list(sources.values())
+
+
+def _distinct(names: list[list[str]]) -> list[list[str]]:
+    """The names of each task; where two tasks share one, with the task's number in front."""
+    everything = [name for of_task in names for name in of_task]
+    return [
+        [name if everything.count(name) == 1 else f"{number}.{name}" for name in of_task]
+        for number, of_task in enumerate(names)
+    ]

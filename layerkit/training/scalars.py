@@ -1,0 +1,39 @@
+"""A run's numbers for TensorBoard, through the package tensorboardX."""
+
+from __future__ import annotations
+
+from importlib.util import find_spec
+from pathlib import Path
+from typing import Any
+
+from layerkit.errors import UsageError
+
+__all__ = ["Scalars"]
+
+
+class Scalars:
+    """Writes values below ``folder``, those of each mode (``train``, ``eval``) into a folder of its own.
+
+    Raises:
+        UsageError: tensorboardX is not installed.
+    """
+
+    def __init__(self, folder: Path) -> None:
+        if find_spec("tensorboardX") is None:
+            raise UsageError('tensorboard=True needs tensorboardX: pip install "layerkit[tensorboard]"')
+        self._folder = folder
+        self._writers: dict[str, Any] = {}
+
+    def add(self, mode: str, metric: str, step: int, value: float) -> None:
+        """Adds a value."""
+        if mode not in self._writers:
+            from tensorboardX import SummaryWriter
+
+            self._writers[mode] = SummaryWriter(str(self._folder / mode))
+        self._writers[mode].add_scalar(metric, value, step)
+
+    def close(self) -> None:
+        """Writes what is not written yet, and closes the files; more values open new ones."""
+        for writer in self._writers.values():
+            writer.close()
+        self._writers = {}

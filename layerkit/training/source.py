@@ -1,0 +1,132 @@
+"""Where the batches of a task come from: an iterator that can be looked into, put back into, and found again."""
+
+from __future__ import annotations
+
+import json
+from collections import deque
+from collections.abc import Callable, Iterable, Iterator
+from typing import Any
+
+from layerkit.errors import LayerkitError, UsageError
+from layerkit.training.batch import as_batch
+
+__all__ = ["Source"]
+
+Batch = tuple[Any, ...]
+
+
+class Source:
+    """The batches of a task, one after the other.
+
+    Its position is the iterator's own where that has ``position`` and ``seek``, as the iterators of ``layerkit.data``
+    have; of any other, the number of batches taken, and seeking takes as many without using them. An iterable that is
+    no iterator (a list of batches) is gone through again and again.
+
+    Args:
+        labeled_data: an iterator, or an iterable, of batches.
+        name: what errors call it.
+    """
+
+    def __init__(self, labeled_data: Any, name: str) -> None:
+        self.labeled_data = labeled_data
+        self.name = name
+        self._iterator = _iterator(labeled_data, name)
+        self._put_back: deque[tuple[Batch, Any]] = deque()
+        self._taken = 0
+
+    @property
+    def seekable(self) -> bool:
+        """Whether the iterator saves its own position."""
+        return getattr(self._iterator, "position", None) is not None and hasattr(self._iterator, "seek")
+
+    @property
+    def position(self) -> Any:
+        """Where the next batch comes from, as JSON can hold it."""
+        if not self.seekable:
+            return {"batches": self._taken}
+        return self._put_back[0][1] if self._put_back else self._iterator.position
+
+    def next(self) -> Batch:
+        """The next batch.
+
+        Raises:
+            LayerkitError: there is none, or it is no batch.
+        """
+        if self._put_back:
+            batch = self._put_back.popleft()[0]
+        else:
+            batch = as_batch(self._draw(), self.name)
+        self._taken += 1
+        return batch
+
+    def peek(self) -> Batch:
+        """The next batch, which stays the next."""
+        if not self._put_back:
+            position = self.position
+            self._put_back.append((as_batch(self._draw(), self.name), position))
+        return self._put_back[0][0]
+
+    def put_back(self, batch: Batch, position: Any) -> None:
+        """Makes ``batch`` the next one again; ``position`` is the one it was taken at."""
+        self._put_back.appendleft((batch, position))
+        self._taken -= 1
+
+    def seek(self, position: Any, say: Callable[[str], None]) -> None:
+        """Goes to a position that ``position`` gave, in this process or in one before.
+
+        Args:
+            say: told when batches have to be skipped one by one.
+
+        Raises:
+            LayerkitError: the position is another iterator's, lies behind, or beyond the end.
+        """
+        if self.seekable:
+            self._put_back.clear()
+            self._iterator.seek(position)
+            return
+        wanted = position.get("batches") if isinstance(position, dict) else None
+        if not isinstance(wanted, int):
+            raise LayerkitError(f"{self.name}: the position was saved by another iterator: {json.dumps(position):.80}")
+        if wanted < self._taken:
+            raise LayerkitError(
+                f"{self.name} has given {self._taken} batches, the checkpoint was taken after {wanted}: start it anew"
+            )
+        if wanted > self._taken:
+            say(f"{self.name} does not save its position: skipping the {wanted - self._taken} batches seen before")
+        while self._taken < wanted:
+            self.next()
+
+    def _draw(self) -> Any:
+        try:
+            return next(self._iterator)
+        except StopIteration:
+            raise LayerkitError(
+                f"{self.name} ended after {self._taken} batches: give an iterator that goes on, or train fewer steps"
+                if self._taken
+                else f"{self.name} has no batches"
+            ) from None
+
+
+class _Repeated(Iterator[Any]):
+    """An iterable, from its start again whenever it ends."""
+
+    def __init__(self, iterable: Iterable[Any]) -> None:
+        self._iterable = iterable
+        self._round = iter(iterable)
+
+    def __next__(self) -> Any:
+        for item in self._round:
+            return item
+        self._round = iter(self._iterable)
+        return next(self._round)
+
+
+def _iterator(labeled_data: Any, name: str) -> Any:
+    if hasattr(labeled_data, "__next__"):
+        return labeled_data
+    if isinstance(labeled_data, (str, bytes, dict)) or not hasattr(labeled_data, "__iter__"):
+        raise UsageError(
+            f"{name} is an iterator of batches (inputs..., targets, weights), got {type(labeled_data).__name__}"
+            + (": call it" if callable(labeled_data) else "")
+        )
+    return _Repeated(labeled_data)

@@ -1,0 +1,125 @@
+"""The first weights, state and slots of a run, made in one compiled program."""
+
+from __future__ import annotations
+
+from typing import Any, NamedTuple
+
+from layerkit.calls import walk
+from layerkit.errors import LayerkitError
+from layerkit.fastmath import abstract_eval, jit, random, to_device
+from layerkit.fastmath import numpy as np
+from layerkit.initializing import init_outermost
+from layerkit.layer import Layer
+from layerkit.shapes import ShapeDtype, signature
+from layerkit.training.batch import parts
+from layerkit.training.own import copied
+from layerkit.training.task import TrainTask
+from layerkit.training.variables import OfTask, Variables
+
+__all__ = ["Keys", "Start", "start"]
+
+# Far from the positions of sublayers, which are folded into the same key.
+_TRAIN, _LOSS, _EVAL, _USER, _LOSS_WEIGHTS = (0xFFFFFFFF - i for i in range(5))
+
+
+class Keys(NamedTuple):
+    """The random keys of a run: for the model's steps, the loss's steps, evaluation, and ``new_rng``."""
+
+    train: Any
+    loss: Any
+    evaluate: Any
+    user: Any
+
+
+class Start(NamedTuple):
+    """What a run starts with; ``private`` says whether steps may overwrite the variables."""
+
+    variables: Variables
+    keys: Keys
+    opt_params: list[Any]
+    private: bool
+
+
+def start(model: Layer, tasks: list[TrainTask], seed: int) -> Start:
+    """Initializes the model (unless it has weights), the loss layers and the slots; the layers keep what they got.
+
+    Raises:
+        LayerError: the model or a loss cannot take its inputs.
+        LayerkitError: a loss is no single number.
+    """
+    samples = [signature(task.sample_batch) for task in tasks]
+    root = random.get_prng(seed)
+    given = _given(model, parts(samples[0], model.n_in)[0], root)
+    opt_params: list[Any] = []
+
+    def program(root: Any, given: Any) -> Any:
+        made, records = _make(model, tasks, samples, root, given)
+        opt_params[:] = records
+        kept = (made.weights, made.state, [task[:2] for task in made.tasks])
+        own = [OfTask(copied(t.loss_weights), copied(t.loss_state), t.slots) for t in made.tasks]
+        private = (copied(made.weights), copied(made.state), own)
+        keys = Keys(*(random.fold_in(root, number) for number in (_TRAIN, _LOSS, _EVAL, _USER)))
+        return kept, private, keys, np.array(True)
+
+    (weights, state, losses), own, keys, alive, private = _compiled_or_not(program, root, given)
+    model.weights, model.state = weights, state
+    for task, (loss_weights, loss_state) in zip(tasks, losses, strict=True):
+        task.loss_layer.weights, task.loss_layer.state = loss_weights, loss_state
+    return Start(Variables(own[0], own[1], own[2], alive), keys, opt_params, private)
+
+
+def _compiled_or_not(program: Any, *args: Any) -> tuple[Any, ...]:
+    try:
+        return (*jit(program)(*args), True)
+    except Exception:
+        # An initializer may compute with NumPy, which cannot be compiled. What is wrong otherwise goes wrong again.
+        return (*program(*args), False)
+
+
+def _make(
+    model: Layer, tasks: list[TrainTask], samples: list[Any], root: Any, given: Any
+) -> tuple[Variables, list[Any]]:
+    outputs: Any = None
+    if given is None:
+        weights, state, outputs = init_outermost(model, parts(samples[0], model.n_in)[0], root)
+    else:
+        weights, state = given
+    made, records = [], []
+    for number, (task, sample) in enumerate(zip(tasks, samples, strict=True)):
+        inputs, rest = parts(sample, model.n_in)
+        if number or outputs is None:
+            outputs = _output(model, inputs, weights, state, root)
+        key = random.fold_in(random.fold_in(root, _LOSS_WEIGHTS), number)
+        loss_inputs = (*(outputs if type(outputs) is tuple else (outputs,)), *rest)
+        loss_inputs = loss_inputs[0] if len(loss_inputs) == 1 else loss_inputs
+        loss_weights, loss_state, loss = init_outermost(task.loss_layer, loss_inputs, key)
+        _check_scalar(task.loss_layer, loss)
+        slots, record = task.optimizer.tree_init((weights, loss_weights))
+        made.append(OfTask(loss_weights, loss_state, slots))
+        records.append(record)
+    return Variables(weights, state, made, None), records
+
+
+def _output(model: Layer, inputs: Any, weights: Any, state: Any, key: Any) -> Any:
+    """The signature of the model's output while training."""
+    return abstract_eval(
+        lambda x, w, s: model.pure_fn(x, w, s, key, training=True)[0], inputs, signature(weights), signature(state)
+    )
+
+
+def _check_scalar(loss_layer: Layer, output: Any) -> None:
+    if not isinstance(output, ShapeDtype) or output.shape != () or output.dtype.kind not in "fV":
+        raise LayerkitError(f"{loss_layer.name}: a loss is a single float, and it gives {output}: take its mean or sum")
+
+
+def _given(model: Layer, inputs: Any, key: Any) -> Any:
+    """The model's weights and state if it has some; what is missing is made, the rest stays as it is."""
+    layers = [layer for layer in walk(model) if not layer.sublayers and not layer.is_bare]
+    known = {layer: (layer.weights, layer.state) for layer in layers if layer._initialized}
+    if not known:
+        return None
+    if len(known) < len(layers):
+        model.weights, model.state, _ = init_outermost(model, inputs, key)
+        for layer, (weights, state) in known.items():
+            layer.weights, layer.state = weights, state
+    return to_device((model.weights, model.state))

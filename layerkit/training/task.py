@@ -1,0 +1,202 @@
+"""What there is to learn (TrainTask) and what to measure (EvalTask)."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Sequence
+from typing import Any
+
+from layerkit.data.batches import whole
+from layerkit.errors import UsageError
+from layerkit.layer import Layer
+from layerkit.optimizer import Optimizer
+from layerkit.training.source import Source
+
+__all__ = ["EvalTask", "TrainTask"]
+
+
+class TrainTask:
+    """Labeled data, a loss and an optimizer: what a model is trained on.
+
+    Args:
+        labeled_data: an iterator of batches (inputs..., targets, weights), or a list of them, which is repeated.
+        loss_layer: a layer that makes one number of the model's outputs and the rest of the batch.
+        optimizer: moves the weights.
+        lr_schedule: a function from the step, counted from 0, to the learning rate; the optimizer's own unless given.
+        n_steps_per_checkpoint: how often the loop logs, evaluates and saves unless it is told otherwise.
+
+    Raises:
+        UsageError: an argument is of the wrong kind.
+
+    >>> import numpy as np
+    >>> from layerkit import Fn, Optimizer
+    >>> loss = Fn("L2", lambda y, target: ((y - target) ** 2).mean())
+    >>> class Descent(Optimizer):
+    ...     def update(self, step, grads, param, slots, opt_params):
+    ...         return param - opt_params.learning_rate * grads, slots
+    >>> task = TrainTask([(np.ones((2, 1)), np.ones((2, 1)))], loss, Descent(0.5))
+    >>> len(task.next_batch()), task.learning_rate(0)
+    (2, 0.5)
+    """
+
+    def __init__(
+        self,
+        labeled_data: Any,
+        loss_layer: Layer,
+        optimizer: Optimizer,
+        lr_schedule: Callable[[int], Any] | None = None,
+        n_steps_per_checkpoint: int = 100,
+    ) -> None:
+        _check_kind("loss_layer", loss_layer, Layer, "CrossEntropyLoss()")
+        _check_kind("optimizer", optimizer, Optimizer, "Adam(0.01)")
+        if lr_schedule is not None and not callable(lr_schedule):
+            raise UsageError(f"TrainTask: lr_schedule is a function of the step, got {lr_schedule!r}")
+        if lr_schedule is not None and callable(optimizer.learning_rate):
+            raise UsageError(f"TrainTask: lr_schedule and {type(optimizer).__name__}'s own schedule are both given")
+        self._source = Source(labeled_data, "labeled_data of the training task")
+        self._loss_layer = loss_layer
+        self._optimizer = optimizer
+        self._lr_schedule = lr_schedule
+        self._n_steps_per_checkpoint = whole("n_steps_per_checkpoint", n_steps_per_checkpoint, 1)
+
+    @property
+    def labeled_data(self) -> Any:
+        """The iterator of batches, as it was given."""
+        return self._source.labeled_data
+
+    @property
+    def source(self) -> Source:
+        """The batches, with their position."""
+        return self._source
+
+    @property
+    def sample_batch(self) -> tuple[Any, ...]:
+        """The next batch, which stays the next: a look at shapes and dtypes costs no example."""
+        return self._source.peek()
+
+    @property
+    def loss_layer(self) -> Layer:
+        """The layer that computes the loss."""
+        return self._loss_layer
+
+    @property
+    def optimizer(self) -> Optimizer:
+        """The optimizer."""
+        return self._optimizer
+
+    @property
+    def lr_schedule(self) -> Callable[[int], Any] | None:
+        """The learning rate as a function of the step, where it is not the optimizer's own."""
+        return self._lr_schedule
+
+    @property
+    def n_steps_per_checkpoint(self) -> int:
+        """Steps from one checkpoint to the next."""
+        return self._n_steps_per_checkpoint
+
+    def next_batch(self) -> tuple[Any, ...]:
+        """The next batch: arrays (inputs..., targets, weights)."""
+        return self._source.next()
+
+    def learning_rate(self, step: int) -> float:
+        """The learning rate of a step, counted from 0.
+
+        Raises:
+            UsageError: the schedule gives no number, or a negative one.
+        """
+        if self._lr_schedule is None:
+            return float(self._optimizer.learning_rate_at(step))
+        value = self._lr_schedule(step)
+        try:
+            rate = float(value)
+        except (TypeError, ValueError):
+            rate = math.nan
+        if not 0 <= rate < math.inf:
+            raise UsageError(f"lr_schedule gives {value!r} at step {step}; a learning rate is a number from 0 up")
+        return rate
+
+
+class EvalTask:
+    """Labeled data and metrics: what a model is measured by.
+
+    Args:
+        labeled_data: an iterator of batches (inputs..., targets, weights), or a list of them, which is repeated.
+        metrics: layers that each make one number of the model's outputs and as much of the rest of the batch as they
+            take.
+        metric_names: what to call them; the layers' names unless given.
+        n_eval_batches: over how many batches to average. Each counts by the sum of its weights, so a short last batch
+            counts for less.
+
+    Raises:
+        UsageError: an argument is of the wrong kind, or there are more names than metrics, or fewer.
+
+    >>> import numpy as np
+    >>> from layerkit import Fn
+    >>> error = Fn("Error", lambda y, target: abs(y - target).mean())
+    >>> EvalTask([(np.ones(2), np.ones(2))], [error]).metric_names
+    ['Error']
+    """
+
+    def __init__(
+        self,
+        labeled_data: Any,
+        metrics: Sequence[Layer],
+        metric_names: Sequence[str] | None = None,
+        n_eval_batches: int = 1,
+    ) -> None:
+        if isinstance(metrics, Layer) or not isinstance(metrics, Sequence) or not metrics:
+            raise UsageError(f"EvalTask: metrics is a list of layers, got {metrics!r:.60}")
+        for metric in metrics:
+            _check_kind("metrics", metric, Layer, "Accuracy()")
+        names = [metric.name for metric in metrics] if metric_names is None else list(metric_names)
+        if len(names) != len(metrics):
+            raise UsageError(f"EvalTask: {len(metrics)} metrics and {len(names)} metric_names")
+        if len(set(names)) < len(names):
+            twice = next(name for name in names if names.count(name) > 1)
+            raise UsageError(f"EvalTask: two metrics are called {twice!r}: give metric_names")
+        self._source = Source(labeled_data, "labeled_data of the evaluation task")
+        self._metrics = list(metrics)
+        self._metric_names = names
+        self._n_eval_batches = whole("n_eval_batches", n_eval_batches, 1)
+
+    @property
+    def labeled_data(self) -> Any:
+        """The iterator of batches, as it was given."""
+        return self._source.labeled_data
+
+    @property
+    def source(self) -> Source:
+        """The batches, with their position."""
+        return self._source
+
+    @property
+    def sample_batch(self) -> tuple[Any, ...]:
+        """The next batch, which stays the next."""
+        return self._source.peek()
+
+    @property
+    def metrics(self) -> list[Layer]:
+        """The layers that measure."""
+        return self._metrics
+
+    @property
+    def metric_names(self) -> list[str]:
+        """What the metrics are called, in their order."""
+        return self._metric_names
+
+    @property
+    def n_eval_batches(self) -> int:
+        """Over how many batches the metrics are averaged."""
+        return self._n_eval_batches
+
+    def next_batch(self) -> tuple[Any, ...]:
+        """The next batch: arrays (inputs..., targets, weights)."""
+        return self._source.next()
+
+
+def _check_kind(name: str, value: Any, kind: type, such_as: str) -> None:
+    if isinstance(value, kind):
+        return
+    if isinstance(value, type):
+        raise UsageError(f"{name}: {value.__name__} is a class, make one of it, as in {such_as}")
+    raise UsageError(f"{name}: a {kind.__name__} such as {such_as} is due, got {value!r:.60}")

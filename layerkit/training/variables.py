@@ -1,0 +1,118 @@
+"""Everything that training changes, and the name that each array of it has on disk."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any, NamedTuple
+
+from layerkit.errors import LayerkitError
+from layerkit.fastmath import nested_map, tree_leaves, tree_unflatten
+from layerkit.layer import Layer
+from layerkit.training.own import copy
+from layerkit.weights_file import _names, tensor_paths
+
+__all__ = ["FILES", "OfTask", "Variables"]
+
+FILES = ("weights", "slots", "state")
+"""The kinds of arrays; each has a file of its own in a checkpoint."""
+
+Arrays = dict[str, dict[str, Any]]
+
+
+class OfTask(NamedTuple):
+    """What belongs to one training task: its loss layer's weights and state, its optimizer's slots.
+
+    The slots are those of the tree (model's weights, loss's weights).
+    """
+
+    loss_weights: Any
+    loss_state: Any
+    slots: Any
+
+
+@dataclass
+class Variables:
+    """The arrays of a run: the model's weights and state, and what belongs to each task.
+
+    ``alive`` is a boolean scalar: once a loss was not finite it is false, and no step changes anything.
+    """
+
+    weights: Any
+    state: Any
+    tasks: list[OfTask]
+    alive: Any
+
+    def own(self) -> None:
+        """Copies weights and state where steps give away what they replace, so that others may keep theirs."""
+        parts = (self.weights, self.state, [(task.loss_weights, task.loss_state) for task in self.tasks])
+        self.weights, self.state, losses = copy(parts)
+        self.tasks = [OfTask(w, s, task.slots) for task, (w, s) in zip(self.tasks, losses, strict=True)]
+
+    def named(self, model: Layer, losses: list[Layer]) -> Arrays:
+        """Every array under its name, for each of ``FILES``: ``named["weights"]["2.Dense/kernel"]``.
+
+        A loss layer's arrays stand behind ``loss.0/``, slots behind the number of their task.
+        """
+        arrays: Arrays = {kind: {} for kind in FILES}
+        for label, leaf in zip(tree_leaves(self._labels(model, losses)), tree_leaves(self._tree()), strict=True):
+            kind, _, name = label.partition(":")
+            arrays[kind][name] = leaf
+        return arrays
+
+    def replaced(self, arrays: Mapping[str, Mapping[str, Any]], model: Layer, losses: list[Layer]) -> Variables:
+        """The same variables with other values: arrays by name, as ``named`` gives them.
+
+        Raises:
+            LayerkitError: an array is missing, left over, or of another shape or dtype; the message names it.
+        """
+        for kind, wanted in self.named(model, losses).items():
+            _check(f"{kind}.safetensors", wanted, arrays[kind])
+
+        def value(label: str) -> Any:
+            kind, _, name = label.partition(":")
+            return arrays[kind][name]
+
+        weights, state, tasks = nested_map(value, self._labels(model, losses))
+        return Variables(weights, state, tasks, self.alive)
+
+    def _tree(self) -> Any:
+        return self.weights, self.state, self.tasks
+
+    def _labels(self, model: Layer, losses: list[Layer]) -> Any:
+        """A tree like that of the arrays with ``kind:name`` in the place of each."""
+        weights = _labelled(model, self.weights, "weights", "")
+        tasks = []
+        for number, (loss, own) in enumerate(zip(losses, self.tasks, strict=True)):
+            loss_weights = _labelled(loss, own.loss_weights, "weights", f"loss.{number}/")
+            loss_state = _labelled(loss, own.loss_state, "state", f"loss.{number}/")
+            slots = nested_map(
+                lambda label, part, number=number: _slot_labels(f"{number}/{label.partition(':')[2]}", part),
+                (weights, loss_weights),
+                own.slots,
+            )
+            tasks.append(OfTask(loss_weights, loss_state, slots))
+        return weights, _labelled(model, self.state, "state", ""), tasks
+
+
+def _labelled(layer: Layer, tree: Any, kind: str, prefix: str) -> Any:
+    return tree_unflatten([f"{kind}:{prefix}{path}" for path in tensor_paths(layer, tree, kind)], tree)
+
+
+def _slot_labels(path: str, slots: Any) -> Any:
+    return tree_unflatten([f"slots:{path}/{name or 'slot'}" for name in _names(slots)], slots)
+
+
+def _check(file: str, wanted: Mapping[str, Any], found: Mapping[str, Any]) -> None:
+    """Makes sure that ``found`` has the names, shapes and dtypes of ``wanted``."""
+    for name, leaf in wanted.items():
+        array = found.get(name)
+        if array is None:
+            raise LayerkitError(f"{file}: the array {name} of this model is missing")
+        if tuple(array.shape) != tuple(leaf.shape) or array.dtype != leaf.dtype:
+            raise LayerkitError(
+                f"{file}: {name} is {array.dtype}{list(array.shape)}, and this model has {leaf.dtype}{list(leaf.shape)}"
+            )
+    for name in found:
+        if name not in wanted:
+            raise LayerkitError(f"{file}: the array {name} has no place in this model")
