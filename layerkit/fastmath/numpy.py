@@ -6,6 +6,7 @@ NumPy's own on every backend; every function asks the active backend at the time
 
 from __future__ import annotations
 
+import builtins
 from collections.abc import Callable
 from typing import TYPE_CHECKING, Any
 
@@ -60,7 +61,8 @@ def _explain(name: str, args: tuple[Any, ...], error: Exception) -> None:
     """Raises one plain sentence, the same on every backend, where the shapes given cannot fit together."""
     arrays = args[0] if args and isinstance(args[0], (tuple, list)) else args
     shapes = [tuple(a.shape) for a in arrays if hasattr(a, "shape") and hasattr(a, "dtype")]
-    told = any(word in str(error) for word in ("shape", "broadcast", "align", "dimension"))
+    # By the time this runs, `any` is the array language's.
+    told = builtins.any(word in str(error) for word in ("shape", "broadcast", "align", "dimension"))
     if told and len(shapes) > 1 and not isinstance(error, ArrayError):
         raise ArrayError(f"np.{name}: shapes {' and '.join(map(str, shapes))} do not fit together") from error
 

@@ -16,19 +16,30 @@ from layerkit_plugins.backends.numpy_precision import narrow, narrow_dtype
 
 __all__ = ["np"]
 
-# A list handed to these says what to make, or is several arrays; handed to any other function it is one array.
-_TAKE_LISTS = set(
-    """
-    array asarray broadcast_to column_stack concatenate empty full hstack ones select shape ndim size stack vstack zeros
-    """.split()
-)
+_SHAPES_AND_DATA = set("array asarray broadcast_to empty full ones select shape ndim size zeros".split())
+_SEVERAL = set("column_stack concatenate hstack stack vstack".split())
+_ELEMENTWISE = {name for name in NAMES if isinstance(getattr(onp, name), onp.ufunc)}
 
 _WIDE = {"float64", "int64", "uint64", "float", "int"}
 
 
+def _array(x: Any) -> Any:
+    return jnp.asarray(x) if isinstance(x, (list, tuple)) else x
+
+
+def _with_arrays(name: str, args: tuple[Any, ...]) -> tuple[Any, ...]:
+    """The arguments with arrays for the lists that NumPy would read as arrays, and that jax.numpy refuses."""
+    if not args or name in _SHAPES_AND_DATA:
+        return args
+    if name in _ELEMENTWISE:
+        return tuple(map(_array, args))
+    if name in _SEVERAL and isinstance(args[0], (list, tuple)):
+        return (list(map(_array, args[0])), *args[1:])
+    return (_array(args[0]), *args[1:])
+
+
 def _language(name: str) -> Callable[..., Any]:
     function = getattr(jnp, name)
-    lists_are_arrays = name not in _TAKE_LISTS
 
     def call(*args: Any, **kwargs: Any) -> Any:
         # Asked for 64 bits, jax would warn that it has none, or in float64() give 64-bit whole numbers too.
@@ -37,9 +48,7 @@ def _language(name: str) -> Callable[..., Any]:
         for place, value in enumerate(args):
             if isinstance(value, (type, onp.dtype)) or (isinstance(value, str) and value in _WIDE):
                 args = (*args[:place], narrow_dtype(value), *args[place + 1 :])
-        if lists_are_arrays and args and isinstance(args[0], (list, tuple)):
-            args = (jnp.asarray(args[0]), *args[1:])
-        result = function(*args, **kwargs)
+        result = function(*_with_arrays(name, args), **kwargs)
         return jax.tree.map(narrow, result) if float64_enabled() else result
 
     call.__name__ = call.__qualname__ = name
