@@ -12,6 +12,7 @@ from layerkit import layers as tl
 from layerkit import optimizers
 from layerkit.data import RaggedBatches
 from layerkit.recipe import setting
+from layerkit.training import lr_schedules
 
 from .corpus import Corpus, Examples, corpus_or_starter, load_corpus, read_file
 from .model import MODELS
@@ -33,7 +34,9 @@ class Settings:
 
     steps: int = setting(500, help="training steps", least=1, may_change=True)
     batch_size: int = setting(16, help="texts in a batch, as many of each label", least=1)
-    learning_rate: float = setting(0.01, help="learning rate of Adam", least=0)
+    learning_rate: float = setting(
+        0.003, help="learning rate of Adam at the first step; it falls to 0 at the last", least=0
+    )
     checkpoint_every: int = setting(100, help="steps between checkpoints and evaluations", least=1, may_change=True)
     seed: int = setting(0, help="seed of the weights and of the order of the texts", least=0)
     model: Literal["classifier"] = setting("classifier", help="the model")
@@ -71,6 +74,7 @@ class Sentiment:
             batches,
             tl.CrossEntropyLoss(),
             optimizers.Adam(settings.learning_rate),
+            lr_schedule=lr_schedules.cosine(settings.steps, settings.learning_rate),
             n_steps_per_checkpoint=settings.checkpoint_every,
         )
         loop = lk.Loop(
