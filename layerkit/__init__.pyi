@@ -1,5 +1,4 @@
 # Written by `python -m layerkit.plugins.stubs`: change the names there are, then run it again.
-from layerkit import bench as bench
 from layerkit import data as data
 from layerkit import fastmath as fastmath
 from layerkit import layers as layers
@@ -8,7 +7,6 @@ from layerkit import optimizers as optimizers
 from layerkit import plugins as plugins
 from layerkit import recipe as recipe
 from layerkit import runs as runs
-from layerkit import testing as testing
 from layerkit import training as training
 from layerkit.axes import BatchLeadingAxes as BatchLeadingAxes
 from layerkit.axes import Bidirectional as Bidirectional

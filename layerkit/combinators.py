@@ -302,8 +302,8 @@ def Branch(*layers: Any, name: str = "Branch") -> Layer:
 
     >>> from layerkit import Fn
     >>> from layerkit.fastmath import numpy as np
-    >>> Branch(None, Fn("Double", lambda x: 2 * x))(np.array(3.0))
-    (array(3., dtype=float32), array(6., dtype=float32))
+    >>> [float(y) for y in Branch(None, Fn("Double", lambda x: 2 * x))(np.array(3.0))]
+    [3.0, 6.0]
     """
     return as_layer(layers[0]) if len(layers) == 1 else _Branch(*layers, name=name)
 
@@ -386,8 +386,8 @@ class SerialWithSideOutputs(Layer):
 
     >>> from layerkit import Fn
     >>> both = Fn("Both", lambda x: (x + 1, 10 * x), n_out=2)
-    >>> [float(y) for y in SerialWithSideOutputs([both, both])([1.0])]
-    [3.0, 10.0, 20.0]
+    >>> [y.tolist() for y in SerialWithSideOutputs([both, both])([1.0])]
+    [[3.0], [10.0], [20.0]]
     """
 
     def __init__(self, layers: Sequence[Layer], n_side_outputs: int | Sequence[int] = 1) -> None:
