@@ -1,0 +1,53 @@
+"""Dense layers, one after the other."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+
+import layerkit as lk
+from layerkit import arguments
+from layerkit import layers as tl
+
+__all__ = ["MLP", "MODELS"]
+
+
+@lk.example(lk.f32(4, 8))
+def MLP(
+    layer_widths: Sequence[int] = (128, 64),
+    activation_fn: Callable[[], lk.Layer] | None = None,
+    out_activation: bool = False,
+    flatten: bool = True,
+    mode: str | None = None,
+) -> lk.Layer:
+    """y = W_n(... f(W_1 x)): Dense layers of these widths, with an activation between them.
+
+    x: (batch, ...) if flatten, else (..., d)    y: (batch, last width), else (..., last width)
+
+    Args:
+        layer_widths: widths of the Dense layers, at least one.
+        activation_fn: a constructor of activations, ``tl.Tanh``; Relu unless given.
+        out_activation: whether the last Dense layer is followed by an activation too.
+        flatten: whether all axes of x but the first are made one.
+        mode: accepted, and not needed: nothing here differs between training and evaluation.
+
+    Raises:
+        LayerError: a width is no whole number of at least 1, or there is none.
+
+    >>> MLP((16, 2), activation_fn=tl.Tanh, flatten=False)
+    Serial[
+      Dense_16
+      Tanh
+      Dense_2
+    ]
+    """
+    widths = [arguments.whole_number("MLP", "layer_widths", width) for width in layer_widths]
+    if not widths:
+        raise lk.LayerError("MLP: layer_widths must hold at least one width, got none")
+    activation = activation_fn or tl.Relu
+    stack = [layer for width in widths for layer in (tl.Dense(width), activation())]
+    if not out_activation:
+        stack.pop()
+    return lk.Serial(tl.Flatten() if flatten else [], stack)
+
+
+MODELS = [MLP]
