@@ -32,8 +32,6 @@ ROOMS = {
     "data": "data",
     "training": "training",
     "recipe": "recipe run_file runs settings",
-    "testing": "testing",
-    "bench": "bench",
     "cli": "cli __main__",
 }
 ARROWS = {
@@ -49,8 +47,6 @@ ARROWS = {
     "data": "errors",
     "training": "errors shapes fastmath layer optimizer data",
     "recipe": "errors fastmath plugins",
-    "testing": " ".join(ROOMS),
-    "bench": " ".join(ROOMS),
     "cli": " ".join(ROOMS),
 }
 ROOM_OF = {f"layerkit.{module}": room for room, modules in ROOMS.items() for module in modules.split()}
@@ -66,11 +62,10 @@ LIBRARIES = {
     "pluggy": ("layerkit.plugins.",),
     "nltk": ("layerkit_plugins.sentiment.",),
     "click": ("layerkit.cli",),
-    "rich": ("layerkit.summary", "layerkit.training.", "layerkit.testing", "layerkit.bench"),
+    "rich": ("layerkit.summary", "layerkit.training."),
     "safetensors": ("layerkit.weights_file", "layerkit.training."),
     "matplotlib": ("layerkit.training.",),
     "tensorboardX": ("layerkit.training.",),
-    "pytest": ("layerkit.testing",),
 }
 
 # What a plugin may use: these modules and their public names.
