@@ -9,7 +9,7 @@ from typing import Any
 import layerkit as lk
 from layerkit import arguments, fastmath
 from layerkit.fastmath import numpy as np
-from layerkit_plugins.layers.inputs import as_float, float_dtype, require_rank
+from layerkit_plugins.layers.inputs import as_float, float_dtype, in_dtype_of, require_rank
 
 __all__ = [
     "LAYERS",
@@ -34,7 +34,11 @@ __all__ = [
 
 
 def _activation(name: str, f: Callable[[Any], Any]) -> lk.Layer:
-    return lk.Fn(name, lambda x: f(as_float(x)))
+    def run(x: Any) -> Any:
+        x = as_float(x)
+        return in_dtype_of(x, f(x))
+
+    return lk.Fn(name, run)
 
 
 @lk.example(lk.f32(4, 8))

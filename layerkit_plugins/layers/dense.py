@@ -10,7 +10,7 @@ from layerkit import arguments
 from layerkit.fastmath import numpy as np
 from layerkit.fastmath import random
 from layerkit.initializers import GlorotUniformInitializer, RandomNormalInitializer
-from layerkit_plugins.layers.inputs import as_float, bfloat16, kept_in, require_rank
+from layerkit_plugins.layers.inputs import as_float, bfloat16, first_weights, require_rank
 
 __all__ = ["LAYERS", "Dense", "DenseWeights"]
 
@@ -68,12 +68,14 @@ class Dense(lk.Layer):
     def init_weights_and_state(self, signature: Any) -> None:
         require_rank(signature, 1)
         shape = (signature.shape[-1], self.n_units)
-        if self.use_bias:
-            kernel_rng, bias_rng = random.split(self.rng)
-            kernel = kept_in(self.dtype, self.kernel_initializer(shape, kernel_rng))
-            self.weights = DenseWeights(kernel, kept_in(self.dtype, self.bias_initializer(shape[1:], bias_rng)))
-        else:
-            self.weights = kept_in(self.dtype, self.kernel_initializer(shape, self.rng))
+        if not self.use_bias:
+            self.weights = first_weights("kernel_initializer", self.kernel_initializer, shape, self.rng, self.dtype)
+            return
+        kernel_rng, bias_rng = random.split(self.rng)
+        self.weights = DenseWeights(
+            first_weights("kernel_initializer", self.kernel_initializer, shape, kernel_rng, self.dtype),
+            first_weights("bias_initializer", self.bias_initializer, shape[1:], bias_rng, self.dtype),
+        )
 
     def forward(self, x: Any) -> Any:
         kernel, bias = self.weights if self.use_bias else (self.weights, None)

@@ -8,7 +8,7 @@ from typing import Any
 import layerkit as lk
 from layerkit import arguments, fastmath
 from layerkit.initializers import ScaledInitializer
-from layerkit_plugins.layers.inputs import bfloat16, kept_in
+from layerkit_plugins.layers.inputs import bfloat16, first_weights
 
 __all__ = ["LAYERS", "Embedding"]
 
@@ -58,8 +58,8 @@ class Embedding(lk.Layer):
         self.dtype = bfloat16("Embedding") if use_bfloat16 else None
 
     def init_weights_and_state(self, signature: Any) -> None:
-        table = self.kernel_initializer((self.vocab_size, self.d_feature), self.rng)
-        self.weights = kept_in(self.dtype, table)
+        shape = (self.vocab_size, self.d_feature)
+        self.weights = first_weights("kernel_initializer", self.kernel_initializer, shape, self.rng, self.dtype)
 
     def forward(self, ids: Any) -> Any:
         if ids.dtype.kind not in "iu":

@@ -8,7 +8,16 @@ import layerkit as lk
 from layerkit import fastmath
 from layerkit.fastmath import numpy as np
 
-__all__ = ["as_float", "axes_of", "bfloat16", "default_float", "float_dtype", "kept_in", "require_rank", "require_some"]
+__all__ = [
+    "as_float",
+    "axes_of",
+    "bfloat16",
+    "default_float",
+    "first_weights",
+    "float_dtype",
+    "require_rank",
+    "require_some",
+]
 
 
 def default_float() -> Any:
@@ -30,6 +39,11 @@ def as_float(x: Any) -> Any:
     return x.astype(default_float()) if x.dtype.kind in "biu" else x
 
 
+def in_dtype_of(x: Any, y: Any) -> Any:
+    """``y`` in the dtype of ``x``: NumPy widens bfloat16 where it meets a Python number, JAX does not."""
+    return y if y.dtype == x.dtype else y.astype(x.dtype)
+
+
 def bfloat16(layer: str) -> Any:
     """The dtype bfloat16, which the package ml_dtypes adds to NumPy's."""
     try:
@@ -38,9 +52,12 @@ def bfloat16(layer: str) -> Any:
         raise lk.LayerError(f"{layer}: use_bfloat16 needs the package ml_dtypes: pip install ml_dtypes") from None
 
 
-def kept_in(dtype: Any, array: Any) -> Any:
-    """The array in the dtype that weights are kept in, its own for ``None``."""
-    return array if dtype is None else array.astype(dtype)
+def first_weights(name: str, initializer: Any, shape: tuple[int, ...], rng: Any, dtype: Any = None) -> Any:
+    """What the initializer in the argument ``name`` makes for a shape, kept in ``dtype`` where that is not None."""
+    made = initializer(shape, rng)
+    if tuple(getattr(made, "shape", ())) != shape:
+        raise lk.LayerError(f"its {name} made the shape {tuple(getattr(made, 'shape', ()))}, and {shape} is due")
+    return made if dtype is None else made.astype(dtype)
 
 
 def require_rank(x: Any, at_least: int) -> None:
@@ -62,14 +79,14 @@ def axes_of(x: Any, axis: int | tuple[int, ...] | None) -> tuple[int, ...]:
     found = []
     for one in axis if isinstance(axis, tuple) else (axis,):
         if not -rank <= one < rank:
-            raise lk.LayerError(f"has no axis {one}: its input is {tuple(x.shape)}")
+            raise lk.LayerError(f"expected an array with axis {one}, got {tuple(x.shape)}")
         found.append(one % rank)
     if len(set(found)) < len(found):
-        raise lk.LayerError(f"axis {axis} names one axis twice: its input is {tuple(x.shape)}")
+        raise lk.LayerError(f"axis {axis} names one axis twice, got {tuple(x.shape)}")
     return tuple(found)
 
 
 def require_some(x: Any, axis: int | tuple[int, ...] | None, what: str) -> None:
     """Raises where there is nothing along ``axis`` to take the ``what`` of."""
     if any(x.shape[one] == 0 for one in axes_of(x, axis)):
-        raise lk.LayerError(f"{what} of nothing: axis {axis} of its input {tuple(x.shape)} is empty")
+        raise lk.LayerError(f"{what} of nothing: axis {axis} is empty, got {tuple(x.shape)}")

@@ -8,7 +8,7 @@ from typing import Any, NamedTuple
 import layerkit as lk
 from layerkit import arguments, fastmath
 from layerkit.fastmath import numpy as np
-from layerkit_plugins.layers.inputs import as_float, axes_of, float_dtype, require_rank
+from layerkit_plugins.layers.inputs import as_float, axes_of, float_dtype, in_dtype_of, require_rank
 
 __all__ = ["LAYERS", "BatchNorm", "BatchNormState", "BatchNormWeights", "LayerNorm", "LayerNormWeights"]
 
@@ -60,7 +60,7 @@ class LayerNorm(lk.Layer):
         if self.center:
             x = x - np.mean(x, axis=-1, keepdims=True)
         y = x / np.sqrt(np.mean(x * x, axis=-1, keepdims=True) + self.epsilon) * scale
-        return y if bias is None else y + bias
+        return in_dtype_of(x, y if bias is None else y + bias)
 
 
 class BatchNormWeights(NamedTuple):
@@ -89,7 +89,8 @@ class BatchNorm(lk.Layer):
     Ioffe and Szegedy, "Batch normalization", ICML 2015, arXiv 1502.03167.
 
     Args:
-        axis: the axes that are averaged over; weights and statistics have the sizes of the others.
+        axis: the axes that are averaged over, 0 for inputs (batch, d); weights and statistics have the sizes of the
+            others.
         epsilon: keeps equal numbers finite, a number above 0.
         center: whether there is a beta.
         scale: whether there is a gamma.
@@ -145,13 +146,15 @@ class BatchNorm(lk.Layer):
         beta, gamma = self.weights
         if self.scale:
             y = y * np.reshape(gamma, broad)
-        return y + np.reshape(beta, broad) if self.center else y
+        return in_dtype_of(x, y + np.reshape(beta, broad) if self.center else y)
 
     def _check_sizes(self, x: Any, axes: tuple[int, ...]) -> None:
         sizes = tuple(size for axis, size in enumerate(x.shape) if axis not in axes)
         expected = tuple(self.state[0].shape)
         if sizes != expected:
-            raise lk.LayerError(f"expected {expected} beside the axes {self.axis}, got {tuple(x.shape)}")
+            raise lk.LayerError(
+                f"expected the sizes {expected} on the other axes than {self.axis}, got {tuple(x.shape)}"
+            )
 
     def _move_statistics(self, mean: Any, var: Any) -> None:
         old_mean, old_var, n_batches = self.state

@@ -121,7 +121,8 @@ def Flatten(n_axes_to_keep: int = 1) -> lk.Layer:
 
     def flatten(x: Any) -> Any:
         if len(x.shape) <= n:
-            raise lk.LayerError(f"keeps {n} of more than {n} axes, got {tuple(x.shape)}")
+            axes = "1 axis" if n == 1 else f"{n} axes"
+            raise lk.LayerError(f"expected more than {axes}, got {tuple(x.shape)}")
         # Not -1: it would be undecided for an empty batch.
         return np.reshape(x, (*x.shape[:n], math.prod(x.shape[n:])))
 

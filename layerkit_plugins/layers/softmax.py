@@ -7,7 +7,7 @@ from typing import Any
 
 import layerkit as lk
 from layerkit import arguments, fastmath
-from layerkit_plugins.layers.inputs import as_float, require_some
+from layerkit_plugins.layers.inputs import as_float, in_dtype_of, require_some
 
 __all__ = ["LAYERS", "LogSoftmax", "LogSumExp", "Softmax"]
 
@@ -16,8 +16,9 @@ def _along(name: str, axis: int, f: Callable[[Any, int], Any]) -> lk.Layer:
     one = arguments.whole_number(name, "axis", axis, at_least=None)
 
     def run(x: Any) -> Any:
-        require_some(x, one, name)
-        return f(as_float(x), one)
+        require_some(x, one, f"the {name}")
+        x = as_float(x)
+        return in_dtype_of(x, f(x, one))
 
     return lk.Fn(name, run)
 

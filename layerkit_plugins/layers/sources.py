@@ -11,7 +11,7 @@ import layerkit as lk
 from layerkit import arguments
 from layerkit.fastmath import random
 from layerkit.initializers import RandomNormalInitializer
-from layerkit_plugins.layers.inputs import bfloat16, kept_in
+from layerkit_plugins.layers.inputs import bfloat16, first_weights
 
 __all__ = ["LAYERS", "RandomUniform", "Weights"]
 
@@ -41,7 +41,7 @@ class Weights(lk.Layer):
         self.dtype = bfloat16("Weights") if use_bfloat16 else None
 
     def init_weights_and_state(self, signature: Any) -> None:
-        self.weights = kept_in(self.dtype, self.initializer(self.shape, self.rng))
+        self.weights = first_weights("initializer", self.initializer, self.shape, self.rng, self.dtype)
 
     def forward(self, x: Any) -> Any:
         return self.weights
