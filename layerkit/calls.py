@@ -19,6 +19,7 @@ if TYPE_CHECKING:
 __all__ = [
     "Uninitialized",
     "check_arrays",
+    "check_reach",
     "find",
     "fit_inputs",
     "fit_outputs",
@@ -59,7 +60,7 @@ def run(
         if frame.shared is not None:
             cell = frame.shared.get(layer)
             if cell is not None:
-                frame.weights, frame.state = cell
+                frame.weights, frame.state = cell[0], cell[1]
         x = fit_inputs(layer, x)
         y = layer.forward(x) if not layer.has_backward else _run_with_backward(layer, x, frame)
         y = fit_outputs(layer, y)
@@ -153,13 +154,20 @@ def run_inside(layer: Layer, frame: Frame, x: Any) -> Any:
 def run_sublayer(frame: Frame, index: int, x: Any) -> Any:
     """The output of a sublayer of the frame's layer; its new state goes into the frame."""
     sublayer = frame.layer.sublayers[index]
+    region = _region.get()
+    if frame.region is not region:
+        check_reach(frame, f"{sublayer.name}.weights")
     if frame.initializing and index not in frame.weights:
         raise Uninitialized(index, signature(x))
     old = frame.state[index]
     y, new = run(sublayer, x, frame.weights[index], old, frame, index, frame, index)
     if new is not old:
-        if frame.region is not _region.get():
-            raise LayerError(f"{sublayer.name} keeps state and is called in a loop: use tl.Scan, which carries it")
+        if frame.region is not region:
+            where = "loop" if region is None else region.name
+            raise LayerError(
+                f"{sublayer.name} keeps state and is called inside a {where}: use tl.Scan, tl.Map or tl.Cond, "
+                "which hand it on"
+            )
         if not frame.initializing:
             frame.state = (*frame.state[:index], new, *frame.state[index + 1 :])
     return y
@@ -168,6 +176,8 @@ def run_sublayer(frame: Frame, index: int, x: Any) -> Any:
 def find(layer: Layer, frame: Frame, what: str) -> Any:
     """``layer.weights`` or ``layer.state`` read inside another layer's forward."""
     for outer in frame.ancestry():
+        if outer.layer is layer or layer in outer.layer.sublayers:
+            check_reach(outer, f"{layer.name}.{what}")
         if outer.layer is layer:
             return getattr(outer, what)
         if layer in outer.layer.sublayers:
@@ -178,6 +188,18 @@ def find(layer: Layer, frame: Frame, what: str) -> Any:
         f"{layer.name}.{what} is read inside the forward of {frame.layer.name}, where it would be a stale constant: "
         f"make {layer.name} a sublayer of it, or pass the arrays in"
     )
+
+
+def check_reach(frame: Frame, what: str) -> None:
+    """Refuses to hand weights, state or key of a call to a function that is compiled in the midst of it."""
+    region = _region.get()
+    while region is not None and region is not frame.region:
+        if region.name == "jit":
+            raise LayerError(
+                f"{what} is read inside a jit that began in the forward of {frame.layer.name}, "
+                "where it would be compiled in: pass it to the compiled function as an argument"
+            )
+        region = region.outer
 
 
 # -- gradients of a layer's own -------------------------------------------------------------------------------------
@@ -234,17 +256,18 @@ def _places(layer: Layer) -> int:
 
 
 def _shared_cells(layer: Layer, weights: Any, state: Any) -> dict[Layer, Any] | None:
-    """The layers that stand in more than one place, with the weights and state of the first."""
+    """The layers that stand in more than one place: weights and state of the first, and where state may be written."""
     if not shares(layer):
         return None
     first: dict[Layer, list[Any]] = {}
     repeated: set[Layer] = set()
+    region = _region.get()
 
     def visit(layer: Layer, weights: Any, state: Any) -> None:
         if layer in first:
             repeated.add(layer)
             return
-        first[layer] = [weights, state]
+        first[layer] = [weights, state, region]
         if not layer.sublayers:
             return
         for sublayer, w, s in zip(layer.sublayers, weights, state, strict=True):
@@ -259,8 +282,7 @@ def _share_state(frame: Frame, cell: Any, state: Any) -> Any:
     if type(cell) is tuple:  # while initializing, nothing is kept
         return frame.state
     if frame.state is not cell[1]:
-        *_, outermost = frame.ancestry()
-        if frame.region is not outermost.region:
+        if frame.region is not cell[2]:
             raise LayerError(
                 f"{frame.layer.name} keeps state and is shared into a loop: its state cannot leave the loop"
             )

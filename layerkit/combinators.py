@@ -381,7 +381,8 @@ class SerialWithSideOutputs(Layer):
     """Runs layers one after the other, and moves the last outputs of each to the back of what comes out.
 
     Args:
-        layers: layers; the i-th puts all but its last ``n_side_outputs[i]`` outputs on the stack for the next.
+        layers: layers; the i-th puts all but its last ``n_side_outputs[i]`` outputs on the stack for the next. A list
+            among them is a Serial, ``None`` the identity.
         n_side_outputs: a number for every layer, or one for each.
 
     >>> from layerkit import Fn
@@ -391,7 +392,7 @@ class SerialWithSideOutputs(Layer):
     """
 
     def __init__(self, layers: Sequence[Layer], n_side_outputs: int | Sequence[int] = 1) -> None:
-        flat = _flat(layers)
+        flat = [as_layer(layer) for layer in layers]
         sides = [n_side_outputs] * len(flat) if isinstance(n_side_outputs, int) else list(n_side_outputs)
         if len(sides) != len(flat):
             raise LayerError(f"SerialWithSideOutputs: {len(flat)} layers and {len(sides)} numbers of side outputs")

@@ -9,7 +9,7 @@ from collections.abc import Callable, Iterable
 from typing import Any
 
 from layerkit import frames
-from layerkit.calls import find, run, run_inside, run_sublayer, walk
+from layerkit.calls import check_reach, find, run, run_inside, run_sublayer, walk
 from layerkit.fastmath import abstract_eval, is_traced, random, stop_gradient, tree_leaves
 from layerkit.fastmath.backend import _region
 from layerkit.frames import Frame
@@ -205,7 +205,9 @@ class Layer:
         frame = _current.get()
         if frame is None:
             return self._stored("_weights", set())
-        return frame.weights if frame.layer is self else find(self, frame, "weights")
+        if frame.layer is self and frame.region is _region.get():
+            return frame.weights
+        return find(self, frame, "weights")
 
     @weights.setter
     def weights(self, weights: Any) -> None:
@@ -213,7 +215,7 @@ class Layer:
         if frame is None:
             self._keep("_weights", weights, set())
             self._initialized = True
-        elif frame.layer is self:
+        elif frame.layer is self and frame.initializing:
             frame.weights = weights
         else:
             raise LayerError(f"{self.name}: its weights cannot be set inside the forward of {frame.layer.name}")
@@ -224,7 +226,9 @@ class Layer:
         frame = _current.get()
         if frame is None:
             return self._stored("_state", set())
-        return frame.state if frame.layer is self else find(self, frame, "state")
+        if frame.layer is self and frame.region is _region.get():
+            return frame.state
+        return find(self, frame, "state")
 
     @state.setter
     def state(self, state: Any) -> None:
@@ -249,6 +253,7 @@ class Layer:
             return random.get_prng(0) if self._rng is None else self._rng
         if frame.layer is not self:
             raise LayerError(f"{self.name}.rng is read inside the forward of {frame.layer.name}, outside its own call")
+        check_reach(frame, f"{self.name}.rng")
         key = frame.rng()
         if key is None:
             raise LayerError(
@@ -369,10 +374,10 @@ class Layer:
             setattr(self, slot, tree)
             return
         if not isinstance(tree, (tuple, list)) or len(tree) != len(self.sublayers):
-            got = len(tree) if isinstance(tree, (tuple, list)) else type(tree).__name__
+            got = f"{len(tree)} entries" if isinstance(tree, (tuple, list)) else type(tree).__name__
             raise LayerError(
-                f"{self.name}: {slot.strip('_')} are a tuple with one entry for each of its "
-                f"{len(self.sublayers)} sublayers, got {got}"
+                f"{self.name}: its {slot.strip('_')} must be a tuple of {len(self.sublayers)}, "
+                f"one entry for each sublayer, got {got}"
             )
         for sublayer, part in zip(self.sublayers, tree, strict=True):
             sublayer._keep(slot, part, seen)

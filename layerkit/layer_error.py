@@ -39,7 +39,7 @@ def explain(frame: Frame, inputs: Any, error: Exception) -> LayerError:
     if isinstance(error, LayerError) and error.path:
         return error
     path = _path(frame)
-    text = _first_line(error)
+    text = _first_line(error).removeprefix(f"{frame.layer.name}: ")
     shapes = _shapes(inputs)
     source = _source(frame, inputs)
     if source and shapes:

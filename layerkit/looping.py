@@ -241,7 +241,7 @@ def _loop(
 def _with_shared(frame: Frame, shared: dict[Layer, Any], weights: tuple[Any, ...]) -> Frame:
     """The same call, in which layers that stand in several places have the given weights."""
     twin = frame.again(frame.weights, frame.state)
-    twin.shared = {layer: [w, cell[1]] for (layer, cell), w in zip(shared.items(), weights, strict=True)}
+    twin.shared = {layer: [w, *cell[1:]] for (layer, cell), w in zip(shared.items(), weights, strict=True)}
     return twin
 
 

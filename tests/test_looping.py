@@ -341,7 +341,7 @@ def test_state_kept_in_a_loop_of_ones_own_is_refused(backend: str, loop: str) ->
         stateless = CallsInLoop(Linear(3), loop)
         stateless.init(x)
         assert stateless(x).shape == (2, 3)
-        with pytest.raises(lk.LayerError, match="Count keeps state and is called in a loop: use tl"):
+        with pytest.raises(lk.LayerError, match=f"Count keeps state and is called inside a {loop}: use tl"):
             CallsInLoop(Count(), loop).init(x)
 
 

@@ -130,7 +130,7 @@ class Backend(Protocol):
 
 _active: ContextVar[Backend | None] = ContextVar("layerkit_backend", default=None)
 _float64: ContextVar[bool] = ContextVar("layerkit_float64", default=False)
-_region: ContextVar[object | None] = ContextVar("layerkit_region", default=None)
+_region: ContextVar[region | None] = ContextVar("layerkit_region", default=None)
 _default: Backend | None = None
 
 
@@ -205,21 +205,23 @@ def float64_enabled() -> bool:
 
 
 class region:
-    """Marks the body of a scan, cond, map or remat, where a layer's state cannot be written.
+    """Marks the body of a scan, cond, map, remat or jit, where a layer's state cannot be written.
 
     ``region.current()`` is a new object for each body being run or traced, ``None`` outside of them.
     """
 
-    __slots__ = ("_token", "name")
+    __slots__ = ("_token", "name", "outer")
 
     def __init__(self, name: str) -> None:
         self.name = name
+        self.outer: region | None = None
 
     @staticmethod
-    def current() -> object | None:
+    def current() -> region | None:
         return _region.get()
 
     def __enter__(self) -> None:
+        self.outer = _region.get()
         self._token = _region.set(self)
 
     def __exit__(self, *exc: object) -> None:

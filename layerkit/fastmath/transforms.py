@@ -6,7 +6,7 @@ import functools
 from collections.abc import Callable, Hashable, Sequence
 from typing import Any
 
-from layerkit.fastmath.backend import active, float64_enabled
+from layerkit.fastmath.backend import active, float64_enabled, region
 
 __all__ = ["custom_vjp", "grad", "jit", "value_and_grad", "vjp", "vmap"]
 
@@ -38,11 +38,21 @@ def jit(
         key = (backend.name, float64_enabled(), *(part() for part in trace_keys))
         program = programs.get(key)
         if program is None:
-            # A fresh function each: a backend may remember traces by the function's identity.
-            program = programs[key] = backend.jit(functools.wraps(f)(lambda *a: f(*a)), static_argnums, donate_argnums)
+            program = programs[key] = backend.jit(_body(f), static_argnums, donate_argnums)
         return program(*args)
 
     return call
+
+
+def _body(f: Callable[..., Any]) -> Callable[..., Any]:
+    """``f`` in a region of its own; a new function each time, as a backend may remember traces by identity."""
+
+    @functools.wraps(f)
+    def run(*args: Any) -> Any:
+        with region("jit"):
+            return f(*args)
+
+    return run
 
 
 def value_and_grad(
