@@ -1,4 +1,4 @@
-"""The bundled backends: ``numpy``, the reference, and ``jax``. Nothing of either is imported before one is asked for."""
+"""The bundled backends: ``numpy``, the reference, and ``jax``. Neither is imported before it is asked for."""
 
 from __future__ import annotations
 

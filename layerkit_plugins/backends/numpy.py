@@ -50,9 +50,7 @@ class NumpyBackend:
         """``f`` itself, without floating-point warnings: there is nothing to compile, and no memory is taken over."""
         return silently(f)
 
-    def value_and_grad(
-        self, f: _Function, argnums: int | Sequence[int] = 0, has_aux: bool = False
-    ) -> _Function:
+    def value_and_grad(self, f: _Function, argnums: int | Sequence[int] = 0, has_aux: bool = False) -> _Function:
         return _gradients().value_and_grad(f, argnums, has_aux)
 
     def vjp(self, f: _Function, *primals: Any) -> tuple[Any, Callable[[Any], tuple[Any, ...]]]:

@@ -125,9 +125,7 @@ def mean(a: Any, axis: Any = None, dtype: Any = None, keepdims: bool = False, wh
     return onp.true_divide(total, count).astype(result, copy=False)
 
 
-def var(
-    a: Any, axis: Any = None, dtype: Any = None, ddof: float = 0, keepdims: bool = False, where: Any = None
-) -> Any:
+def var(a: Any, axis: Any = None, dtype: Any = None, ddof: float = 0, keepdims: bool = False, where: Any = None) -> Any:
     """As ``numpy.var``: the mean of the squared distances from the mean, in two passes."""
     a = onp.asarray(a)
     sums_in, result = _accumulator(a.dtype if dtype is None else onp.dtype(dtype))
@@ -142,9 +140,7 @@ def var(
     return onp.true_divide(total, onp.maximum(count, 0)).astype(result, copy=False)
 
 
-def std(
-    a: Any, axis: Any = None, dtype: Any = None, ddof: float = 0, keepdims: bool = False, where: Any = None
-) -> Any:
+def std(a: Any, axis: Any = None, dtype: Any = None, ddof: float = 0, keepdims: bool = False, where: Any = None) -> Any:
     return onp.sqrt(var(a, axis, dtype, ddof, keepdims, where))
 
 

@@ -1,8 +1,9 @@
-"""What autograd lends: boxes that stand for arrays while they are differentiated, nodes that remember how each came about.
+"""What autograd lends: boxes that stand for arrays being differentiated, nodes that remember how each came about.
 
-Three things are layerkit's own. Every differentiation gets a number from one counter, where autograd counts the open ones in
-a global that threads would share. Cotangents are held to their node's dtype, where autograd's own rules would widen float32 to
-float64. And the box is a subclass, so that autograd's behaviour for its other users stays as it is.
+Three things are layerkit's own. Every differentiation gets a number from one counter, where autograd counts the
+open ones in a global that threads would share. Cotangents are held to their node's dtype, where autograd's own
+rules would widen float32 to float64. And the box is a subclass, so that autograd's behaviour for its other users
+stays as it is.
 """
 
 from __future__ import annotations
@@ -20,7 +21,7 @@ from autograd.util import toposort
 
 from layerkit_plugins.backends.numpy_namespace import UFUNCS, box_types, differentiable, known, np
 
-__all__ = ["Box", "Node", "bundle", "is_box", "next_trace", "primitive", "pull_back", "rule", "top_trace", "unbox"]
+__all__ = ["Box", "Node", "bundle", "is_box", "next_trace", "primitive", "pull_back", "top_trace", "unbox"]
 
 next_trace = itertools.count(1).__next__
 """A number for a new differentiation; greater than that of any it is nested in. One call of C code, so atomic."""
@@ -56,7 +57,7 @@ notrace_primitives[Node] = notrace_primitives[VJPNode]
 
 
 class Box(ArrayBox):
-    """An array that is being differentiated. It has an array's attributes, methods and operators, and cannot be written."""
+    """An array being differentiated: with an array's attributes, methods and operators, but not to be written."""
 
     __slots__ = ()
 
@@ -130,7 +131,7 @@ def top_trace(values: Any) -> int:
 
 
 def primitive(plain: Callable[..., Any], name: str = "") -> Callable[..., Any]:
-    """``plain``, recorded whenever a positional argument is a box. Its gradient is defined by ``rule`` or ``defvjp``."""
+    """``plain``, recorded whenever a positional argument is a box. Its gradient is defined by autograd's ``defvjp``."""
 
     def call(*args: Any, **kwargs: Any) -> Any:
         top = -1
@@ -140,26 +141,19 @@ def primitive(plain: Callable[..., Any], name: str = "") -> Callable[..., Any]:
         if top < 0:
             return plain(*args, **kwargs)
         values, argnums, parents = list(args), [], []
+        nested = False
         for i, value in enumerate(args):
-            if type(value) in box_types and value._trace == top:
-                values[i] = value._value
-                argnums.append(i)
-                parents.append(value._node)
-        answer = call(*values, **kwargs)
+            if type(value) in box_types:
+                if value._trace == top:
+                    argnums.append(i)
+                    parents.append(value._node)
+                    values[i] = value = value._value
+                nested = nested or type(value) in box_types
+        answer = (call if nested else plain)(*values, **kwargs)
         return Box(answer, top, Node(answer, call, tuple(values), kwargs, argnums, parents))
 
     call.__name__ = name or plain.__name__
     return call
-
-
-def rule(function: Callable[..., Any]) -> Callable[[Callable[..., Any]], Callable[..., Any]]:
-    """Decorates ``maker(argnums, answer, args, kwargs) -> (g -> cotangents of args[argnums])``, the gradient of a primitive."""
-
-    def define(maker: Callable[..., Any]) -> Callable[..., Any]:
-        primitive_vjps[function] = maker
-        return maker
-
-    return define
 
 
 class _Part:
@@ -174,8 +168,8 @@ class _Part:
 def bundle(values: Sequence[Any], trace: int, parents: Sequence[Any], vjp: Callable[[list[Any]], Any]) -> list[Any]:
     """Boxes for the results of one step with several results.
 
-    ``vjp`` gets the list of their cotangents, ``None`` for those that nothing depends on, and returns the parents'. Results
-    that are not floating-point numbers stay plain.
+    ``vjp`` gets the list of their cotangents, ``None`` for those that nothing depends on, and returns the parents'.
+    Results that are not floating-point numbers stay plain.
     """
     count = len(values)
     maker = Node.linking(None, parents, lambda part: vjp([part.cotangents.get(i) for i in range(count)]))
@@ -191,7 +185,7 @@ def bundle(values: Sequence[Any], trace: int, parents: Sequence[Any], vjp: Calla
 
 
 def pull_back(ends: Sequence[Any], cotangents: Sequence[Any], roots: Sequence[Any]) -> list[Any]:
-    """The cotangents of ``roots``, given those of the nodes ``ends``; ``None`` for a root that they do not depend on."""
+    """The cotangents of ``roots``, given those of the nodes ``ends``; ``None`` where they do not depend on the root."""
     join = Node.linking(None, tuple(ends), lambda gs: gs)
     # Node -> (its cotangent so far, whether that array was made here and may be added to in place).
     sums: dict[Any, tuple[Any, bool]] = {join: (cotangents, False)}

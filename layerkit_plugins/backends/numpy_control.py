@@ -8,8 +8,8 @@ from typing import Any
 
 import numpy as onp
 
-from layerkit.shapes import ShapeDtype, signature
 from layerkit.fastmath import ArrayError, nested_map, tree_leaves, tree_unflatten
+from layerkit.shapes import ShapeDtype, signature
 from layerkit_plugins.backends.numpy_namespace import known, np
 from layerkit_plugins.backends.numpy_precision import narrow, narrow_dtype
 from layerkit_plugins.backends.numpy_silence import silence
@@ -23,14 +23,14 @@ _abstract: ContextVar[bool] = ContextVar("layerkit_numpy_abstract", default=Fals
 is_abstract = _abstract.get
 """Whether a function is being run on zeros to see what it returns: a loop then takes one turn."""
 
-# Zeros up to this size are asked of the system, which hands out pages only as they are written. Larger ones are one number with
-# strides of 0, so that a table of any size can be described; BLAS would be slow on those.
+# Zeros up to this size are asked of the system, which hands out pages only as they are written. Larger ones are one
+# number with strides of 0, so that a table of any size can be described; BLAS would be slow on those.
 _REAL_ZEROS = 1 << 28
 
 
 def abstract_eval(f: _Function, *signatures: Any) -> Any:
     """The signature of ``f``'s result for arguments of these signatures."""
-    described = signature(signatures)
+    described = _described(signatures)
     token = _abstract.set(True)
     try:
         with silence():
@@ -42,7 +42,11 @@ def abstract_eval(f: _Function, *signatures: Any) -> Any:
                 result = f(*nested_map(_zeros, described))
     finally:
         _abstract.reset(token)
-    return signature(nested_map(narrow, result))
+    return _described(nested_map(narrow, result))
+
+
+def _described(tree: Any) -> Any:
+    return nested_map(signature, tree)
 
 
 def _zeros(described: ShapeDtype) -> Any:
@@ -101,7 +105,7 @@ def scan(f: _Function, init: Any, xs: Any, length: int | None = None, reverse: b
     turns = _turns(count, reverse)
     if not count:
         example = nested_map(lambda x: ShapeDtype(x.shape[1:], x.dtype), xs)
-        return carry, _none_of(abstract_eval(f, signature(nested_map(known, carry)), example)[1])
+        return carry, _none_of(abstract_eval(f, _described(carry), example)[1])
     ys: list[Any] = []
     with silence():
         for turn, i in enumerate(turns):
@@ -132,17 +136,17 @@ def _array(x: Any) -> Any:
 
 
 def _length(kind: str, leaves: list[Any], length: int | None) -> int:
-    sizes = {int(x.shape[0]) if x.shape else None for x in leaves} | ({length} if length is not None else set())
-    if None in sizes:
+    sizes = {int(x.shape[0]) for x in leaves if x.shape} | (set() if length is None else {length})
+    if not all(x.shape for x in leaves):
         raise ArrayError(f"{kind}: a single number among the arrays has no axis to go along")
     if len(sizes) != 1:
         found = ", ".join(map(str, sorted(sizes))) or "none (give a length)"
         raise ArrayError(f"{kind}: the arrays must agree in the size of the axis to go along, got {found}")
-    return int(sizes.pop())
+    return sizes.pop()
 
 
 def _check_carry(before: Any, after: Any) -> None:
-    had, has = signature(before), signature(nested_map(_array, after))
+    had, has = _described(before), _described(nested_map(_array, after))
     if had != has:
         raise ArrayError(f"scan: the carry went in as {had} and came out as {has}; it must stay the same")
 

@@ -1,7 +1,7 @@
 """``einsum`` as matrix products, which BLAS computes several times faster than NumPy's own loop over all letters.
 
-Two operands are one (batched) matrix product; more are taken in pairs, from the left. Written with the methods that arrays and boxes
-share, so that it needs no gradient of its own.
+Two operands are one (batched) matrix product; more are taken in pairs, from the left. Written with the methods that
+arrays and boxes share, so that it needs no gradient of its own.
 """
 
 from __future__ import annotations
@@ -116,7 +116,7 @@ def _sum_out(term: _Term, wanted: set[str]) -> _Term:
 
 
 def _stretch(a: str, x: Any, b: str, y: Any, wanted: set[str]) -> _Term:
-    """Where an axis of 1 meets a longer one under the same letter, which only a product of whole arrays can broadcast."""
+    """Where an axis of 1 meets a longer one under the same letter: only a product of whole arrays broadcasts."""
     label = a + "".join(letter for letter in b if letter not in a)
 
     def align(own: str, z: Any) -> Any:

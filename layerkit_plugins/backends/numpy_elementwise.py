@@ -1,7 +1,7 @@
 """Gradients of the functions that work element by element.
 
-Formulas that need nothing special are autograd's; the others are written so that they stay in 32 bits, and stay finite where
-the derivative is: at 0, at ties, where an exponential overflows.
+Formulas that need nothing special are autograd's; the others are written so that they stay in 32 bits, and stay
+finite where the derivative is: at 0, at ties, where an exponential overflows.
 """
 
 from __future__ import annotations
@@ -21,8 +21,8 @@ from layerkit_plugins.backends.numpy_special import erf
 __all__ = ["astype", "fit"]
 
 _AUTOGRADS = """
-    arccos arccosh arcsin arcsinh arctan arctan2 arctanh cos cosh exp expm1 hypot log log10 log1p negative reciprocal sin
-    sinh square
+    arccos arccosh arcsin arcsinh arctan arctan2 arctanh cos cosh exp expm1 hypot log log10 log1p negative reciprocal
+    sin sinh square
 """
 
 
@@ -99,9 +99,7 @@ def _power_x(g: Any, ans: Any, x: Any, y: Any) -> Any:
     return g * y * np.power(x, np.where(np.equal(y, 0), 1, y - 1))
 
 
-_define_binary(
-    "power", _power_x, lambda g, ans, x, y: g * ans * np.log(np.where(np.equal(x, 0), 1, x))
-)
+_define_binary("power", _power_x, lambda g, ans, x, y: g * ans * np.log(np.where(np.equal(x, 0), 1, x)))
 
 
 def _logaddexp_share(g: Any, ans: Any, x: Any) -> Any:
@@ -115,7 +113,7 @@ _define_binary(
     lambda g, ans, x, y: _logaddexp_share(g, ans, y),
 )
 
-_define("abs", lambda ans, x: lambda g: g * np.sign(x))
+_define("abs", lambda ans, x: lambda g: np.where(np.greater_equal(x, 0), g, -g))
 _define("positive", lambda ans, x: lambda g: g)
 _define("conj", lambda ans, x: lambda g: np.conj(g))
 _define("exp2", lambda ans, x: lambda g: g * ans * math.log(2))

@@ -82,7 +82,6 @@ def value_and_grad(f: _Function, argnums: int | Sequence[int] = 0, has_aux: bool
     """A function that returns ``f``'s value (with its aux) and its gradient for the arguments ``argnums``."""
     positions = (argnums,) if isinstance(argnums, int) else tuple(argnums)
 
-    @functools.wraps(f)
     def run(*args: Any, **kwargs: Any) -> Any:
         with silence():
             tape = _Tape()
@@ -158,7 +157,7 @@ def _cotangents(dy: Any, results: list[Any]) -> list[Any]:
 
 
 def custom_vjp(f: _Function, forward: _Function, backward: _Function) -> _Function:
-    """``f`` with its own gradient: ``forward(*args) -> (y, residuals)``, ``backward(residuals, dy) -> (d arg, ...)``."""
+    """``f`` with its own gradient: ``forward(*args) -> (y, residuals)``, ``backward(residuals, dy) -> d args``."""
 
     @functools.wraps(f)
     def call(*args: Any) -> Any:

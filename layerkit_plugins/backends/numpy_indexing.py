@@ -1,7 +1,7 @@
 """Gradients of the functions that pick numbers by their place: indexing, gathering, padding, diagonals.
 
-Whatever such a function does to an array it does to the array of its positions too. So most of them are run on the positions once,
-and the numbers are gathered from there: one gradient for all of them.
+Whatever such a function does to an array it does to the array of its positions too. So most of them are run on the
+positions once, and the numbers are gathered from there: one gradient for all of them.
 """
 
 from __future__ import annotations
@@ -142,9 +142,9 @@ def triu(m: Any, k: int = 0) -> Any:
 _pad = primitive(lambda x, widths, options: np.pad(x, widths, **options), "pad")
 defvjp(
     _pad,
-    lambda ans, x, widths, options: lambda g: g[
-        tuple(slice(before, before + size) for (before, _), size in zip(widths, x.shape, strict=True))
-    ],
+    lambda ans, x, widths, options: (
+        lambda g: g[tuple(slice(before, before + size) for (before, _), size in zip(widths, x.shape, strict=True))]
+    ),
 )
 _PAD_BY_POSITION = ("edge", "reflect", "symmetric", "wrap")
 

@@ -1,7 +1,7 @@
 """The array language on NumPy: NumPy's functions in 32 bits, which notice when they are being differentiated.
 
-Nothing here imports autograd (25 to 35 ms), so that programs which never differentiate never load it: ``numpy_boxes`` fills
-``box_types`` and ``differentiable`` when it is imported, before the first box exists.
+Nothing here imports autograd (25 to 35 ms), so that programs which never differentiate never load it:
+``numpy_boxes`` fills ``box_types`` and ``differentiable`` when it is imported, before the first box exists.
 """
 
 from __future__ import annotations
@@ -35,6 +35,7 @@ _TRUTHS = set(
     isfinite isinf isnan
     """.split()
 )
+_FROM_SHAPES = set("zeros ones empty eye identity arange".split())
 _SHAPES = {"ndim": onp.ndim, "shape": onp.shape, "size": onp.size}
 _NEVER_WARN = set("abs ceil conj floor fmax fmin invert maximum minimum negative positive sign trunc".split())
 _MOVE_ONLY = set(
@@ -42,8 +43,8 @@ _MOVE_ONLY = set(
     array array_split asarray atleast_1d atleast_2d atleast_3d broadcast_arrays broadcast_to column_stack concatenate
     copy diag diagonal expand_dims flip full full_like hstack meshgrid moveaxis nonzero pad ravel repeat reshape roll
     rot90 select sort split squeeze stack swapaxes take take_along_axis tile transpose tril triu vstack where
-    argmax argmin argsort searchsorted count_nonzero all any array_equal arange empty empty_like eye identity
-    linspace ones ones_like zeros zeros_like
+    argmax argmin argsort searchsorted count_nonzero all any array_equal empty_like linspace
+    ones_like zeros_like
     """.split()
 )
 
@@ -99,8 +100,10 @@ def overloaded(name: str, plain: Callable[..., Any], warns: bool = True) -> Call
             return _differentiate(name, args, kwargs)
         if warns and not is_silent():
             with silence():
-                return narrow(plain(*args, **kwargs))
-        return narrow(plain(*args, **kwargs))
+                out = plain(*args, **kwargs)
+        else:
+            out = plain(*args, **kwargs)
+        return out if getattr(out, "dtype", None) is FLOAT32 else narrow(out)
 
     return call
 
@@ -122,6 +125,8 @@ def _shape_function(f: Callable[..., Any]) -> Callable[..., Any]:
 
 def _make(name: str) -> Callable[..., Any]:
     function = PLAIN.get(name) or getattr(onp, name)
+    if name in _FROM_SHAPES:
+        return function
     if name in _SHAPES:
         return _shape_function(_SHAPES[name])
     if not isinstance(function, onp.ufunc):

@@ -108,9 +108,10 @@ _logsumexp = primitive(special.logsumexp, "logsumexp")
 
 def _logsumexp_gradient(ans: Any, x: Any, axis: Any, keepdims: bool) -> Callable[[Any], Any]:
     def vjp(g: Any) -> Any:
-        log_sum = _put_back(ans, x.shape, axis, keepdims)
-        shares = np.exp(x - np.where(np.isfinite(log_sum), log_sum, 0))
-        return _put_back(g, x.shape, axis, keepdims) * shares
+        # exp(x - answer) would be as wrong as the answer's last digit is coarse: 3e-5 where it is 1000.
+        largest = np.max(known(x), axis, keepdims=True, initial=-onp.inf)
+        parts = np.exp(x - np.where(np.isfinite(largest), largest, 0))
+        return _put_back(g, x.shape, axis, keepdims) * parts / np.sum(parts, axis, keepdims=True)
 
     return vjp
 
@@ -154,9 +155,7 @@ def mean(a: Any, axis: Any = None, dtype: Any = None, keepdims: bool = False, wh
     return _sum(_counted(a, where, 0), axis, keepdims) / _how_many(a, axis, keepdims, where)
 
 
-def var(
-    a: Any, axis: Any = None, dtype: Any = None, ddof: float = 0, keepdims: bool = False, where: Any = None
-) -> Any:
+def var(a: Any, axis: Any = None, dtype: Any = None, ddof: float = 0, keepdims: bool = False, where: Any = None) -> Any:
     a = _in_dtype(a, dtype)
     if where is None:
         return _var(a, axis, keepdims, ddof)
@@ -164,9 +163,7 @@ def var(
     return _sum(_counted(off, where, 0), axis, keepdims) / (_how_many(a, axis, keepdims, where) - ddof)
 
 
-def std(
-    a: Any, axis: Any = None, dtype: Any = None, ddof: float = 0, keepdims: bool = False, where: Any = None
-) -> Any:
+def std(a: Any, axis: Any = None, dtype: Any = None, ddof: float = 0, keepdims: bool = False, where: Any = None) -> Any:
     if where is None:
         return _std(_in_dtype(a, dtype), axis, keepdims, ddof)
     return np.sqrt(var(a, axis, dtype, ddof, keepdims, where))

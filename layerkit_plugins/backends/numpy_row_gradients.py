@@ -10,7 +10,7 @@ from autograd.core import defvjp
 
 from layerkit_plugins.backends.numpy_boxes import is_box, primitive
 from layerkit_plugins.backends.numpy_namespace import differentiable, np
-from layerkit_plugins.backends.numpy_rows import add_rows, checked_segments, sum_rows, take_checked
+from layerkit_plugins.backends.numpy_rows import add_rows, checked_segments, read_rows, sum_rows, take_checked
 
 __all__ = ["RowSums", "take"]
 
@@ -34,7 +34,7 @@ class RowSums:
         return total
 
 
-take = primitive(lambda table, ids: onp.take(table, ids, axis=0), "take_rows")
+take = primitive(read_rows, "take_rows")
 """``take(table, ids)``: the rows for ids that were checked."""
 
 _sum = primitive(sum_rows, "segment_sum")

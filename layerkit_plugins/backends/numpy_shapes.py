@@ -115,9 +115,7 @@ def broadcast_arrays(*arrays: Any) -> Any:
 
 def meshgrid(*arrays: Any, copy: bool = True, sparse: bool = False, indexing: str = "xy") -> Any:
     count = len(arrays)
-    grids = [
-        np.reshape(a, tuple(-1 if i == axis else 1 for i in range(count))) for axis, a in enumerate(arrays)
-    ]
+    grids = [np.reshape(a, tuple(-1 if i == axis else 1 for i in range(count))) for axis, a in enumerate(arrays)]
     if indexing == "xy" and count > 1:
         grids = [np.swapaxes(grid, 0, 1) for grid in grids]
     return tuple(grids) if sparse else broadcast_arrays(*grids)

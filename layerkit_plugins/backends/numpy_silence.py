@@ -1,8 +1,9 @@
 """Floating-point overflow, division by zero and NaN give their value and no warning, as on accelerators.
 
-Entering ``numpy.errstate`` costs a microsecond, more than many a call. So it is entered once for every function that the backend
-runs on somebody's behalf (``jit``, ``value_and_grad``, ``scan``...), and by single operations only outside of those. What it
-cannot reach are Python's operators on plain arrays outside of all these: ``x / 0`` at the prompt warns, as NumPy does.
+Entering ``numpy.errstate`` costs a microsecond, more than many a call. So it is entered once for every function
+that the backend runs on somebody's behalf (``jit``, ``value_and_grad``, ``scan``...), and by single operations only
+outside of those. What it cannot reach are Python's operators on plain arrays outside of all these: ``x / 0`` at the
+prompt warns, as NumPy does.
 """
 
 from __future__ import annotations

@@ -1,0 +1,585 @@
+"""The NumPy backend outside of gradients: 32 bits everywhere, NumPy's values, loops, silence, and what it refuses."""
+
+from __future__ import annotations
+
+import importlib.util
+import math
+import subprocess
+import sys
+import warnings
+from collections.abc import Callable, Iterator
+from typing import Any, NamedTuple
+
+import numpy as onp
+import pytest
+from gradient_table import CASES, CONSTANT
+
+import layerkit as lk
+from layerkit import UsageError, fastmath
+from layerkit.fastmath import ArrayError, float64, tree_leaves
+from layerkit.fastmath import numpy as np
+from layerkit_plugins.backends import layerkit_backends
+from layerkit_plugins.backends.ids import check_ids
+
+F32, I32 = onp.dtype("float32"), onp.dtype("int32")
+BACKENDS = ["numpy", *(["jax"] if importlib.util.find_spec("jax") else [])]
+on_both = pytest.mark.parametrize("backend", BACKENDS)
+
+X = onp.array([[0.5, -1.0, 2.0], [1.5, 0.0, -2.5]], F32)
+N = onp.array([[3, -1, 2], [0, 5, -2]], I32)
+T = onp.array([[True, False, True], [False, False, True]])
+
+
+class Pair(NamedTuple):
+    left: Any
+    right: Any
+
+
+@pytest.fixture(autouse=True)
+def on_numpy() -> Iterator[None]:
+    with lk.use_backend("numpy"):
+        yield
+
+
+# -- Thirty-two bits --------------------------------------------------------------------------------------------------
+
+# name, call, dtype of the result
+DTYPES: list[tuple[str, Callable[[], Any], Any]] = [
+    *((name, lambda name=name: getattr(np, name)((2, 3)), F32) for name in ("zeros", "ones", "empty")),
+    *((f"{name} {dtype.__name__}", lambda name=name, dtype=dtype: getattr(np, name)(3, dtype), narrow)
+      for name in ("zeros", "ones", "empty") for dtype, narrow in {
+          float: F32, onp.float64: F32, int: I32, onp.int64: I32, onp.uint64: onp.uint32, bool: bool,
+          onp.float16: onp.float16, onp.uint8: onp.uint8, onp.complex128: onp.complex64}.items()),
+    *((f"{name}_like", lambda name=name: getattr(np, f"{name}_like")(X), F32) for name in ("zeros", "ones", "empty")),
+    ("zeros_like of ints", lambda: np.zeros_like(N), I32),
+    ("zeros_like of a list", lambda: np.zeros_like([1.0, 2.0]), F32),
+    ("zeros_like dtype", lambda: np.zeros_like(N, dtype=float), F32),
+    ("ones_like shape", lambda: np.ones_like(N, shape=(4,)), I32),
+    ("full float", lambda: np.full((2,), 1.0), F32),
+    ("full int", lambda: np.full((2,), 1), I32),
+    ("full bool", lambda: np.full((2,), True), bool),
+    ("full_like", lambda: np.full_like(X, 3), F32),
+    ("eye", lambda: np.eye(3), F32),
+    ("identity", lambda: np.identity(3), F32),
+    ("linspace", lambda: np.linspace(0, 1, 5), F32),
+    ("linspace step", lambda: np.linspace(0, 1, 5, retstep=True), F32),
+    ("arange", lambda: np.arange(5), I32),
+    ("arange of floats", lambda: np.arange(0.0, 1.0, 0.25), F32),
+    ("arange dtype", lambda: np.arange(3, dtype=np.float32), F32),
+    ("array", lambda: np.array([1.0, 2.0]), F32),
+    ("array of ints", lambda: np.array([1, 2]), I32),
+    ("array of bools", lambda: np.array([True]), bool),
+    ("array of float64", lambda: np.array(onp.ones(2)), F32),
+    ("array dtype", lambda: np.array([1, 2], dtype=float), F32),
+    ("asarray", lambda: np.asarray(2.0), F32),
+    ("asarray of int64", lambda: np.asarray(onp.arange(3)), I32),
+    ("empty list", lambda: np.array([]), F32),
+    ("sum of ints", lambda: np.sum(N), I32),
+    ("sum of bools", lambda: np.sum(T, 0), I32),
+    ("prod of ints", lambda: np.prod(N), I32),
+    ("cumsum of bools", lambda: np.cumsum(T), I32),
+    ("cumprod of ints", lambda: np.cumprod(N), I32),
+    *((f"{name} of {kind}", lambda name=name, x=x: getattr(np, name)(x, 0), F32)
+      for name in ("mean", "var", "std", "median", "average")
+      for kind, x in {"ints": N, "bools": T, "floats": X}.items()),
+    ("mean of halves", lambda: np.mean(X.astype(onp.float16)), onp.float16),
+    ("sum of halves", lambda: np.sum(X.astype(onp.float16)), onp.float16),
+    ("sum into float", lambda: np.sum(N, dtype=float), F32),
+    ("trace of ints", lambda: np.trace(N), I32),
+    ("max of ints", lambda: np.max(N, 1), I32),
+    *((name, lambda name=name: getattr(np, name)(X, -1), I32)
+      for name in ("argmax", "argmin", "argsort", "count_nonzero")),
+    ("nonzero", lambda: np.nonzero(X), I32),
+    ("where alone", lambda: np.where(X > 0), I32),
+    ("searchsorted", lambda: np.searchsorted([1.0, 2.0], X), I32),
+    ("where of numbers", lambda: np.where(T, 1.0, 0.0), F32),
+    ("where of whole numbers", lambda: np.where(T, 1, 0), I32),
+    ("where of float and int", lambda: np.where(T, X, N), F32),
+    ("select of numbers", lambda: np.select([T], [1.0], 0.0), F32),
+    *((f"{name} of {kind}", lambda name=name, x=x: getattr(np, name)(x), F32)
+      for name in ("exp", "log1p", "sqrt", "tanh", "sin", "sinc")
+      for kind, x in {"ints": abs(N), "bools": T, "bytes": abs(N).astype(onp.int8)}.items()),
+    ("exp of half", lambda: np.exp(X.astype(onp.float16)), onp.float16),
+    ("exp of a number", lambda: np.exp(1.5), F32),
+    ("exp of a whole number", lambda: np.exp(1), F32),
+    ("true_divide of ints", lambda: np.true_divide(N, 2), F32),
+    ("divide of arrays", lambda: np.divide(N, onp.abs(N) + 1), F32),
+    ("power of int and half", lambda: np.power(abs(N), 0.5), F32),
+    ("multiply by np.float64", lambda: np.multiply(X, onp.float64(2)), F32),
+    ("add float and int", lambda: np.add(X, N), F32),
+    ("add a number", lambda: np.add(X, 2.5), F32),
+    ("add a number to ints", lambda: np.add(N, 2), I32),
+    ("add a fraction to ints", lambda: np.add(N, 2.5), F32),
+    ("maximum", lambda: np.maximum(N, 1), I32),
+    ("divmod", lambda: np.divmod(X, 0.5), F32),
+    ("dot of ints and floats", lambda: np.dot(X, N.T), F32),
+    ("einsum of ints", lambda: np.einsum("ij,ij->i", N, N), I32),
+    ("concatenate", lambda: np.concatenate([X, N]), F32),
+    ("stack of lists", lambda: np.stack([[1.0], [2.0]]), F32),
+    ("clip", lambda: np.clip(N, 0, 2), I32),
+    ("round", lambda: np.round(X, 1), F32),
+    ("interval", lambda: np.diff(N), I32),
+    ("take", lambda: np.take([1.0, 2.0], [0]), F32),
+    ("meshgrid", lambda: np.meshgrid([1.0], [2.0, 3.0]), F32),
+    ("comparison", lambda: np.greater(X, 0), bool),
+    ("float64 array", lambda: np.sin(onp.ones(3)), F32),
+    ("logsumexp", lambda: fastmath.logsumexp(N), F32),
+    ("erf of ints", lambda: fastmath.erf(N), F32),
+    ("top_k", lambda: fastmath.top_k(X, 2)[1], I32),
+    ("take_rows", lambda: fastmath.take_rows([[1.0], [2.0]], [0]), F32),
+    ("segment_sum", lambda: fastmath.segment_sum(X, [0, 0], 1), F32),
+    ("segment_sum of ints", lambda: fastmath.segment_sum(N, [0, 1], 2), I32),
+]  # fmt: skip
+
+
+@pytest.mark.parametrize(("call", "dtype"), [entry[1:] for entry in DTYPES], ids=[entry[0] for entry in DTYPES])
+def test_nothing_is_wider_than_it_was_asked_to_be(call: Callable[[], Any], dtype: Any) -> None:
+    for y in tree_leaves(call()):
+        assert y.dtype == dtype
+
+
+@pytest.mark.parametrize(("call", "dtype"), [entry[1:] for entry in DTYPES], ids=[entry[0] for entry in DTYPES])
+def test_float64_widens_floats_alone(call: Callable[[], Any], dtype: Any) -> None:
+    with float64():
+        for y in tree_leaves(call()):
+            assert (
+                y.dtype in (dtype, onp.float64)
+                if onp.dtype(dtype).kind == "f"
+                else y.dtype.kind in (onp.dtype(dtype).kind)
+            )
+            assert y.dtype.kind not in "iu" or y.dtype.itemsize <= 4
+
+
+def test_inside_float64_floats_are_64_bits_wide() -> None:
+    with float64():
+        for y in (
+            np.zeros(2),
+            np.array([1.0]),
+            np.linspace(0, 1, 3),
+            np.mean(N),
+            np.full(2, 0.5),
+            np.where(T, 1.0, 0.0),
+        ):
+            assert y.dtype == onp.float64
+        assert np.exp(onp.ones(2)).dtype == onp.float64
+        assert np.zeros(2, np.float32).dtype == F32
+        assert np.arange(3).dtype == I32
+        assert fastmath.grad(lambda x: (x * x).sum())(onp.ones(2)).dtype == onp.float64
+    assert np.zeros(2).dtype == F32
+
+
+CONSTANT_CALLS: dict[str, Callable[[Any], Any]] = {
+    "all": lambda np: np.all(T, axis=1),
+    "any": lambda np: np.any(T, 0, keepdims=True),
+    "arange": lambda np: np.arange(2, 11, 3),
+    "argmax": lambda np: np.argmax(X, axis=1),
+    "argmin": lambda np: np.argmin(X),
+    "argsort": lambda np: np.argsort(-X, axis=0),
+    "array_equal": lambda np: [np.array_equal(X, X), np.array_equal(X, N)],
+    "ceil": lambda np: np.ceil(X),
+    "count_nonzero": lambda np: np.count_nonzero(X, axis=1),
+    "empty": lambda np: np.empty((2, 3)).shape,
+    "empty_like": lambda np: np.empty_like(X).shape,
+    "equal": lambda np: np.equal(X, 0),
+    "eye": lambda np: np.eye(3, 4, 1),
+    "floor": lambda np: np.floor(X),
+    "floor_divide": lambda np: np.floor_divide(X, 0.75),
+    "greater": lambda np: np.greater(X, N),
+    "greater_equal": lambda np: np.greater_equal(X, 0),
+    "identity": lambda np: np.identity(2),
+    "invert": lambda np: np.invert(T),
+    "isclose": lambda np: np.isclose(X, X + 1e-9),
+    "isfinite": lambda np: np.isfinite(onp.array([1, onp.inf, onp.nan])),
+    "isinf": lambda np: np.isinf(onp.array([1, onp.inf, onp.nan])),
+    "isnan": lambda np: np.isnan(onp.array([1, onp.inf, onp.nan])),
+    "less": lambda np: np.less(X, 0),
+    "less_equal": lambda np: np.less_equal(X, 0),
+    "logical_and": lambda np: np.logical_and(T, X),
+    "logical_not": lambda np: np.logical_not(N),
+    "logical_or": lambda np: np.logical_or(T, X),
+    "logical_xor": lambda np: np.logical_xor(T, X),
+    "ndim": lambda np: np.ndim(X),
+    "nonzero": lambda np: np.nonzero(X),
+    "not_equal": lambda np: np.not_equal(X, 0),
+    "ones": lambda np: np.ones((2, 1)),
+    "ones_like": lambda np: np.ones_like(X),
+    "round": lambda np: np.round(X * 1.26, 1),
+    "searchsorted": lambda np: np.searchsorted(onp.array([0.0, 1.0]), X, side="right"),
+    "shape": lambda np: np.shape(X),
+    "sign": lambda np: np.sign(X),
+    "size": lambda np: np.size(X),
+    "trunc": lambda np: np.trunc(X),
+    "zeros": lambda np: np.zeros((2, 0)),
+    "zeros_like": lambda np: np.zeros_like(X),
+}
+
+
+def test_every_constant_function_is_called() -> None:
+    assert set(CONSTANT_CALLS) == CONSTANT
+
+
+@on_both
+@pytest.mark.parametrize("name", CONSTANT_CALLS)
+def test_constant_functions_are_numpys(name: str, backend: str) -> None:
+    with lk.use_backend(backend):
+        ours = tree_leaves(fastmath.to_host(CONSTANT_CALLS[name](np)))
+    theirs = tree_leaves(CONSTANT_CALLS[name](onp))
+    assert len(ours) == len(theirs)
+    for y, expected in zip(ours, theirs, strict=True):
+        onp.testing.assert_allclose(y, expected, rtol=1e-6)
+
+
+@pytest.mark.parametrize("name", sorted({case.name for case in CASES if case.name not in ("kron", "array_equal")}))
+def test_inputs_are_not_written(name: str) -> None:
+    for case in (case for case in CASES if case.name == name):
+        xs = case.arrays(F32)
+        kept = [x.copy() for x in xs]
+        case.f(np, *xs)
+        for x, before in zip(xs, kept, strict=True):
+            onp.testing.assert_array_equal(x, before)
+
+
+def test_sorting_keeps_equals_in_order() -> None:
+    x = onp.tile(onp.array([1.0, 0.0], F32), 50)
+    onp.testing.assert_array_equal(np.argsort(x), [*range(1, 100, 2), *range(0, 100, 2)])
+
+
+def test_empty_reductions_are_nan_without_a_word() -> None:
+    empty = onp.zeros((0, 3), F32)
+    for name in ("mean", "var", "std", "median"):
+        assert onp.isnan(getattr(np, name)(empty, axis=0)).all()
+    assert float(np.sum(empty)) == 0
+    assert fastmath.logsumexp(empty, 0).tolist() == [-math.inf] * 3
+
+
+# -- Silence ----------------------------------------------------------------------------------------------------------
+
+WARNING: dict[str, Callable[[Any], Any]] = {
+    "log": lambda x: np.log(x * 0),
+    "divide": lambda x: np.divide(x, 0),
+    "overflow": lambda x: np.exp(x * 1000),
+    "invalid": lambda x: np.sqrt(x * 0 - 1),
+    "power": lambda x: np.power(x * 0, -1.0),
+    "sum": lambda x: np.sum(np.full(3, 3e38)),
+    "product": lambda x: np.matmul(np.full((3, 3), 3e38), np.full((3, 3), 3e38)),
+    "isclose": lambda x: np.isclose(x / np.array(math.inf), math.inf),
+    "logsumexp": lambda x: fastmath.logsumexp(np.full(3, -math.inf)),
+    "erf": lambda x: fastmath.erf(np.array([math.inf, -math.inf, 1e30])),
+}
+
+
+@pytest.mark.parametrize("name", WARNING)
+def test_no_floating_point_warning_is_seen(name: str) -> None:
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        WARNING[name](onp.ones(3, F32))
+        fastmath.value_and_grad(lambda x: np.sum(WARNING[name](x) * x))(onp.ones(3, F32))
+
+
+ENTRIES: dict[str, Callable[[Callable[[Any], Any]], Any]] = {
+    "jit": lambda f: fastmath.jit(f)(X[0]),
+    "value_and_grad": lambda f: fastmath.value_and_grad(lambda x: f(x).sum())(X[0]),
+    "vjp": lambda f: fastmath.vjp(f, X[0])[1](X[0]),
+    "scan": lambda f: fastmath.scan(lambda c, x: (c, f(x)), (), X),
+    "map": lambda f: fastmath.map(f, X),
+    "vmap": lambda f: fastmath.vmap(f)(X),
+    "cond": lambda f: fastmath.cond(True, f, f, X),
+    "while_loop": lambda f: fastmath.while_loop(lambda c: c[0] < 1, lambda c: (c[0] + 1, f(c[1])), (0, X)),
+    "abstract_eval": lambda f: fastmath.abstract_eval(f, lk.f32(3)),
+    "remat": lambda f: fastmath.grad(lambda x: fastmath.remat(f)(x).sum())(X[0]),
+}
+
+
+@pytest.mark.parametrize("name", ENTRIES)
+def test_operators_are_silent_inside_whatever_the_backend_runs(name: str) -> None:
+    ENTRIES[name](lambda x: x / 0)
+    with pytest.warns(RuntimeWarning, match="divide by zero"):  # and NumPy is its old self outside
+        onp.ones(1) / onp.zeros(1)
+
+
+# -- Loops and branches -----------------------------------------------------------------------------------------------
+
+
+@on_both
+@pytest.mark.parametrize("reverse", [False, True])
+def test_scan_of_trees(backend: str, reverse: bool) -> None:
+    def step(carry: Pair, x: Any) -> Any:
+        total = carry.left + x["a"] * x["b"]
+        return Pair(total, carry.right + 1), {"total": total, "turn": carry.right}
+
+    xs = {"b": onp.arange(4, dtype=F32), "a": onp.ones((4, 2), F32)}
+    with lk.use_backend(backend):
+        carry, ys = fastmath.to_host(fastmath.scan(step, Pair(np.zeros(2), np.array(0)), xs, reverse=reverse))
+    expected = [6, 6, 5, 3] if reverse else [0, 1, 3, 6]
+    onp.testing.assert_array_equal(carry.left, [6, 6])
+    onp.testing.assert_array_equal(ys["total"][:, 0], expected)
+    onp.testing.assert_array_equal(ys["turn"], [3, 2, 1, 0] if reverse else [0, 1, 2, 3])
+    assert ys["total"].dtype == F32
+    assert ys["turn"].dtype == I32
+
+
+@on_both
+def test_scan_by_length_and_of_nothing(backend: str) -> None:
+    with lk.use_backend(backend):
+        carry, ys = fastmath.scan(lambda c, _: (c * 2, c), np.array(1.0), None, length=4)
+        assert float(carry) == 16
+        assert fastmath.to_host(ys).tolist() == [1, 2, 4, 8]
+        carry, ys = fastmath.scan(lambda c, x: (c + x[0], (x * 2, None, x > 0)), np.array(1.0), np.zeros((0, 3)))
+        assert float(carry) == 1
+        assert [tuple(y.shape) for y in tree_leaves(ys)] == [(0, 3), (0, 3)]
+        assert [y.dtype for y in tree_leaves(ys)] == [F32, bool]
+
+
+def test_scan_is_differentiable() -> None:
+    def run(w: Any, xs: Any) -> Any:
+        carry, ys = fastmath.scan(lambda c, x: (np.tanh(c * w + x), c * x), np.zeros(3, xs.dtype), xs)
+        return np.sum(carry) + np.sum(ys * ys)
+
+    with float64():
+        rng = onp.random.default_rng(0)
+        w, xs = rng.standard_normal(3), rng.standard_normal((5, 3))
+        gw, gx = fastmath.grad(run, (0, 1))(w, xs)
+        dw, dx = rng.standard_normal(3), rng.standard_normal((5, 3))
+        numeric = (float(run(w + 1e-6 * dw, xs + 1e-6 * dx)) - float(run(w - 1e-6 * dw, xs - 1e-6 * dx))) / 2e-6
+    assert float((gw * dw).sum() + (gx * dx).sum()) == pytest.approx(numeric, rel=1e-6)
+
+
+@on_both
+def test_cond_while_and_map(backend: str) -> None:
+    with lk.use_backend(backend):
+        assert float(fastmath.cond(np.array(False), lambda x, y: x, lambda x, y: y, np.array(1.0), np.array(2.0))) == 2
+        n, total = fastmath.while_loop(
+            lambda c: c[0] < 5, lambda c: (c[0] + 1, c[1] * 2.0), (np.array(0), np.array(1.0))
+        )
+        assert (int(n), float(total)) == (5, 32)
+        doubled, none = fastmath.map(lambda pair: (pair[0] * 2 + pair[1], None), (X, onp.arange(2, dtype=F32)))
+        assert none is None
+        onp.testing.assert_array_equal(fastmath.to_host(doubled), X * 2 + [[0], [1]])
+        g = fastmath.grad(lambda x: fastmath.cond(np.array(True), lambda x: x * 3, lambda x: x, x))(F32.type(1))
+        assert float(g) == 3
+
+
+@on_both
+def test_vmap(backend: str) -> None:
+    with lk.use_backend(backend):
+        onp.testing.assert_array_equal(
+            fastmath.to_host(fastmath.vmap(lambda x, y: (x.sum() * y, x), (1, None), (0, 1))(X, np.array(2.0)))[0],
+            X.sum(0) * 2,
+        )
+        y = fastmath.vmap(lambda x, y: {"s": x[0] + x[1][0] + y, "d": x[0] - y}, in_axes=((0, [None]), 0), out_axes=0)(
+            (X, [X[0]]), X * 2
+        )
+        onp.testing.assert_array_equal(fastmath.to_host(y["s"]), X + X[0] + X * 2)
+        onp.testing.assert_array_equal(fastmath.to_host(y["d"]), -X)
+        nested = fastmath.vmap(fastmath.vmap(lambda a, b: a * b, (None, 0)), (0, None))(np.arange(3), np.arange(4))
+        onp.testing.assert_array_equal(fastmath.to_host(nested), onp.outer(range(3), range(4)))
+        gradient = fastmath.vmap(fastmath.grad(lambda x: (x**2).sum()))(X)
+        onp.testing.assert_array_equal(fastmath.to_host(gradient), 2 * X)
+
+
+MISUSES: dict[str, tuple[Callable[[], Any], str]] = {
+    "scan of two lengths": (lambda: fastmath.scan(lambda c, x: (c, x), 0, (X, X[:1])), "got 1, 2"),
+    "scan of a number": (lambda: fastmath.scan(lambda c, x: (c, x), 0, F32.type(1)), "scan: a single number"),
+    "scan of nothing": (lambda: fastmath.scan(lambda c, x: (c, x), 0, None), "got none .give a length"),
+    "scan with a growing carry": (
+        lambda: fastmath.scan(lambda c, x: (np.concatenate([c, c]), x), X[0], X),
+        r"carry went in as float32\[3\] and came out as float32\[6\]",
+    ),
+    "scan with a widening carry": (lambda: fastmath.scan(lambda c, x: (c + 0.5, x), np.array(0), X), "int32.*float32"),
+    "cond of several": (lambda: fastmath.cond(T, abs, abs, X), r"one truth value, got shape \(2, 3\)"),
+    "vmap of nothing": (lambda: fastmath.vmap(abs, None)(X), "maps no argument"),
+    "vmap of too few": (lambda: fastmath.vmap(np.add, (0,))(X, X), "in_axes has 1 entries for 2 arguments"),
+    "vmap of two sizes": (lambda: fastmath.vmap(np.add, (0, 1))(X, X), "got 2, 3"),
+    "an id too large": (lambda: fastmath.take_rows(X, [[0, 1], [7, 9]]), "id 7 is outside .* of 2 rows .*0 to 1"),
+    "a negative id": (lambda: fastmath.take_rows(X, onp.array([0, -1], onp.int32)), "id -1 is outside the table"),
+    "a wide id": (lambda: fastmath.take_rows(X, onp.array([2**40])), "id 1099511627776 is outside the table of 2 rows"),
+    "an unsigned id": (lambda: fastmath.take_rows(X, onp.array([2**63], onp.uint64)), "id 9223372036854775808 is"),
+    "an id for no rows": (lambda: fastmath.take_rows(X[:0], [0]), "id 0 is outside the table, which has no rows"),
+    "fractional ids": (lambda: fastmath.take_rows(X, [0.0]), "ids are whole numbers, got float64: convert them"),
+    "truths as ids": (lambda: fastmath.take_rows(X, T), "ids are whole numbers, got bool"),
+    "rows of a number": (lambda: fastmath.take_rows(1.0, [0]), "single number"),
+    "a segment too far": (lambda: fastmath.segment_sum(X, [0, 2], 2), "id 2 is outside the table of 2 rows"),
+    "segments of another length": (lambda: fastmath.segment_sum(X, [0], 2), r"\(2, 3\) take one id each .* \(1,\)"),
+    "more than there are": (lambda: fastmath.top_k(X, 4), r"the 4 largest of the last axis of shape \(2, 3\)"),
+    "einsum of numbers": (lambda: np.einsum(X, [0, 1], [1]), "write the subscripts as a string"),
+    "einsum of too many": (lambda: np.einsum("ij", X, X), "is for 1 operands, got 2"),
+    "einsum of another rank": (lambda: np.einsum("ijk->i", X), "'ijk' for an operand of 2 axes"),
+    "einsum of two sizes": (lambda: np.einsum("ij,jk->ik", X, X), r"'j' is 3 and 2 in shapes \(2, 3\) and \(2, 3\)"),
+    "einsum of a new letter": (lambda: np.einsum("ij->ik", X), "takes each letter of the operands once"),
+    "pad that cannot be differentiated": (
+        lambda: fastmath.grad(lambda x: np.pad(x, 1, "mean").sum())(X), "mode 'mean' has no gradient"),
+    "cross of planes": (lambda: fastmath.grad(lambda x: np.cross(x, x).sum())(X[:, :2]), "vectors of 3 numbers, got 2"),
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("name", MISUSES)
+def test_misuse_is_one_plain_sentence(name: str) -> None:
+    call, message = MISUSES[name]
+    with pytest.raises(ArrayError, match=message) as caught:
+        call()
+    assert "\n" not in str(caught.value)
+
+
+def test_check_ids_takes_what_is_right() -> None:
+    for ids in ([], [0, 2], onp.array([[2]], onp.uint8), onp.zeros((0, 4), onp.int64)):
+        check_ids(ids, 3)
+
+
+# -- Abstract evaluation ----------------------------------------------------------------------------------------------
+
+
+@on_both
+def test_abstract_eval_of_trees(backend: str) -> None:
+    def f(pair: Pair, ids: Any) -> Any:
+        return {"rows": fastmath.take_rows(pair.left, ids), "n": ids.sum()}, None, np.log(pair.right) / 0
+
+    with lk.use_backend(backend):
+        found = fastmath.abstract_eval(f, Pair(lk.f32(10, 4), lk.f32(3)), lk.i32(2, 5, max=10))
+    assert found == ({"rows": lk.f32(2, 5, 4), "n": lk.i32()}, None, lk.f32(3))
+
+
+@on_both
+def test_abstract_eval_takes_no_time_over_loops(backend: str) -> None:
+    def f(x: Any) -> Any:
+        grown = fastmath.while_loop(lambda c: c < 10, lambda c: c * 2, x[0])  # on zeros it would never end
+        carry, ys = fastmath.scan(lambda c, x: (c + x, (c, x > 0)), x[0], np.broadcast_to(x[0], (100_000_000,)))
+        return grown, carry, ys, fastmath.map(lambda y: y * 2, x)
+
+    with lk.use_backend(backend):
+        found = fastmath.abstract_eval(f, lk.f32(3))
+    assert found == (lk.f32(), lk.f32(), (lk.f32(100_000_000), lk.bool_(100_000_000)), lk.f32(3))
+
+
+def test_abstract_eval_of_a_huge_table() -> None:
+    assert fastmath.abstract_eval(fastmath.take_rows, lk.f32(10**9, 1024), lk.i32(2)) == lk.f32(2, 1024)
+
+
+def test_abstract_eval_lets_a_function_write_into_its_inputs() -> None:
+    def f(x: Any) -> Any:
+        x[0] = 1
+        return x.sum(0)
+
+    for rows in (3, 2**17):  # the second is larger than what is made of real zeros
+        assert fastmath.abstract_eval(f, lk.f32(rows, 1024)) == lk.f32(1024)
+
+
+def test_abstract_eval_narrows_and_takes_arrays() -> None:
+    assert fastmath.abstract_eval(lambda n: (n / 2, n.astype(onp.int64)), N) == (lk.f32(2, 3), lk.i32(2, 3))
+
+
+def test_abstract_eval_hands_errors_on() -> None:
+    with pytest.raises(ValueError, match="do not fit together"):
+        fastmath.abstract_eval(np.add, lk.f32(2), lk.f32(3))
+    assert not fastmath.is_traced(X)
+
+
+def test_values_cannot_be_looked_at_in_abstract_evaluation_alone() -> None:
+    seen = []
+    fastmath.abstract_eval(lambda x: seen.append(fastmath.is_traced(x)), lk.f32(2))
+    fastmath.grad(lambda x: (seen.append(fastmath.is_traced(x)), x)[1])(F32.type(1))
+    assert seen == [True, False]
+
+
+# -- Special functions ------------------------------------------------------------------------------------------------
+
+
+def test_erf_is_right_to_the_last_digits() -> None:
+    x = onp.concatenate([onp.linspace(-6.5, 6.5, 20001), onp.logspace(-30, 0.8, 500), [0.0, onp.inf, -onp.inf]])
+    with float64():
+        onp.testing.assert_allclose(fastmath.erf(x), [math.erf(v) for v in x], rtol=1e-15)
+    single = x.astype(F32)
+    onp.testing.assert_allclose(fastmath.erf(single), [math.erf(v) for v in single], rtol=5e-7)
+    assert onp.isnan(fastmath.erf(F32.type(onp.nan)))
+    assert fastmath.erf(onp.ones(2, onp.float16)).dtype == onp.float16
+
+
+def test_erf_of_more_than_one_block_at_a_time() -> None:
+    x = onp.linspace(-3, 3, 70_000, dtype=F32).reshape(7, 100, 100)
+    onp.testing.assert_array_equal(fastmath.erf(x)[6, 99], fastmath.erf(x[6, 99]))
+
+
+@on_both
+def test_top_k_of_ties_and_infinities(backend: str) -> None:
+    x = onp.array([[1, 3, 3, -onp.inf, 3], [0, 0, 0, 0, onp.inf]], F32)
+    with lk.use_backend(backend):
+        values, positions = fastmath.to_host(fastmath.top_k(x, 3))
+    assert positions.tolist() == [[1, 2, 4], [4, 0, 1]]
+    onp.testing.assert_array_equal(values, onp.take_along_axis(x, positions, 1))
+
+
+# -- The rest of the contract -----------------------------------------------------------------------------------------
+
+
+def test_moving_to_the_host_and_back() -> None:
+    tree = {"a": X, "b": (2.0, None, [onp.arange(3)])}
+    host = fastmath.to_host(tree)
+    assert host["a"] is X
+    assert all(type(leaf) is onp.ndarray for leaf in tree_leaves(host))
+    moved = fastmath.to_device(tree)
+    assert moved["a"] is X
+    assert [leaf.dtype for leaf in tree_leaves(moved)] == [F32, F32, I32]
+    assert fastmath.to_device(X, "cpu") is X
+    with pytest.raises(UsageError, match="CPU alone, not on 'gpu:0'"):
+        fastmath.to_device(X, "gpu:0")
+    assert fastmath.devices() == ["CPU"]
+    assert fastmath.block_until_ready(tree) is tree
+    assert fastmath.compilations() == 0
+
+
+def test_canonical_narrows_what_operators_widened() -> None:
+    with lk.use_backend("numpy") as backend:
+        assert backend.canonical(N / 2).dtype == F32
+        assert backend.canonical(onp.arange(3)).dtype == I32
+        assert backend.canonical(onp.float64(1)).dtype == F32
+        assert backend.canonical(X) is X
+        assert backend.canonical(3) == 3
+        seen = []
+        fastmath.grad(lambda x: (seen.append(backend.canonical(x * N).dtype), x.sum())[1])(X)
+        assert seen == [F32]
+        with float64():
+            assert backend.canonical(N / 2).dtype == onp.float64
+
+
+def test_jit_is_the_function_itself() -> None:
+    calls = []
+    f = fastmath.jit(lambda x, n: (calls.append(n), x * n)[1], static_argnums=(1,), donate_argnums=(0,))
+    assert [float(f(F32.type(2), n)) for n in (3, 3)] == [6, 6]
+    assert calls == [3, 3]
+
+
+def test_the_constructors_say_what_they_need() -> None:
+    numpy, jax = layerkit_backends()
+    assert (numpy.__name__, numpy.requires, numpy.preference) == ("numpy", ("autograd",), 0)
+    assert (jax.__name__, jax.requires, jax.preference) == ("jax", ("jax",), 10)
+    assert numpy().name == "numpy"
+    assert [f.__name__ for f in layerkit_backends()] == ["numpy", "jax"]  # also after the submodule was imported
+
+
+def test_nothing_is_imported_before_it_is_needed() -> None:
+    code = """
+import sys
+import layerkit_plugins.backends
+assert not {"numpy", "autograd", "jax"} & set(sys.modules), "the plugin imports a backend"
+import layerkit as lk
+from layerkit import fastmath
+from layerkit.fastmath import numpy as np
+with lk.use_backend("numpy"):
+    fastmath.jit(lambda x: np.exp(fastmath.take_rows(x, [0])))(np.ones((2, 2)))
+    fastmath.stop_gradient(np.ones(2))
+    assert not {"autograd", "scipy", "jax"} & set(sys.modules), "autograd came before any gradient"
+    fastmath.grad(lambda x: x * x)(1.0)
+    assert "autograd" in sys.modules and not {"scipy", "jax"} & set(sys.modules)
+"""
+    done = subprocess.run([sys.executable, "-W", "error", "-c", code], capture_output=True, text=True, timeout=120)
+    assert done.returncode == 0, done.stderr
+
+
+def test_autograd_itself_is_left_as_it_is() -> None:
+    fastmath.grad(lambda x: x * x)(1.0)
+    import autograd
+    import autograd.numpy as anp
+
+    assert autograd.grad(lambda x: anp.sum(anp.exp(x) * x))(onp.ones(2)).dtype == onp.float64
+    seen = []
+    autograd.grad(lambda x: (seen.append(type(x).__name__), x)[1])(1.0)
+    assert seen == ["ArrayBox"]
