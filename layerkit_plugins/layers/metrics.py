@@ -86,8 +86,7 @@ def CategoryAccuracy() -> lk.Layer:
     """
 
     def accuracy(scores: Any, targets: Any) -> Any:
-        hits, _, doubts = _hits(scores, targets, None)
-        return mean(hits * doubts)
+        return mean(_hits(scores, targets, None)[0])
 
     return lk.Fn("CategoryAccuracy", accuracy)
 
@@ -130,8 +129,7 @@ def MaskedSequenceAccuracy() -> lk.Layer:
 
 def _with_classifier(name: str, classifier: lk.Layer | None, average: Callable[[Any, Any], Any]) -> lk.Layer:
     def of_scores(scores: Any, targets: Any, weights: Any) -> Any:
-        hits, weights, doubts = _hits(scores, targets, weights)
-        return average(hits * doubts, weights)
+        return average(*_hits(scores, targets, weights))
 
     def of_predictions(predictions: Any, targets: Any, weights: Any) -> Any:
         require_shape(targets, predictions.shape, predictions)
@@ -145,22 +143,24 @@ def _with_classifier(name: str, classifier: lk.Layer | None, average: Callable[[
     return lk.Serial(classifier, lk.Fn("_" + name, of_predictions), name=name, sublayers_to_print=[])
 
 
-def _hits(scores: Any, targets: Any, weights: Any) -> tuple[Any, Any, Any]:
-    """(1 where the highest score is the target's, else 0; weights; what ``class_ids`` doubts)."""
+def _hits(scores: Any, targets: Any, weights: Any) -> tuple[Any, Any]:
+    """(1 where the highest score is the target's, else 0, and NaN where the target is no class; weights)."""
     require_rank(scores, 1)
     require_some(scores, -1, "the highest score")
     require_shape(targets, scores.shape[:-1], scores)
     if weights is not None:
         weights = full_weights(weights, targets.shape)
     ids, doubts = class_ids(targets, scores.shape[-1], weights)
-    return (np.argmax(scores, axis=-1) == ids).astype(full_float(scores).dtype), weights, doubts
+    hits = (np.argmax(scores, axis=-1) == ids).astype(full_float(scores).dtype)
+    # Not a product: XLA takes 0 * NaN for 0 where the 0 comes from a comparison.
+    return np.where(doubts == 1, hits, np.nan), weights
 
 
 def _of_sequences(hits: Any, weights: Any) -> Any:
     require_rank(hits, 2)
     axes = tuple(range(1, len(hits.shape)))
     counts = weights != 0
-    # Products, not all(): a doubt is NaN, and must stay one.
+    # A product, not all(): NaN must stay NaN.
     right = np.prod(np.where(counts, hits, 1), axis=axes)
     return weighted_mean(right, np.any(counts, axis=axes).astype(hits.dtype))
 
@@ -231,7 +231,7 @@ def _f_score(
         n_classes = scores.shape[-1] if len(scores.shape) else 0
         if len(scores.shape) and n_classes <= first:
             raise lk.LayerError(f"counts classes from {first} on, and its input {tuple(scores.shape)} has {n_classes}")
-        hits, weights, doubts = _hits(scores, targets, weights)
+        hits, weights = _hits(scores, targets, weights)
         weights = np.ones_like(hits) if weights is None else weights
         ids, predictions = class_ids(targets, n_classes, weights)[0], np.argmax(scores, axis=-1)
 
@@ -242,7 +242,8 @@ def _f_score(
         n_targets, n_predictions = count(weights, ids), count(weights, predictions)
         total = square * n_targets + n_predictions
         f = (1 + square) * count(weights * hits, ids) / np.where(total == 0, 1, total)
-        return average(f, n_targets, n_predictions) * np.prod(doubts)
+        # A target that is no class may count for one that is left out.
+        return np.where(np.any(np.isnan(hits)), np.nan, average(f, n_targets, n_predictions))
 
     f = score if weighted else lambda scores, targets: score(scores, targets)
     return lk.PureLayer(f, 3 if weighted else 2, name=name)
