@@ -26,6 +26,7 @@ __all__ = ["layerkit_layers"]
 
 @hookimpl
 def layerkit_layers() -> Sequence[Callable[..., Any]]:
+    """The constructors of every family."""
     return [
         *activations.LAYERS,
         *dense.LAYERS,
