@@ -206,29 +206,42 @@ def check_reach(frame: Frame, what: str) -> None:
 
 
 def _run_with_backward(layer: Layer, x: Any, frame: Frame) -> Any:
-    old_state, rng = frame.state, frame.rng()
+    # Everything comes in as an argument: what a backward pass closes over may be out of reach when it is run.
+    _refuse_shared(layer, frame)
 
-    def in_frame(weights: Any, f: Callable[..., Any], *args: Any) -> Any:
-        again = frame.again(weights, old_state)
+    def in_frame(weights: Any, state: Any, rng: Any, f: Callable[..., Any], *args: Any) -> Any:
+        again = frame.again(weights, state)
+        again.key, again.fold = rng, None
         token = _current.set(again)
         try:
             return f(*args), again.state
         finally:
             _current.reset(token)
 
-    def forward_only(x: Any, weights: Any) -> Any:
-        return in_frame(weights, layer.forward, x)
+    def forward_only(x: Any, weights: Any, state: Any, rng: Any) -> Any:
+        return in_frame(weights, state, rng, layer.forward, x)
 
-    def forward(x: Any, weights: Any) -> Any:
-        y, new_state = forward_only(x, weights)
-        return (y, new_state), (x, weights, y, new_state)
+    def forward(*args: Any) -> Any:
+        result = forward_only(*args)
+        return result, (args, result)
 
     def backward(residuals: Any, gradients: Any) -> Any:
-        x, weights, y, new_state = residuals
-        return in_frame(weights, layer.backward, x, y, gradients[0], weights, old_state, new_state, rng)[0]
+        (x, weights, state, rng), (y, new_state) = residuals
+        arguments = x, y, gradients[0], weights, state, new_state, rng
+        of_inputs, of_weights = in_frame(weights, state, rng, layer.backward, *arguments)[0]
+        return of_inputs, of_weights, None, None
 
-    y, frame.state = custom_vjp(forward_only, forward, backward)(x, frame.weights)
+    y, frame.state = custom_vjp(forward_only, forward, backward)(x, frame.weights, frame.state, frame.rng())
     return y
+
+
+def _refuse_shared(layer: Layer, frame: Frame) -> None:
+    for inner in walk(layer) if frame.shared is not None and layer.sublayers else ():
+        if inner is not layer and inner in (frame.shared or {}):
+            raise LayerError(
+                f"{layer.name}: {inner.name} inside it stands in several places, "
+                "and a layer with a backward of its own would lose its gradient; make it a layer of its own there"
+            )
 
 
 # -- one layer in several places ------------------------------------------------------------------------------------

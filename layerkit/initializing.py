@@ -6,7 +6,7 @@ import inspect
 from typing import TYPE_CHECKING, Any
 
 from layerkit import frames
-from layerkit.calls import Uninitialized, check_arrays, fit_inputs, fit_outputs, shares
+from layerkit.calls import Uninitialized, check_arrays, fit_inputs, fit_outputs, shares, walk
 from layerkit.fastmath import abstract_eval, random, tree_leaves
 from layerkit.frames import Frame
 from layerkit.layer_error import LayerError, explain
@@ -75,20 +75,38 @@ def _init_by_trying(frame: Frame, inputs: Any) -> tuple[Any, Any, Any]:
     """Runs ``forward`` abstractly until it calls a sublayer that has no weights yet, makes them, and tries again."""
     layer = frame.layer
     made: dict[int, tuple[Any, Any]] = {}
+    outputs = _try_forward(frame, inputs, made)
+    if len(made) < len(layer.sublayers) and not frame.training:
+        frame.training = True  # some may be called in training alone
+        _try_forward(frame, inputs, made)
+        frame.training = False
+    called = {layer.sublayers[index] for index in made}
+    for index, sublayer in enumerate(layer.sublayers):
+        if sublayer in called:
+            made.setdefault(index, ((), ()))
+        elif all(part.is_bare or part.sublayers for part in walk(sublayer)):
+            made[index] = (_nothing(sublayer),) * 2
+        else:
+            raise LayerError(f"forward never calls its sublayer {sublayer.name}, which therefore has no weights")
+    parts = [made[index] for index in range(len(layer.sublayers))]
+    return tuple(weights for weights, _ in parts), tuple(state for _, state in parts), outputs
+
+
+def _try_forward(frame: Frame, inputs: Any, made: dict[int, tuple[Any, Any]]) -> Any:
+    """The output signature, when (weights, state) of every sublayer that ``forward`` calls are among the ``made``."""
+    layer = frame.layer
     while True:
         frame.weights = {index: weights for index, (weights, _) in made.items()}
         frame.state = {index: state for index, (_, state) in made.items()}
         try:
-            outputs = abstract_eval(lambda x: fit_outputs(layer, layer.forward(x)), inputs)
-            break
+            return abstract_eval(lambda x: fit_outputs(layer, layer.forward(x)), inputs)
         except Uninitialized as call:
             made[call.index] = init(layer.sublayers[call.index], call.inputs, frame, call.index, frame, call.index)[:2]
-    called = {layer.sublayers[index] for index in made}
-    for sublayer in layer.sublayers:
-        if sublayer not in called:
-            raise LayerError(f"forward never calls its sublayer {sublayer.name}, which therefore has no weights")
-    parts = [made.get(index, ((), ())) for index in range(len(layer.sublayers))]
-    return tuple(weights for weights, _ in parts), tuple(state for _, state in parts), outputs
+
+
+def _nothing(layer: Layer) -> Any:
+    """The weights, or the state, of a layer that has none."""
+    return tuple(map(_nothing, layer.sublayers))
 
 
 def _in_first_places(layer: Layer, weights: Any, state: Any) -> tuple[Any, Any]:

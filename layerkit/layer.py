@@ -257,7 +257,7 @@ class Layer:
         key = frame.rng()
         if key is None:
             raise LayerError(
-                f"{self.name} draws random numbers and got no key: pass rng=fastmath.random.get_prng(seed)"
+                f"{self.name}: draws random numbers and got no key: pass rng=fastmath.random.get_prng(seed)"
             )
         return key
 
