@@ -38,8 +38,20 @@ def _with_arrays(name: str, args: tuple[Any, ...]) -> tuple[Any, ...]:
     return (_array(args[0]), *args[1:])
 
 
+def _fmax(x: Any, y: Any) -> Any:
+    """Equals share the gradient, as in ``maximum``; jax.numpy's gives all of it to y."""
+    return jnp.where(jnp.isnan(x), y, jnp.where(jnp.isnan(y), x, jnp.maximum(x, y)))
+
+
+def _fmin(x: Any, y: Any) -> Any:
+    return jnp.where(jnp.isnan(x), y, jnp.where(jnp.isnan(y), x, jnp.minimum(x, y)))
+
+
+_OWN = {"fmax": _fmax, "fmin": _fmin}
+
+
 def _language(name: str) -> Callable[..., Any]:
-    function = getattr(jnp, name)
+    function = _OWN.get(name) or getattr(jnp, name)
 
     def call(*args: Any, **kwargs: Any) -> Any:
         # Asked for 64 bits, jax would warn that it has none, or in float64() give 64-bit whole numbers too.

@@ -91,6 +91,8 @@ def _prod_gradient(ans: Any, x: Any, axis: Any, keepdims: bool) -> Callable[[Any
 
 def _product_of_others(x: Any, axis: Any) -> Any:
     """For each place, the product of the other places along the axes: no division, so zeros do no harm."""
+    if not x.size:
+        return x
     axes = axes_of(axis, x.ndim)
     rest = tuple(i for i in range(x.ndim) if i not in axes)
     order = rest + axes
