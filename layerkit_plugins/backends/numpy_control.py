@@ -10,6 +10,7 @@ import numpy as onp
 
 from layerkit.fastmath import ArrayError, nested_map, tree_leaves, tree_unflatten
 from layerkit.shapes import ShapeDtype, signature
+from layerkit_plugins.backends.checks import check_branches, check_carry, check_condition, leaf_axes, loop_length
 from layerkit_plugins.backends.numpy_namespace import known, np
 from layerkit_plugins.backends.numpy_precision import narrow, narrow_dtype
 from layerkit_plugins.backends.numpy_silence import silence
@@ -70,8 +71,7 @@ def _wrote_a_view(error: BaseException | None) -> bool:
 def cond(pred: Any, true_fn: _Function, false_fn: _Function, *operands: Any) -> Any:
     """``true_fn(*operands)`` where ``pred`` holds, else ``false_fn(*operands)``."""
     truth = onp.asarray(known(pred))
-    if truth.shape != ():
-        raise ArrayError(f"cond: the condition is one truth value, got shape {truth.shape}")
+    check_condition(truth)
     with silence():
         if _abstract.get():
             return _either(true_fn(*operands), false_fn(*operands))
@@ -80,9 +80,7 @@ def cond(pred: Any, true_fn: _Function, false_fn: _Function, *operands: Any) -> 
 
 def _either(one: Any, other: Any) -> Any:
     """Where nothing is known, both branches are looked at, as a compiler does."""
-    true, false = signature(nested_map(_array, one)), signature(nested_map(_array, other))
-    if true != false:
-        raise ArrayError(f"cond: one branch gives {true} and the other {false}; both must give the same")
+    check_branches(one, other)
     return one
 
 
@@ -99,8 +97,12 @@ def while_loop(cond_fn: _Function, body_fn: _Function, init: Any) -> Any:
 
 def scan(f: _Function, init: Any, xs: Any, length: int | None = None, reverse: bool = False) -> tuple[Any, Any]:
     """Loops ``carry, y = f(carry, x)`` over the first axis of ``xs``."""
+    return _loop("scan", f, init, xs, length, reverse)
+
+
+def _loop(kind: str, f: _Function, init: Any, xs: Any, length: int | None = None, reverse: bool = False) -> Any:
     xs = nested_map(_array, xs)
-    count = _length("scan", tree_leaves(xs), length)
+    count = loop_length(kind, tree_leaves(xs), length)
     carry = nested_map(_array, init)
     turns = _turns(count, reverse)
     if not count:
@@ -112,7 +114,7 @@ def scan(f: _Function, init: Any, xs: Any, length: int | None = None, reverse: b
             result = f(carry, nested_map(lambda x, i=i: x[i], xs))
             after = nested_map(narrow, result[0])
             if not turn:
-                _check_carry(carry, after)
+                check_carry(carry, after)
             carry = after
             ys.append(result[1])
         if reverse:
@@ -128,27 +130,15 @@ def _turns(count: int, reverse: bool) -> Iterator[int]:
 
 def map_slices(f: _Function, xs: Any) -> Any:
     """``f`` of each slice along the first axis of ``xs``, stacked."""
-    return scan(lambda carry, x: (carry, f(x)), (), xs)[1]
+    return _slices("map", f, xs)
+
+
+def _slices(kind: str, f: _Function, xs: Any) -> Any:
+    return _loop(kind, lambda carry, x: (carry, f(x)), (), xs)[1]
 
 
 def _array(x: Any) -> Any:
     return x if hasattr(x, "dtype") else np.asarray(x)
-
-
-def _length(kind: str, leaves: list[Any], length: int | None) -> int:
-    sizes = {int(x.shape[0]) for x in leaves if x.shape} | (set() if length is None else {length})
-    if not all(x.shape for x in leaves):
-        raise ArrayError(f"{kind}: a single number among the arrays has no axis to go along")
-    if len(sizes) != 1:
-        found = ", ".join(map(str, sorted(sizes))) or "none (give a length)"
-        raise ArrayError(f"{kind}: the arrays must agree in the size of the axis to go along, got {found}")
-    return sizes.pop()
-
-
-def _check_carry(before: Any, after: Any) -> None:
-    had, has = _described(before), _described(nested_map(_array, after))
-    if had != has:
-        raise ArrayError(f"scan: the carry went in as {had} and came out as {has}; it must stay the same")
 
 
 def _stacked(results: list[Any], count: int) -> Any:
@@ -169,10 +159,8 @@ def vmap(f: _Function, in_axes: Any = 0, out_axes: Any = 0) -> _Function:
     """``f`` mapped over an axis of its arguments, one after the other; results are stacked."""
 
     def call(*args: Any) -> Any:
-        if isinstance(in_axes, (tuple, list)) and len(in_axes) != len(args):
-            raise ArrayError(f"vmap: in_axes has {len(in_axes)} entries for {len(args)} arguments")
         args = nested_map(_array, args)
-        axes = _leaf_axes(tuple(in_axes) if isinstance(in_axes, list) else in_axes, args)
+        axes = leaf_axes(in_axes, args)
         leaves = tree_leaves(args)
         mapped = [np.moveaxis(leaf, axis, 0) for leaf, axis in zip(leaves, axes, strict=True) if axis is not None]
         if not mapped:
@@ -183,20 +171,11 @@ def vmap(f: _Function, in_axes: Any = 0, out_axes: Any = 0) -> _Function:
             whole = [leaf if axis is None else next(given) for leaf, axis in zip(leaves, axes, strict=True)]
             return f(*tree_unflatten(whole, args))
 
-        results = map_slices(one, mapped)
+        results = _slices("vmap", one, mapped)
         moved = [
             np.moveaxis(leaf, 0, axis)
-            for leaf, axis in zip(tree_leaves(results), _leaf_axes(out_axes, results), strict=True)
+            for leaf, axis in zip(tree_leaves(results), leaf_axes(out_axes, results), strict=True)
         ]
         return tree_unflatten(moved, results)
 
     return call
-
-
-def _leaf_axes(axes: Any, tree: Any) -> list[int | None]:
-    """An axis for each leaf; ``axes`` has the tree's structure down to any depth."""
-    if axes is None or isinstance(axes, int):
-        return [axes] * len(tree_leaves(tree))
-    if isinstance(axes, dict):
-        return [axis for key in sorted(tree) for axis in _leaf_axes(axes[key], tree[key])]
-    return [axis for part, child in zip(axes, tree, strict=True) for axis in _leaf_axes(part, child)]

@@ -14,6 +14,14 @@ import numpy as onp
 
 from layerkit.fastmath import ArrayError, nested_map, tree_leaves, tree_unflatten
 from layerkit_plugins.backends import numpy_methods  # noqa: F401  (defines boxes' methods, and all gradients)
+from layerkit_plugins.backends.checks import (
+    check_cotangents,
+    check_differentiable,
+    check_fits,
+    check_position,
+    matched,
+    number_and_aux,
+)
 from layerkit_plugins.backends.numpy_boxes import Box, Node, bundle, is_box, next_trace, pull_back, top_trace, unbox
 from layerkit_plugins.backends.numpy_precision import default_float
 from layerkit_plugins.backends.numpy_silence import silence
@@ -38,8 +46,7 @@ class _Tape:
     def _box_leaf(self, leaf: Any) -> Any:
         if not is_box(leaf):
             leaf = onp.asarray(leaf, default_float() if isinstance(leaf, float) else None)
-            if leaf.dtype.kind not in "biufcV":
-                raise ArrayError(f"a {leaf.dtype.name} value cannot be differentiated: arrays of numbers can")
+            check_differentiable(leaf.dtype)
         root = Node.root(leaf.dtype) if leaf.dtype.kind in "fcV" else None
         self.leaves.append(leaf)
         self.roots.append(root)
@@ -87,38 +94,16 @@ def value_and_grad(f: _Function, argnums: int | Sequence[int] = 0, has_aux: bool
             tape = _Tape()
             boxed = list(args)
             for i in positions:
-                _check_position(i, len(args))
+                check_position(i, len(args))
                 boxed[i] = tape.box(args[i])
             result = f(*boxed, **kwargs)
-            value, aux = result if has_aux else (result, None)
-            _check_scalar(value)
+            value, aux = number_and_aux(result, has_aux)
             gradients = _own(tape.pull([value], [onp.ones((), getattr(value, "dtype", None))]))
             value, aux = tape.unbox(value), tape.unbox(aux)
         trees = tuple(tree_unflatten(*part) for part in _deal(gradients, [args[i] for i in positions]))
         return ((value, aux) if has_aux else value), (trees[0] if isinstance(argnums, int) else trees)
 
     return run
-
-
-def _check_position(i: int, count: int) -> None:
-    if not -count <= i < count:
-        raise ArrayError(f"the gradient for argument {i} was asked for, but the function got {count} arguments")
-
-
-def _check_scalar(value: Any) -> None:
-    shape = getattr(value, "shape", ()) if not isinstance(value, (tuple, list, dict)) else None
-    if shape is None:
-        raise ArrayError(
-            f"a gradient is that of one number, but the function returned a {type(value).__name__} "
-            "(with has_aux it returns (number, aux))"
-        )
-    if shape != ():
-        raise ArrayError(
-            f"a gradient is that of one number, but the function returned shape {tuple(shape)}: take its mean or sum"
-        )
-    if onp.dtype(getattr(value, "dtype", type(value))).kind not in "fcV":
-        name = onp.dtype(getattr(value, "dtype", type(value))).name
-        raise ArrayError(f"a gradient is that of a real number, but the function returned one of dtype {name}")
 
 
 def _deal(gradients: list[Any], trees: Sequence[Any]) -> list[tuple[list[Any], Any]]:
@@ -144,16 +129,9 @@ def vjp(f: _Function, *primals: Any) -> tuple[Any, Callable[[Any], tuple[Any, ..
 
 
 def _cotangents(dy: Any, results: list[Any]) -> list[Any]:
-    given = tree_leaves(dy)
-    if len(given) != len(results):
-        raise ArrayError(f"vjp: the function returned {len(results)} arrays, but got {len(given)} gradients of them")
-    cotangents = []
-    for g, result in zip(given, results, strict=True):
-        g = g if is_box(g) else onp.asarray(g)
-        if g.shape != onp.shape(unbox(result, result._trace) if is_box(result) else result):
-            raise ArrayError(f"vjp: a result of shape {tuple(result.shape)} got a gradient of shape {tuple(g.shape)}")
-        cotangents.append(g.astype(result.dtype) if is_box(result) else g)
-    return cotangents
+    given = [g if is_box(g) else onp.asarray(g) for g in tree_leaves(dy)]
+    check_cotangents(results, given)
+    return [g.astype(result.dtype) if is_box(result) else g for g, result in zip(given, results, strict=True)]
 
 
 def custom_vjp(f: _Function, forward: _Function, backward: _Function) -> _Function:
@@ -169,26 +147,12 @@ def custom_vjp(f: _Function, forward: _Function, backward: _Function) -> _Functi
         context = contextvars.copy_context()
 
         def pull(dy: Any) -> list[Any]:
-            return _matched(context.copy().run(backward, residuals, dy), args)
+            counts = [len(tree_leaves(arg)) for arg in args]
+            return matched(context.copy().run(backward, residuals, dy), counts)
 
         return _recorded(_closed("custom_vjp", f, top, y), args, top, pull)
 
     return call
-
-
-def _matched(gradients: Any, args: tuple[Any, ...]) -> list[Any]:
-    """What a custom ``backward`` returned, leaf by leaf of the arguments; ``None`` stands for no gradient."""
-    gradients = gradients if isinstance(gradients, tuple) else (gradients,)
-    if len(gradients) != len(args):
-        raise ArrayError(f"custom_vjp: backward returned {len(gradients)} gradients for {len(args)} arguments")
-    leaves: list[Any] = []
-    for gradient, arg in zip(gradients, args, strict=True):
-        count = len(tree_leaves(arg))
-        given = [None] * count if gradient is None else tree_leaves(gradient)
-        if len(given) != count:
-            raise ArrayError(f"custom_vjp: backward returned {len(given)} arrays for an argument of {count}")
-        leaves.extend(given)
-    return leaves
 
 
 def _closed(kind: str, f: _Function, top: int, y: Any) -> Any:
@@ -224,11 +188,7 @@ def _fitting(gradient: Any, leaf: Any) -> Any:
     if gradient is None:
         return onp.zeros(leaf.shape, leaf.dtype)
     gradient = gradient if is_box(gradient) else onp.asarray(gradient)
-    if gradient.shape != leaf.shape:
-        raise ArrayError(
-            f"custom_vjp: backward returned a gradient of shape {tuple(gradient.shape)} "
-            f"for an argument of shape {tuple(leaf.shape)}"
-        )
+    check_fits(gradient, leaf)
     return gradient
 
 

@@ -11,7 +11,7 @@ from typing import Any
 
 import numpy as onp
 
-from layerkit.fastmath import ArrayError
+from layerkit_plugins.backends.checks import check_segments, check_table
 from layerkit_plugins.backends.ids import check_id_dtype, check_ids
 from layerkit_plugins.backends.numpy_namespace import known, overloaded
 
@@ -70,8 +70,7 @@ def whole_ids(ids: Any) -> Any:
 def take_checked(read: Any, table: Any, ids: Any) -> Any:
     """``read(table, ids)``, or ``ArrayError`` for an id outside the table."""
     ids = whole_ids(ids)
-    if table.ndim == 0:
-        raise ArrayError("take_rows: the table is a single number, it has no rows")
+    check_table(table)
     if ids.itemsize == 8:
         check_ids(ids, table.shape[0])
         return read(table, ids.astype(onp.int64, copy=False))
@@ -102,11 +101,7 @@ def _segment_sum(values: Any, segment_ids: Any, num_segments: int) -> Any:
 def checked_segments(values: Any, segment_ids: Any, count: int) -> Any:
     """The ids as an array, if there is one from 0 to count - 1 for each value along the first axis."""
     ids = whole_ids(segment_ids)
-    if ids.ndim != 1 or values.shape[:1] != ids.shape:
-        raise ArrayError(
-            f"segment_sum: values of shape {tuple(values.shape)} take one id each along their first axis, "
-            f"got ids of shape {tuple(ids.shape)}"
-        )
+    check_segments(values, ids)
     check_ids(ids, count)
     return ids
 

@@ -6,7 +6,7 @@ from typing import Any
 
 import numpy as onp
 
-from layerkit.fastmath import ArrayError
+from layerkit_plugins.backends.checks import check_top_k
 from layerkit_plugins.backends.numpy_namespace import known, np, overloaded
 
 __all__ = ["erf", "logsumexp", "top_k"]
@@ -79,8 +79,7 @@ logsumexp = overloaded("logsumexp", _logsumexp)
 def top_k(x: Any, k: int) -> tuple[Any, Any]:
     """The k largest along the last axis in falling order, and where they were; of equals, the first comes first."""
     x = np.asarray(x)
-    if x.ndim == 0 or not 0 <= k <= x.shape[-1]:
-        raise ArrayError(f"top_k: the {k} largest of the last axis of shape {tuple(x.shape)}")
+    check_top_k(x, k)
     plain, last = known(x), x.shape[-1] - 1
     # The last of a stable sort of the reversed row are the largest, equals in falling order of position.
     order = onp.argsort(plain[..., ::-1], axis=-1, kind="stable")[..., ::-1][..., :k]
