@@ -97,7 +97,7 @@ BINARY = [
         "clip", (A,),
         ("both", _call("clip", -1.0, 1.0)),
         ("low", _call("clip", -0.5, None)),
-        ("keywords", lambda np, x: np.clip(x, max=0.5)),
+        ("high", lambda np, x: np.clip(x, None, 0.5)),
         in_jax=True,
     ),
     Case("clip", lambda np, x, low: np.clip(x, low, 1.8), (A, (4,)), note="bound"),

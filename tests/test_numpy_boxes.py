@@ -78,6 +78,7 @@ METHODS: dict[str, Callable[[Any], Any]] = {
     "prod": lambda x: x.prod(axis=1),
     "cumsum": lambda x: x.cumsum(axis=1),
     "clip": lambda x: x.clip(0.8, 1.7),
+    "clip by keyword": lambda x: np.clip(x, max=1.2) + x.clip(min=0.9),
     "dot": lambda x: x.dot(x.T),
     "take": lambda x: x.take(onp.array([2, 0]), axis=0),
     "repeat": lambda x: x.repeat(2, axis=1),
@@ -177,6 +178,38 @@ def test_operators(name: str) -> None:
 @pytest.mark.parametrize("name", INDICES)
 def test_indexing(name: str) -> None:
     check(lambda x: x[INDICES[name]] * 2, numbers(3, 4))
+
+
+EMPTY: dict[str, Callable[[Any], Any]] = {
+    **{name: (lambda x, name=name: getattr(np, name)(x)) for name in "sum prod exp sort cumsum cumprod ravel".split()},
+    **{f"{name} of no rows": (lambda x, name=name: getattr(np, name)(x, 0)) for name in "sum prod mean var".split()},
+    **{
+        f"{name} of rows": (lambda x, name=name: getattr(np, name)(x, 1))
+        for name in "sum prod mean var std max min sort cumsum cumprod median".split()
+    },
+    "matmul": lambda x: x @ np.ones((3, 2)),
+    "matmul to a square": lambda x: x.T @ x,
+    "einsum": lambda x: np.einsum("ij,kj->ik", x, np.ones((2, 3))),
+    "concatenate": lambda x: np.concatenate([x, np.ones((2, 3))]),
+    "stack": lambda x: np.stack([x, x]),
+    "pad": lambda x: np.pad(x, 1),
+    "index": lambda x: x[:, onp.array([0, 0])],
+    "logsumexp": lambda x: fastmath.logsumexp(x, -1),
+    "log_softmax": fastmath.log_softmax,
+    "erf": fastmath.erf,
+    "top_k": lambda x: fastmath.top_k(x, 2)[0],
+    "take_rows": lambda x: fastmath.take_rows(x, onp.zeros((0, 2), onp.int32)),
+    "segment_sum": lambda x: fastmath.segment_sum(x, [], 2),
+    "scan": lambda x: fastmath.scan(lambda c, row: (c + row, row * 2), np.zeros(3), x)[1],
+}
+
+
+@pytest.mark.parametrize("name", EMPTY)
+def test_an_array_without_numbers_has_a_gradient_without_numbers(name: str) -> None:
+    x = onp.zeros((0, 3), F32)
+    value, g = fastmath.value_and_grad(lambda x: np.sum(np.nan_to_num(EMPTY[name](x))))(x)
+    assert value.dtype == g.dtype == F32
+    assert g.shape == (0, 3)
 
 
 def test_an_index_read_again_and_again_adds_up() -> None:

@@ -33,4 +33,5 @@ _BACKENDS = (numpy, jax)
 
 @hookimpl
 def layerkit_backends() -> Sequence[Callable[[], Any]]:
+    """The constructors of ``numpy`` and ``jax``."""
     return _BACKENDS

@@ -13,6 +13,7 @@ from collections.abc import Callable, Sequence
 from typing import Any
 
 import numpy as onp
+from autograd import numpy as anp
 from autograd.core import VJPNode, primitive_vjps
 from autograd.numpy.numpy_boxes import ArrayBox
 from autograd.tracer import Box as AutogradBox
@@ -78,7 +79,8 @@ class Box(ArrayBox):
         # `total += x` with a plain total comes here with out=(total,). What is returned becomes the new total.
         name = UFUNCS.get(ufunc)
         if name is None:
-            return super().__array_ufunc__(ufunc, method, *inputs, **kwargs)
+            known_to_autograd = getattr(anp, ufunc.__name__, None)
+            return NotImplemented if known_to_autograd is None else known_to_autograd(*inputs, **kwargs)
         rule = differentiable.get(name)
         if rule is None:
             return ufunc(*map(known, inputs), **kwargs)
@@ -205,6 +207,8 @@ def _add(so_far: tuple[Any, bool] | None, part: Any, dtype: Any) -> tuple[Any, b
     pour = getattr(part, "pour", None)
     if pour is not None:
         return _pour(so_far, part, dtype)
+    if type(part) is ArrayBox:  # from one of autograd's own formulas, in a derivative of a derivative
+        part = Box(part._value, part._trace, part._node)
     if part.dtype is not dtype:
         part = part.astype(dtype)
     if so_far is None:

@@ -8,9 +8,16 @@ from typing import Any
 
 import numpy as onp
 
-from layerkit.fastmath import ArrayError, nested_map, tree_leaves, tree_unflatten
+from layerkit.fastmath import nested_map, tree_leaves, tree_unflatten
 from layerkit.shapes import ShapeDtype, signature
-from layerkit_plugins.backends.checks import check_branches, check_carry, check_condition, leaf_axes, loop_length
+from layerkit_plugins.backends.checks import (
+    check_branches,
+    check_carry,
+    check_condition,
+    leaf_axes,
+    loop_length,
+    mapped_axes,
+)
 from layerkit_plugins.backends.numpy_namespace import known, np
 from layerkit_plugins.backends.numpy_precision import narrow, narrow_dtype
 from layerkit_plugins.backends.numpy_silence import silence
@@ -90,8 +97,12 @@ def while_loop(cond_fn: _Function, body_fn: _Function, init: Any) -> Any:
     with silence():
         if _abstract.get():
             return body_fn(value)
+        first = value
         while onp.asarray(known(cond_fn(value))):
-            value = nested_map(narrow, body_fn(value))
+            after = nested_map(narrow, body_fn(value))
+            if value is first:
+                check_carry("while_loop", value, after)
+            value = after
     return value
 
 
@@ -114,7 +125,7 @@ def _loop(kind: str, f: _Function, init: Any, xs: Any, length: int | None = None
             result = f(carry, nested_map(lambda x, i=i: x[i], xs))
             after = nested_map(narrow, result[0])
             if not turn:
-                check_carry(carry, after)
+                check_carry(kind, carry, after)
             carry = after
             ys.append(result[1])
         if reverse:
@@ -160,11 +171,9 @@ def vmap(f: _Function, in_axes: Any = 0, out_axes: Any = 0) -> _Function:
 
     def call(*args: Any) -> Any:
         args = nested_map(_array, args)
-        axes = leaf_axes(in_axes, args)
+        axes = mapped_axes(in_axes, args)
         leaves = tree_leaves(args)
         mapped = [np.moveaxis(leaf, axis, 0) for leaf, axis in zip(leaves, axes, strict=True) if axis is not None]
-        if not mapped:
-            raise ArrayError("vmap: in_axes maps no argument")
 
         def one(slices: Any) -> Any:
             given = iter(slices)

@@ -78,8 +78,6 @@ def _own(gradients: list[Any]) -> list[Any]:
     for g in gradients:
         if not is_box(g) and (not isinstance(g, onp.ndarray) or g.base is not None or id(g) in seen):
             g = onp.array(g)
-        elif is_box(g):
-            g = Box(g._value, g._trace, g._node)
         seen.add(id(g))
         owned.append(g)
     return owned

@@ -6,7 +6,6 @@ Nothing here imports autograd (25 to 35 ms), so that programs which never differ
 
 from __future__ import annotations
 
-import functools
 from collections.abc import Callable, Iterable
 from types import SimpleNamespace
 from typing import Any
@@ -140,8 +139,8 @@ def _assemble() -> SimpleNamespace:
     space = SimpleNamespace()
     for name in NAMES:
         function = _make(name)
-        if not isinstance(function, onp.ufunc):
-            function = functools.update_wrapper(function, getattr(onp, name), ("__name__", "__doc__"), ())
+        if not isinstance(function, onp.ufunc) and name not in _FROM_SHAPES:
+            function.__name__, function.__doc__ = name, f"``numpy.{name}``, in 32 bits."
         setattr(space, name, function)
     return space
 

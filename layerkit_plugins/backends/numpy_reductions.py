@@ -91,13 +91,13 @@ def _prod_gradient(ans: Any, x: Any, axis: Any, keepdims: bool) -> Callable[[Any
 
 def _product_of_others(x: Any, axis: Any) -> Any:
     """For each place, the product of the other places along the axes: no division, so zeros do no harm."""
-    if not x.size:
-        return x
     axes = axes_of(axis, x.ndim)
     rest = tuple(i for i in range(x.ndim) if i not in axes)
     order = rest + axes
     rest_shape = tuple(x.shape[i] for i in rest)
     flat = np.reshape(np.transpose(x, order), (*rest_shape, _count(x.shape, axis)))
+    if not flat.size:
+        return x
     one = np.ones((*rest_shape, 1), x.dtype)
     before = np.cumprod(np.concatenate([one, flat[..., :-1]], -1), -1)
     after = np.flip(np.cumprod(np.concatenate([one, np.flip(flat[..., 1:], -1)], -1), -1), -1)
