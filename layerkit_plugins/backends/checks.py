@@ -11,7 +11,7 @@ from typing import Any
 import numpy as onp
 
 from layerkit.fastmath import ArrayError, nested_map, tree_leaves
-from layerkit.shapes import signature
+from layerkit.shapes import ShapeDtype, signature
 
 __all__ = [
     "check_branches",
@@ -26,6 +26,7 @@ __all__ = [
     "check_top_k",
     "leaf_axes",
     "loop_length",
+    "mapped_axes",
     "matched",
     "number_and_aux",
 ]
@@ -49,8 +50,7 @@ def check_differentiable(dtype: Any) -> None:
 def number_and_aux(result: Any, has_aux: bool) -> tuple[Any, Any]:
     """What a differentiated function returned, taken apart: one real number, and what it hands through."""
     if has_aux and not (isinstance(result, (tuple, list)) and len(result) == 2):
-        got = f"{len(result)} things" if isinstance(result, (tuple, list)) else f"a {type(result).__name__}"
-        raise ArrayError(f"with has_aux a function returns (number, aux), but this one returned {got}")
+        raise ArrayError("with has_aux a function returns (number, aux), but this one did not return two things")
     value, aux = result if has_aux else (result, None)
     if isinstance(value, (tuple, list, dict)) or value is None:
         raise ArrayError(
@@ -121,11 +121,11 @@ def loop_length(kind: str, leaves: Sequence[Any], length: int | None = None) -> 
     return sizes.pop()
 
 
-def check_carry(before: Any, after: Any) -> None:
-    """A scan's carry keeps its structure, shapes and dtypes."""
+def check_carry(kind: str, before: Any, after: Any) -> None:
+    """What a loop carries from turn to turn keeps its structure, shapes and dtypes."""
     had, has = nested_map(signature, before), nested_map(signature, after)
     if had != has:
-        raise ArrayError(f"scan: the carry went in as {had} and came out as {has}; it must stay the same")
+        raise ArrayError(f"{kind}: the carry went in as {had} and came out as {has}; it must stay the same")
 
 
 def check_condition(pred: Any) -> None:
@@ -142,8 +142,18 @@ def check_branches(one: Any, other: Any) -> None:
         raise ArrayError(f"cond: one branch gives {true} and the other {false}; both must give the same")
 
 
+def mapped_axes(axes: Any, args: tuple[Any, ...]) -> list[int | None]:
+    """The axis that vmap maps of each leaf of the arguments; the mapped ones agree in its size."""
+    of_leaves = leaf_axes(axes, args)
+    mapped = [(leaf, axis) for leaf, axis in zip(tree_leaves(args), of_leaves, strict=True) if axis is not None]
+    if not mapped:
+        raise ArrayError("vmap: in_axes maps no argument")
+    loop_length("vmap", [leaf if not leaf.shape else ShapeDtype(leaf.shape[axis]) for leaf, axis in mapped])
+    return of_leaves
+
+
 def leaf_axes(axes: Any, tree: Any) -> list[int | None]:
-    """The axis that vmap maps of each leaf; ``axes`` has the tree's structure down to any depth."""
+    """An axis for each leaf; ``axes`` has the tree's structure down to any depth."""
     if axes is None or isinstance(axes, int):
         return [axes] * len(tree_leaves(tree))
     if len(axes) != len(tree):

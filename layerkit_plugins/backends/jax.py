@@ -13,8 +13,10 @@ import numpy as onp
 
 from layerkit.fastmath import nested_map
 from layerkit.shapes import ShapeDtype
-from layerkit_plugins.backends import jax_setup
+from layerkit_plugins.backends import jax_control, jax_gradients, jax_setup
+from layerkit_plugins.backends.checks import check_segments, check_table, check_top_k
 from layerkit_plugins.backends.ids import check_id_dtype, check_ids
+from layerkit_plugins.backends.jax_control import as_array
 from layerkit_plugins.backends.jax_namespace import np
 from layerkit_plugins.backends.numpy_precision import narrow
 
@@ -43,6 +45,15 @@ class JaxBackend:
 
         return jax_random
 
+    value_and_grad = staticmethod(jax_gradients.value_and_grad)
+    vjp = staticmethod(jax_gradients.vjp)
+    custom_vjp = staticmethod(jax_gradients.custom_vjp)
+    vmap = staticmethod(jax_control.vmap)
+    scan = staticmethod(jax_control.scan)
+    cond = staticmethod(jax_control.cond)
+    while_loop = staticmethod(jax_control.while_loop)
+    map = staticmethod(jax_control.map_slices)
+
     # Functions made from functions -----------------------------------------------------------------------------------
 
     def jit(
@@ -51,41 +62,6 @@ class JaxBackend:
         if donate_argnums:
             jax_setup.quiet_donation()
         return jax.jit(f, static_argnums=tuple(static_argnums), donate_argnums=tuple(donate_argnums))
-
-    def value_and_grad(
-        self, f: Callable[..., Any], argnums: int | Sequence[int] = 0, has_aux: bool = False
-    ) -> Callable[..., Any]:
-        places = argnums if isinstance(argnums, int) else tuple(argnums)
-        differentiated = jax.value_and_grad(f, places, has_aux=has_aux, allow_int=True)
-
-        def call(*args: Any) -> Any:
-            value, gradient = differentiated(*args)
-            primals = args[places] if isinstance(places, int) else tuple(args[place] for place in places)
-            return value, _with_zeros(primals, gradient)
-
-        return call
-
-    def vjp(self, f: Callable[..., Any], *primals: Any) -> tuple[Any, Callable[[Any], tuple[Any, ...]]]:
-        y, pull = jax.vjp(f, *primals)
-
-        def back(dy: Any) -> tuple[Any, ...]:
-            gradients = pull(jax.tree.map(_like, y, dy))
-            return tuple(_with_zeros(primals, gradients))
-
-        return y, back
-
-    def vmap(self, f: Callable[..., Any], in_axes: Any = 0, out_axes: Any = 0) -> Callable[..., Any]:
-        return jax.vmap(f, in_axes, out_axes)
-
-    def custom_vjp(
-        self, f: Callable[..., Any], forward: Callable[..., Any], backward: Callable[..., Any]
-    ) -> Callable[..., Any]:
-        def pull(residuals: Any, dy: Any) -> Any:
-            return jax.tree.map(_none_for_whole_numbers, tuple(backward(residuals, dy)))
-
-        function = jax.custom_vjp(f)
-        function.defvjp(forward, pull)
-        return function
 
     def remat(self, f: Callable[..., Any]) -> Callable[..., Any]:
         return jax.checkpoint(f)
@@ -99,29 +75,17 @@ class JaxBackend:
         result = jax.eval_shape(lambda *args: f(*args), *structs)
         return jax.tree.map(lambda s: ShapeDtype(s.shape, s.dtype), result)
 
-    # Loops and branches ----------------------------------------------------------------------------------------------
-
-    def scan(
-        self, f: Callable[..., Any], init: Any, xs: Any, length: int | None = None, reverse: bool = False
-    ) -> tuple[Any, Any]:
-        return jax.lax.scan(f, init, xs, length, reverse)
-
-    def cond(self, pred: Any, true_fn: Callable[..., Any], false_fn: Callable[..., Any], *operands: Any) -> Any:
-        return jax.lax.cond(pred, true_fn, false_fn, *operands)
-
-    def while_loop(self, cond_fn: Callable[[Any], Any], body_fn: Callable[[Any], Any], init: Any) -> Any:
-        return jax.lax.while_loop(cond_fn, body_fn, init)
-
-    def map(self, f: Callable[[Any], Any], xs: Any) -> Any:
-        return jax.lax.map(f, xs)
-
     # Operations ------------------------------------------------------------------------------------------------------
 
     def take_rows(self, table: Any, ids: Any) -> Any:
+        table = as_array(table)
+        check_table(table)
         return _rows(table, _checked(ids, table.shape[0]))
 
     def segment_sum(self, values: Any, segment_ids: Any, num_segments: int) -> Any:
-        return _segment_sum(values, _checked(segment_ids, num_segments), num_segments)
+        values, ids = as_array(values), as_array(segment_ids)
+        check_segments(values, ids)
+        return _segment_sum(values, _checked(ids, num_segments), num_segments)
 
     def logsumexp(self, x: Any, axis: Any = None, keepdims: bool = False) -> Any:
         return jax.nn.logsumexp(x, axis=axis, keepdims=keepdims)
@@ -130,6 +94,8 @@ class JaxBackend:
         return jax.lax.erf(jnp.asarray(x))
 
     def top_k(self, x: Any, k: int) -> tuple[Any, Any]:
+        x = as_array(x)
+        check_top_k(x, k)
         values, places = jax.lax.top_k(x, k)
         return values, places
 
@@ -140,7 +106,7 @@ class JaxBackend:
 
     def to_device(self, tree: Any, device: Any = None) -> Any:
         place = jax_setup.find_device(device, "to_device") if isinstance(device, str) else device
-        return jax.device_put(jax.tree.map(_array, tree), place)
+        return jax.device_put(jax.tree.map(as_array, tree), place)
 
     def devices(self) -> list[str]:
         return jax_setup.device_words()
@@ -160,29 +126,6 @@ class JaxBackend:
 
     def compilations(self) -> int:
         return jax_setup.compilations()
-
-
-def _array(x: Any) -> Any:
-    """Plain numbers as arrays: jax gives a bare Python number a weak type, for which programs are compiled again."""
-    return x if isinstance(x, jax.Array) else narrow(onp.asarray(x))
-
-
-def _like(y: Any, dy: Any) -> Any:
-    return jnp.asarray(dy, y.dtype)
-
-
-def _with_zeros(primals: Any, gradients: Any) -> Any:
-    """The gradients with zeros of the argument's dtype where jax has its float0, the gradient of whole numbers."""
-
-    def zeros(primal: Any, gradient: Any) -> Any:
-        return jnp.zeros_like(primal) if gradient.dtype == jax.dtypes.float0 else gradient
-
-    return jax.tree.map(zeros, primals, gradients)
-
-
-def _none_for_whole_numbers(gradient: Any) -> Any:
-    kind = jnp.result_type(gradient)
-    return gradient if jnp.issubdtype(kind, jnp.inexact) else onp.zeros(jnp.shape(gradient), jax.dtypes.float0)
 
 
 def _checked(ids: Any, rows: int) -> Any:

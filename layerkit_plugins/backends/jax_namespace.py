@@ -47,7 +47,18 @@ def _fmin(x: Any, y: Any) -> Any:
     return jnp.where(jnp.isnan(x), y, jnp.where(jnp.isnan(y), x, jnp.minimum(x, y)))
 
 
-_OWN = {"fmax": _fmax, "fmin": _fmin}
+def _take(a: Any, indices: Any, axis: int | None = None, **options: Any) -> Any:
+    """As NumPy's where the indices are known: one that is out of bounds is an error, which jax.numpy makes NaN."""
+    if not isinstance(indices, jax.core.Tracer) and not options:
+        known, size = onp.asarray(indices), a.size if axis is None else a.shape[axis]
+        outside = (known < -size) | (known >= size)
+        if outside.any():
+            place = 0 if axis is None else axis
+            raise IndexError(f"index {known[outside][0]} is out of bounds for axis {place} with size {size}")
+    return jnp.take(a, jnp.asarray(indices), axis, **options)
+
+
+_OWN = {"fmax": _fmax, "fmin": _fmin, "take": _take}
 
 
 def _language(name: str) -> Callable[..., Any]:
