@@ -82,6 +82,9 @@ class BatchLeadingAxes(Layer):
         outputs = y if type(y) is tuple else (y,)
         return (weights,), (state,), bare_or_tuple([o.replace(shape=self._apart(o.shape, leading)) for o in outputs])
 
+    def source_of(self, child: int, item: int) -> tuple[int | None, int] | None:
+        return None, item
+
 
 class _Bidirectional(Layer):
     """Sublayers: the layer that runs forwards, its copy that runs backwards, and the one that merges what they give."""
@@ -116,7 +119,7 @@ class _Bidirectional(Layer):
         weights, state, outputs = zip(forwards, backwards, merged, strict=True)
         return weights, state, outputs[2]
 
-    def source_of(self, child: int, item: int) -> tuple[int | None, int]:
+    def source_of(self, child: int, item: int) -> tuple[int | None, int] | None:
         return (item, 0) if child == 2 else (None, item)
 
 

@@ -101,7 +101,7 @@ class Cond(Layer):
             )
         return tuple(m[0] for m in made), tuple(m[1] for m in made), chosen
 
-    def source_of(self, child: int, item: int) -> tuple[int | None, int]:
+    def source_of(self, child: int, item: int) -> tuple[int | None, int] | None:
         return None, item if child == 0 else self.sublayers[0].n_in + item
 
 
@@ -157,6 +157,9 @@ class Cache(Layer):
         weights, state, outputs = self.init_sublayer(0, inputs)
         empty = fastmath.nested_map(_zeros, (outputs, _marks(inputs)))
         return (weights, ()), (state, (np.zeros((), np.int32), *empty)), outputs
+
+    def source_of(self, child: int, item: int) -> tuple[int | None, int] | None:
+        return None, item
 
 
 def _zeros(of: Any) -> Any:

@@ -157,8 +157,11 @@ def run_sublayer(frame: Frame, index: int, x: Any) -> Any:
     region = _region.get()
     if frame.region is not region:
         check_reach(frame, f"{sublayer.name}.weights")
-    if frame.initializing and index not in frame.weights:
-        raise Uninitialized(index, signature(x))
+    trail = frame.trail
+    if trail is not None:
+        trail.call(index, x)
+        if index not in frame.weights:
+            raise Uninitialized(index, signature(x))
     old = frame.state[index]
     y, new = run(sublayer, x, frame.weights[index], old, frame, index, frame, index)
     if new is not old:
@@ -168,8 +171,10 @@ def run_sublayer(frame: Frame, index: int, x: Any) -> Any:
                 f"{sublayer.name} keeps state and is called inside a {where}: use tl.Scan, tl.Map or tl.Cond, "
                 "which hand it on"
             )
-        if not frame.initializing:
+        if trail is None:
             frame.state = (*frame.state[:index], new, *frame.state[index + 1 :])
+    if trail is not None:
+        trail.note(index, y)
     return y
 
 

@@ -28,7 +28,6 @@ from layerkit.routing import (
     Gate,
     Multiply,
     Select,
-    SelectLayer,
     Split,
     SubtractTop,
     Swap,
@@ -208,15 +207,18 @@ class Serial(Layer):
         weights, state = zip(*made, strict=True)
         return weights, state, stack[0] if len(stack) == 1 else stack
 
-    def source_of(self, child: int, item: int) -> tuple[int | None, int]:
-        # The run is repeated with names in place of arrays.
-        depth = self.n_in + item + 1 + sum(layer.n_in for layer in self.sublayers[:child])
+    def source_of(self, child: int, item: int) -> tuple[int | None, int] | None:
+        return self._on_stack(child, item)
+
+    def maker_of(self, item: int) -> tuple[int | None, int] | None:
+        return self._on_stack(self._length, item)
+
+    def _on_stack(self, after: int, item: int) -> tuple[int | None, int]:
+        """What lies at ``item`` after so many layers: the run is repeated with names in place of arrays."""
+        depth = self.n_in + item + 1 + sum(layer.n_in for layer in self.sublayers[:after])
         stack: list[tuple[int | None, int]] = [(None, i) for i in range(depth)]
-        for index, layer in enumerate(self.sublayers[:child]):
-            if isinstance(layer, SelectLayer):
-                stack[: layer.n_in] = [stack[i] for i in layer.indices]
-            else:
-                stack[: layer.n_in] = [(index, 0)] * layer.n_out
+        for index, layer in enumerate(self.sublayers[:after]):
+            stack[: layer.n_in] = [(index, i) for i in range(layer.n_out)]
         return stack[item]
 
 
@@ -278,8 +280,15 @@ class Parallel(Layer):
         outputs = tuple(o for part in parts for o in (part if type(part) is tuple else (part,)))
         return weights, state, outputs[0] if len(outputs) == 1 else outputs
 
-    def source_of(self, child: int, item: int) -> tuple[int | None, int]:
+    def source_of(self, child: int, item: int) -> tuple[int | None, int] | None:
         return None, self._starts[child] + item
+
+    def maker_of(self, item: int) -> tuple[int | None, int] | None:
+        for index, layer in enumerate(self.sublayers):
+            if item < layer.n_out:
+                return index, item
+            item -= layer.n_out
+        return None
 
 
 class _Branch(Parallel):
@@ -355,11 +364,19 @@ class _Residual(Serial):
             w, s, side = init(self.sublayers[index], part, key, fold, frame, index)
             weights, state = (*weights, w), (*state, s)
         outputs = y if type(y) is tuple else (y,)
-        total = abstract_eval(lambda a, b: a + b, side, outputs[0])
+        try:
+            total = abstract_eval(lambda a, b: a + b, side, outputs[0])
+        except (TypeError, ValueError) as error:
+            raise LayerError(f"its shortcut gives {side} and its layers {outputs[0]}: they cannot be added") from error
         return weights, state, bare_or_tuple((total, *outputs[1:], *stack[self.n_in :]))
 
-    def source_of(self, child: int, item: int) -> tuple[int | None, int]:
-        return (None, item) if child == self._length else super().source_of(child, item)
+    def source_of(self, child: int, item: int) -> tuple[int | None, int] | None:
+        return (None, item) if child == self._length else self._on_stack(child, item)
+
+    def maker_of(self, item: int) -> tuple[int | None, int] | None:
+        if item >= self.n_out:
+            return None, self.n_in + item - self.n_out
+        return None if item == 0 else self._on_stack(self._length, item)
 
 
 def Residual(*layers: Any, shortcut: Any = None) -> Layer:

@@ -18,6 +18,7 @@ from layerkit.fastmath.transforms import trace_keys
 
 if TYPE_CHECKING:
     from layerkit.layer import Layer
+    from layerkit.sources import Trail
 
 __all__ = ["Frame", "current", "observing"]
 
@@ -31,12 +32,11 @@ class Frame:
     ``key`` is a random key, or the frame whose key is the base (so that nothing is folded before somebody reads it);
     ``fold`` is the number folded into it, ``None`` for a key that is used as it is. ``shared`` maps the layers that
     stand in several places of the model to their (weights, state) cell; every frame of one outermost call has the
-    same dict, or ``None``.
+    same dict, or ``None``. ``trail`` is there while the layer is initialized.
     """
 
     __slots__ = (
         "fold",
-        "initializing",
         "key",
         "layer",
         "observer",
@@ -45,6 +45,7 @@ class Frame:
         "region",
         "shared",
         "state",
+        "trail",
         "training",
         "weights",
     )
@@ -67,7 +68,7 @@ class Frame:
         self.parent = parent
         self.position = position
         self.region = _region.get()
-        self.initializing = False
+        self.trail: Trail | None = None
         if parent is None:
             self.shared: dict[Layer, Any] | None = None
             self.training = False

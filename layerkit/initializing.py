@@ -11,6 +11,7 @@ from layerkit.fastmath import abstract_eval, random, tree_leaves
 from layerkit.frames import Frame
 from layerkit.layer_error import LayerError, explain
 from layerkit.shapes import signature
+from layerkit.sources import Trail
 
 if TYPE_CHECKING:
     from layerkit.layer import Layer
@@ -38,7 +39,7 @@ def init(
 ) -> tuple[Any, Any, Any]:
     """(weights, state, output signature) for an input signature: pure, with frames and errors as in ``run``."""
     frame = Frame(layer, (), (), key, fold, parent, position)
-    frame.initializing = True
+    frame.trail = Trail()
     if fold is None or frame.shared is None:
         frame.shared = {}
     token = _current.set(frame)
@@ -98,8 +99,14 @@ def _try_forward(frame: Frame, inputs: Any, made: dict[int, tuple[Any, Any]]) ->
     while True:
         frame.weights = {index: weights for index, (weights, _) in made.items()}
         frame.state = {index: state for index, (_, state) in made.items()}
+        frame.trail = trail = Trail()
+
+        def forward(x: Any, trail: Trail = trail) -> Any:
+            trail.note(None, x)
+            return _checked(layer, layer.forward(x))
+
         try:
-            return abstract_eval(lambda x: fit_outputs(layer, layer.forward(x)), inputs)
+            return abstract_eval(forward, inputs)
         except Uninitialized as call:
             made[call.index] = init(layer.sublayers[call.index], call.inputs, frame, call.index, frame, call.index)[:2]
 
@@ -143,11 +150,19 @@ def _abstract_output(frame: Frame, inputs: Any, weights: Any, state: Any) -> Any
         inner.shared = {key: cell for key, cell in shared.items() if key is not layer} or None
         token = _current.set(inner)
         try:
-            return fit_outputs(layer, layer.forward(x))
+            return _checked(layer, layer.forward(x))
         finally:
             _current.reset(token)
 
     return abstract_eval(run, inputs, signature(weights), signature(state))
+
+
+def _checked(layer: Layer, y: Any) -> Any:
+    """The outputs, if they are as many arrays as the layer declares."""
+    for part in y if type(y) in (tuple, list) else (y,):
+        if not hasattr(part, "dtype") and not isinstance(part, tuple):
+            raise LayerError(f"forward returned {part!r:.40}, which is no array")
+    return fit_outputs(layer, y)
 
 
 def _has_hook(cls: type[Layer]) -> bool:

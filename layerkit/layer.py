@@ -136,7 +136,7 @@ class Layer:
             LayerError: the layer, or one inside it, cannot take such inputs.
         """
         frame = _current.get()
-        if frame is not None and frame.initializing and rng is None and self in frame.layer.sublayers:
+        if frame is not None and frame.trail is not None and rng is None and self in frame.layer.sublayers:
             return frame.layer.init_sublayer(frame.layer.sublayers.index(self), signature)[:2]
         weights, state, _ = init_outermost(self, signature, rng)
         self._keep("_weights", weights, set())
@@ -215,7 +215,7 @@ class Layer:
         if frame is None:
             self._keep("_weights", weights, set())
             self._initialized = True
-        elif frame.layer is self and frame.initializing:
+        elif frame.layer is self and frame.trail is not None:
             frame.weights = weights
         else:
             raise LayerError(f"{self.name}: its weights cannot be set inside the forward of {frame.layer.name}")
@@ -358,9 +358,16 @@ class Layer:
         got = len(y) if type(y) is tuple else 1
         raise LayerError(f"declares {_count(self.n_out, 'output')}, and forward returned {got}")
 
-    def source_of(self, child: int, item: int) -> tuple[int | None, int]:
-        """Where sublayer ``child`` gets input ``item``: (index of a sublayer, 0), or (None, index of an own input)."""
-        return None, item
+    def source_of(self, child: int, item: int) -> tuple[int | None, int] | None:
+        """Where sublayer ``child`` gets its input number ``item``, for errors: (sublayer, number of its output).
+
+        (None, n) is the layer's own input n; None by itself says that it is not known.
+        """
+        return None
+
+    def maker_of(self, item: int) -> tuple[int | None, int] | None:
+        """Where the output number ``item`` comes from, as in ``source_of``; None if the layer itself computes it."""
+        return None
 
     # -- storing ------------------------------------------------------------------------------------------------------
 

@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-import re
 from typing import TYPE_CHECKING, Any
 
 from layerkit.errors import LayerkitError
 from layerkit.frames import Frame
-from layerkit.shapes import ShapeDtype
+from layerkit.plain_words import in_plain_words
+from layerkit.sources import OUTSIDE, shorten, sources
 
 if TYPE_CHECKING:
     from layerkit.layer import Layer
@@ -38,75 +38,31 @@ def explain(frame: Frame, inputs: Any, error: Exception) -> LayerError:
     """
     if isinstance(error, LayerError) and error.path:
         return error
-    path = _path(frame)
-    text = _first_line(error).removeprefix(f"{frame.layer.name}: ")
-    shapes = _shapes(inputs)
-    source = _source(frame, inputs)
-    if source and shapes:
-        if shapes in text:
-            text += f" from {source}"
-        else:
-            text += f"; its input is {shapes}" if source == _OUTSIDE else f"; its input {shapes} is from {source}"
+    names = [f.layer.name if f.position is None else f"{f.position}:{f.layer.name}" for f in frame.ancestry()]
+    path = shorten(names[::-1])
+    fault = in_plain_words(error).removeprefix(f"{frame.layer.name}: ")
+    text = fault + _about_inputs(fault, _arrays(inputs), sources(frame, inputs))
     return LayerError(f"{path}: {text} (layer made in {frame.layer.made_at})", path, frame.layer)
 
 
-_OUTSIDE = "the input"
+def _about_inputs(fault: str, arrays: list[Any], source: str) -> str:
+    """What the fault leaves unsaid: the inputs' shapes, their dtypes where they are unusual, where they come from."""
+    if not arrays:
+        return ""
+    shapes = [str(tuple(array.shape)) for array in arrays]
+    if source and len(shapes) == 1 and fault.endswith(shapes[0]):
+        return f" from {source}"
+    told = ""
+    if any(shape not in fault for shape in shapes):
+        kinds = ["" if array.dtype.name == "float32" else f"{array.dtype.name} " for array in arrays]
+        told = " " + " and ".join(kind + shape for kind, shape in zip(kinds, shapes, strict=True))
+    subject, verb = ("its inputs", "are") if len(shapes) > 1 else ("its input", "is")
+    if source in ("", OUTSIDE):
+        return told and f"; {subject} {verb}{told}"
+    return f"; {subject}{told} {verb} from {source}"
 
 
-def _path(frame: Frame) -> str:
-    frames = list(frame.ancestry())[::-1]
-    names = [f.layer.name if f.position is None else f"{f.position}:{f.layer.name}" for f in frames]
-    if len(names) > 12:
-        names[6:-6] = [f"... {len(names) - 12} more ..."]
-    return " > ".join(names)
-
-
-def _shapes(inputs: Any) -> str:
-    if hasattr(inputs, "shape"):
-        return str(tuple(inputs.shape))
-    if isinstance(inputs, tuple):
-        return " and ".join(filter(None, map(_shapes, inputs)))
-    return ""
-
-
-def _source(frame: Frame, inputs: Any) -> str:
-    """Who made the inputs: the layers they come from, by path below the outermost one, or "the input"."""
-    count = len(inputs) if isinstance(inputs, tuple) and not isinstance(inputs, ShapeDtype) else 1
-    names = dict.fromkeys(_source_of(frame, item) for item in range(count))
-    return " and ".join(names)
-
-
-def _source_of(frame: Frame, item: int) -> str:
-    while frame.parent is not None:
-        parent = frame.parent
-        if frame.position is None:
-            return _OUTSIDE
-        maker, item = parent.layer.source_of(frame.position, item)
-        if maker is not None:
-            return f"{maker}:{parent.layer.sublayers[maker].name}"
-        frame = parent
-    return _OUTSIDE
-
-
-_SHAPE = re.compile(r"\((?:\d+,?\s*)*\)")
-
-
-def _first_line(error: Exception) -> str:
-    """The error in one line, in the same words on every backend where Python's operators are to blame."""
-    text = (str(error).strip().splitlines() or [""])[0]
-    if isinstance(error, LayerkitError):
-        return text
-    lowered = text.lower()
-    shapes = [f"({', '.join(s.strip('()').replace(',', ' ').split())})" for s in _SHAPE.findall(text)]
-    shapes = [s.replace(")", ",)") if s.count(",") == 0 and s != "()" else s for s in shapes]
-    if "broadcast" in lowered and len(shapes) > 1:
-        return f"shapes {' and '.join(shapes)} do not broadcast together"
-    sizes = re.search(r"size (\d+) is different from (\d+)", text)
-    if sizes:
-        return f"matrix product of sizes that do not match: {sizes[2]} and {sizes[1]}"
-    sizes = re.search(r"contracting dimensions to have the same shape, got \((\d+),\) and \((\d+),\)", text)
-    if sizes:
-        return f"matrix product of sizes that do not match: {sizes[1]} and {sizes[2]}"
-    if type(error).__name__ in ("TracerBoolConversionError", "ConcretizationTypeError", "TracerArrayConversionError"):
-        return "Python looks at the value of an array (an if, a while, float() or numpy); use np.where or fastmath.cond"
-    return f"{type(error).__name__}: {text}" if text else type(error).__name__
+def _arrays(inputs: Any) -> list[Any]:
+    if hasattr(inputs, "shape") and hasattr(inputs, "dtype"):
+        return [inputs]
+    return [array for part in inputs for array in _arrays(part)] if isinstance(inputs, tuple) else []

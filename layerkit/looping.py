@@ -105,6 +105,9 @@ class Scan(Layer):
             kept = (np.zeros((), np.int32), *(np.zeros(c.shape, c.dtype) for c in carry))
         return (weights, ()), (state, kept), outputs
 
+    def source_of(self, child: int, item: int) -> tuple[int | None, int] | None:
+        return None, item
+
 
 class Map(Scan):
     """Runs a layer on every slice along an axis, with the same weights, and stacks what comes out.
@@ -169,6 +172,9 @@ class _Chunk(Layer):
             ys = outputs if type(outputs) is tuple else (outputs,)
             outputs = bare_or_tuple([y.replace(shape=self._rows(n, y.shape)) for y in ys])
         return (weights,), (state,), outputs
+
+    def source_of(self, child: int, item: int) -> tuple[int | None, int] | None:
+        return None, item
 
     def _rows(self, n: int, shape: tuple[int, ...]) -> tuple[int, ...]:
         if not shape:

@@ -44,6 +44,9 @@ class SelectLayer(Layer):
         picked = tuple([stack[i] for i in self.indices])
         return picked[0] if len(picked) == 1 else picked
 
+    def maker_of(self, item: int) -> tuple[int | None, int] | None:
+        return None, self.indices[item]
+
 
 def Select(indices: Sequence[int], n_in: int | None = None, name: str | None = None) -> Layer:
     """Takes ``n_in`` arrays off the stack and pushes those at ``indices``; index 0 is the top.

@@ -32,7 +32,7 @@ MISFITS: list[tuple[Callable[[], lk.Layer], Any, Any, str]] = [
         lambda: tl.Dense(3),
         lk.f32(4, 5),
         (zeros(4, 5),) * 2,
-        "Dense_3: takes 1 input, got 2; its input is (4, 5) and (4, 5)",
+        "Dense_3: takes 1 input, got 2; its inputs are (4, 5) and (4, 5)",
     ),
     (
         lambda: tl.Embedding(9, 2),
@@ -155,7 +155,7 @@ MISFITS: list[tuple[Callable[[], lk.Layer], Any, Any, str]] = [
         lambda: tl.MaskedMean(),
         (lk.f32(4, 3, 2), lk.bool_(4, 3)),
         (zeros(4, 3, 2), zeros(4, 2)),
-        "MaskedMean: expected a mask of shape (4, 3), got (4, 2); its input is (4, 3, 2) and (4, 2) from the input",
+        "MaskedMean: expected a mask of shape (4, 3), got (4, 2); its inputs are (4, 3, 2) and (4, 2) from the input",
     ),
     (
         lambda: tl.MaskedMean(),

@@ -48,8 +48,8 @@ def _dispatch(name: str) -> Callable[..., Any]:
         numpy = (current() or _backend.active()).numpy
         try:
             return getattr(numpy, name)(*args, **kwargs)
-        except (TypeError, ValueError) as error:
-            _explain(name, args, error)
+        except (TypeError, ValueError, IndexError) as error:
+            _explain(name, args, kwargs, error)
             raise
 
     call.__name__ = call.__qualname__ = name
@@ -57,14 +57,28 @@ def _dispatch(name: str) -> Callable[..., Any]:
     return call
 
 
-def _explain(name: str, args: tuple[Any, ...], error: Exception) -> None:
-    """Raises one plain sentence, the same on every backend, where the shapes given cannot fit together."""
-    arrays = args[0] if args and isinstance(args[0], (tuple, list)) else args
-    shapes = [tuple(a.shape) for a in arrays if hasattr(a, "shape") and hasattr(a, "dtype")]
+_OF_SHAPES = (
+    "shape broadcast align dimension dims axis axes size division out_of_range out_of_bounds Size subscript".split()
+)
+
+
+def _explain(name: str, args: tuple[Any, ...], options: dict[str, Any], error: Exception) -> None:
+    """Raises one plain sentence, the same on every backend, where arguments do not fit the shapes they are for."""
     # By the time this runs, `any` is the array language's.
-    told = builtins.any(word in str(error) for word in ("shape", "broadcast", "align", "dimension"))
-    if told and len(shapes) > 1 and not isinstance(error, ArrayError):
-        raise ArrayError(f"np.{name}: shapes {' and '.join(map(str, shapes))} do not fit together") from error
+    if isinstance(error, ArrayError) or not builtins.any(word.replace("_", " ") in str(error) for word in _OF_SHAPES):
+        return
+    listed = builtins.bool(args) and isinstance(args[0], (tuple, list))
+    arrays = [a for a in (args[0] if listed else args) if hasattr(a, "shape") and hasattr(a, "dtype")]
+    others = [repr(a) for a in args[listed:] if not hasattr(a, "dtype")]
+    others += [f"{key}={value!r}" for key, value in options.items() if not hasattr(value, "dtype")]
+    if not arrays or (len(arrays) == 1 and not others):
+        return
+    shapes = " and ".join(str(tuple(a.shape)) for a in arrays)
+    if len(arrays) > 1:
+        fault = f"shapes {shapes} do not fit together" + (f" with {', '.join(others)}" if others else "")
+    else:
+        fault = f"shape {shapes} does not fit {', '.join(others)}"
+    raise ArrayError(f"np.{name}: {fault}") from error
 
 
 globals().update({_name: _dispatch(_name) for _name in NAMES})
