@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+import contextlib
 from collections.abc import Callable, Iterator
 from typing import TYPE_CHECKING, Any
+
+import numpy as onp
 
 from layerkit import frames
 from layerkit.fastmath import custom_vjp
@@ -116,13 +119,26 @@ def check_arrays(x: Any) -> Any:
     if not (hasattr(x, "shape") and hasattr(x, "dtype")):
         if x is None or isinstance(x, (str, bytes)):
             raise LayerError(f"an input is an array of numbers, got {'None' if x is None else 'text'}")
+        with contextlib.suppress(TypeError, ValueError):  # a list of traced numbers is no array yet
+            _check_range(onp.array(x))
         try:
             x = np.array(x)
         except (TypeError, ValueError):
             raise LayerError(f"an input is an array of numbers, got {type(x).__name__}") from None
     if x.dtype.kind in "OSUMmcT":
         raise LayerError(f"an input is an array of real numbers, got dtype {x.dtype}")
+    _check_range(x)
     return active().canonical(x)
+
+
+def _check_range(x: Any) -> None:
+    """Refuses whole numbers that would become others in 32 bits: an id must not read another id's row."""
+    if x.dtype.kind not in "iu" or x.dtype.itemsize < 8 or not x.size or active().is_traced(x):
+        return
+    low, high = (-(2**31), 2**31 - 1) if x.dtype.kind == "i" else (0, 2**32 - 1)
+    for extreme in (int(x.min()), int(x.max())):
+        if not low <= extreme <= high:
+            raise LayerError(f"an input is an array of 32-bit numbers, got {extreme}")
 
 
 # -- calls of a sublayer inside forward -----------------------------------------------------------------------------
