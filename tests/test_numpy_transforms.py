@@ -338,6 +338,27 @@ def test_remat_changes_no_gradient(backend: str) -> None:
         onp.testing.assert_allclose(one, other, rtol=1e-6)
 
 
+@pytest.mark.parametrize(
+    "wrap",
+    [
+        fastmath.remat,
+        lambda f: fastmath.custom_vjp(
+            f, lambda x, y: (f(x, y), (x, y)), lambda r, dy: (dy * r[1] ** 2, dy * r[0] * 2 * r[1])
+        ),
+    ],
+)
+def test_arguments_of_different_differentiations(wrap: Any) -> None:
+    def f(x: Any, y: Any) -> Any:
+        return x * y**2
+
+    once = wrap(f)
+    assert float(fastmath.grad(lambda y: once(F32(2), y))(F32(3))) == 12  # the first one is a constant
+    inner_first = fastmath.grad(lambda x: fastmath.grad(lambda y: once(x, y))(F32(3)))
+    assert float(inner_first(F32(2))) == 6
+    inner_second = fastmath.grad(lambda y: fastmath.grad(lambda x: once(x, y))(F32(2)))
+    assert float(inner_second(F32(3))) == 6
+
+
 def test_remat_runs_twice_and_in_the_context_of_its_call() -> None:
     variable: contextvars.ContextVar[int] = contextvars.ContextVar("factor", default=1)
     seen = []
@@ -404,3 +425,11 @@ def test_nested_map_over_boxes_is_differentiable() -> None:
         {"a": F32(1), "b": [F32(2)]}
     )
     assert (float(g["a"]), float(g["b"][0])) == (2, 4)
+
+
+def test_bfloat16_is_differentiated_in_its_own_dtype() -> None:
+    ml_dtypes = pytest.importorskip("ml_dtypes")
+    x = onp.array([1, 2, 3], ml_dtypes.bfloat16)
+    value, g = fastmath.value_and_grad(lambda x: np.mean(np.maximum(x, x[1]) * x) + np.sum(np.exp(x - x)))(x)
+    assert value.dtype == g.dtype == x.dtype
+    onp.testing.assert_allclose(g.astype(F32), [2 / 3, (4 + 1) / 3, 2], rtol=1e-2)
