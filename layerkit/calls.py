@@ -154,20 +154,39 @@ class Uninitialized(BaseException):
         self.index, self.inputs = index, inputs
 
 
-def run_inside(layer: Layer, frame: Frame, x: Any) -> Any:
+def run_inside(layer: Layer, frame: Frame, x: Any, training: bool | None = None) -> Any:
     """``layer(x)`` in somebody's ``forward``: with that call's weights, if it is one of its sublayers."""
+    if layer in frame.layer.sublayers:
+        return run_sublayer(frame, frame.layer.sublayers.index(layer), x, training)
     for outer in frame.ancestry():
         if layer in outer.layer.sublayers:
-            return run_sublayer(outer, outer.layer.sublayers.index(layer), x)
+            return _run_from_afar(layer, outer, frame, x, training)
     if layer.is_bare:
-        return run(layer, x, (), (), None, None, frame, None)[0]
+        return run(layer, x, (), (), None, None, frame, None, training)[0]
     raise LayerError(
         f"{layer.name} is called inside {frame.layer.name}, which does not know it: "
         "hand it to super().__init__(sublayers=[...]), or call its pure_fn"
     )
 
 
-def run_sublayer(frame: Frame, index: int, x: Any) -> Any:
+def _run_from_afar(layer: Layer, outer: Frame, frame: Frame, x: Any, training: bool | None) -> Any:
+    """The output of a layer that stands further out in the model than the layer that calls it."""
+    weights, state = _held(layer, outer)
+    position = outer.layer.sublayers.index(layer)
+    y, new = run(layer, x, weights, state, frame, _AFAR + position, frame, None, training)
+    if new is not state:
+        raise LayerError(
+            f"{layer.name} keeps state and is called inside {frame.layer.name}, which does not have it as a sublayer: "
+            "hand it to super().__init__(sublayers=[...])"
+        )
+    return y
+
+
+# Folded into the caller's key together with the position: far from the positions of the caller's own sublayers.
+_AFAR = 1 << 30
+
+
+def run_sublayer(frame: Frame, index: int, x: Any, training: bool | None = None) -> Any:
     """The output of a sublayer of the frame's layer; its new state goes into the frame."""
     sublayer = frame.layer.sublayers[index]
     region = _region.get()
@@ -179,7 +198,7 @@ def run_sublayer(frame: Frame, index: int, x: Any) -> Any:
         if index not in frame.weights:
             raise Uninitialized(index, signature(x))
     old = frame.state[index]
-    y, new = run(sublayer, x, frame.weights[index], old, frame, index, frame, index)
+    y, new = run(sublayer, x, frame.weights[index], old, frame, index, frame, index, training)
     if new is not old:
         if frame.region is not region:
             where = "loop" if region is None else region.name
@@ -197,18 +216,27 @@ def run_sublayer(frame: Frame, index: int, x: Any) -> Any:
 def find(layer: Layer, frame: Frame, what: str) -> Any:
     """``layer.weights`` or ``layer.state`` read inside another layer's forward."""
     for outer in frame.ancestry():
-        if outer.layer is layer or layer in outer.layer.sublayers:
-            check_reach(outer, f"{layer.name}.{what}")
         if outer.layer is layer:
+            check_reach(outer, f"{layer.name}.{what}")
             return getattr(outer, what)
         if layer in outer.layer.sublayers:
-            if outer.shared is not None and layer in outer.shared:
-                return outer.shared[layer][what == "state"]
-            return getattr(outer, what)[outer.layer.sublayers.index(layer)]
+            check_reach(outer, f"{layer.name}.{what}")
+            return _held(layer, outer)[what == "state"]
     raise LayerError(
         f"{layer.name}.{what} is read inside the forward of {frame.layer.name}, where it would be a stale constant: "
         f"make {layer.name} a sublayer of it, or pass the arrays in"
     )
+
+
+def _held(layer: Layer, outer: Frame) -> tuple[Any, Any]:
+    """Weights and state that a running call has for one of its sublayers."""
+    if outer.shared is not None and layer in outer.shared:
+        cell = outer.shared[layer]
+        return cell[0], cell[1]
+    index = outer.layer.sublayers.index(layer)
+    if outer.trail is not None and index not in outer.weights:
+        raise LayerError(f"{layer.name} is used before its place in {outer.layer.name}, where it gets its weights")
+    return outer.weights[index], outer.state[index]
 
 
 def check_reach(frame: Frame, what: str) -> None:

@@ -147,7 +147,7 @@ class Layer:
     def __call__(
         self, x: Any, weights: Any = None, state: Any = None, rng: Any = None, training: bool | None = None
     ) -> Any:
-        """The output for ``x``. Inside another layer's ``forward``, a sublayer runs as part of that call.
+        """The output for ``x``. Inside another layer's ``forward``, a sublayer runs as part of that call, with its key.
 
         Args:
             x: an array, or a tuple of n_in arrays.
@@ -161,7 +161,12 @@ class Layer:
         """
         frame = _current.get()
         if frame is not None and weights is None:
-            return run_inside(self, frame, x)
+            if state is not None or rng is not None:
+                raise LayerError(
+                    f"{self.name}: inside the forward of {frame.layer.name} it runs with that call's state and key; "
+                    "call its pure_fn to give it others"
+                )
+            return run_inside(self, frame, x, training)
         if weights is None:
             if not self._initialized:
                 self._require_init(x)

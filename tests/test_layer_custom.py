@@ -120,6 +120,38 @@ def test_a_sublayer_without_weights_need_not_be_called(backend: str) -> None:
         assert model(np.ones(2)).tolist() == [1, 1]
 
 
+class Insists(lk.Layer):
+    """Calls a sublayer with arguments of its own choice."""
+
+    def __init__(self, **arguments: Any) -> None:
+        super().__init__(sublayers=[Flag()])
+        self.arguments = arguments
+
+    def forward(self, x: Any) -> Any:
+        return self.sublayers[0](x, **self.arguments)
+
+
+class Flag(lk.Layer):
+    def forward(self, x: Any) -> Any:
+        return x + (1.0 if self.training else 0.0)
+
+
+@on_both
+def test_arguments_of_a_sublayers_call(backend: str) -> None:
+    with lk.use_backend(backend):
+        x = np.zeros(())
+        assert float(Insists(training=True)(x)) == 1
+        assert float(Insists(training=False)(x, training=True)) == 0
+        assert float(Insists()(x, training=True)) == 1
+        for given in ({"rng": random.get_prng(0)}, {"state": ()}):
+            with pytest.raises(lk.LayerError) as caught:
+                Insists(**given)(x)
+            assert str(caught.value).startswith(
+                "Insists: Flag: inside the forward of Insists it runs with that call's state and key; "
+                "call its pure_fn to give it others"
+            )
+
+
 class Forgets(lk.Layer):
     def __init__(self) -> None:
         super().__init__(sublayers=[Linear(2), Linear(3)])
@@ -431,7 +463,9 @@ def test_fifty_layers_side_by_side(backend: str) -> None:
 def test_weights_and_state_come_back_from_a_file(backend: str, tmp_path: Any) -> None:
     def build() -> lk.Layer:
         tied = Linear(3)
-        return lk.Serial(tied, lk.Branch(tied, [Count(), Linear(4)]), lk.Parallel(lk.Map(Count()), tl.Dense(2)))
+        return lk.Serial(
+            tied, lk.Branch(tied, [Count(), Linear(4)]), lk.Parallel(lk.Map(Count()), lk.Cache(tl.Dense(2)))
+        )
 
     with lk.use_backend(backend):
         x = arrays(1)[0]

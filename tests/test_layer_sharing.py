@@ -212,3 +212,56 @@ def test_other_trees_are_refused(tree: Any) -> None:
         lk.LayerError, match=r"Serial: its state must be a tuple of 1, one entry for each sublayer, got"
     ):
         model.state = tree
+
+
+class CallsAfar(lk.Layer):
+    """Calls a layer that stands further out in the model."""
+
+    def __init__(self, other: lk.Layer) -> None:
+        super().__init__()
+        self.other = other
+
+    def forward(self, x: Any) -> Any:
+        return self.other(x)
+
+
+@on_both
+def test_a_layer_further_out_can_be_called(backend: str) -> None:
+    with lk.use_backend(backend):
+        tied = Linear(3)
+        model = lk.Serial(tied, lk.Branch([Relu(), CallsAfar(tied)], None), lk.Add())
+        x = arrays(1)[0]
+        weights, state = model.init(x)
+        h = x @ onp.asarray(weights[0])
+        assert_same(model(x), onp.maximum(h, 0) @ onp.asarray(weights[0]) + h, 1e-5)
+        found = grad(lambda w: np.sum(model.pure_fn(x, w, state)[0]))(weights)
+        expected = grad(lambda k: np.sum(relu(x @ k) @ k + x @ k))(weights[0])
+        assert_same(found, expected, 1e-4)
+
+
+@on_both
+def test_but_not_to_keep_state_nor_before_its_place(backend: str) -> None:
+    with lk.use_backend(backend):
+        count = Count()
+        with pytest.raises(lk.LayerError) as caught:
+            lk.Serial(count, lk.Serial(CallsAfar(count))).init(lk.f32(2))
+        assert str(caught.value).startswith(
+            "Serial > 1:Serial > 0:CallsAfar: Count keeps state and is called inside CallsAfar, which does not have it "
+            "as a sublayer: hand it to super().__init__(sublayers=[...])"
+        )
+        tied = Linear(3)
+        for first in (CallsAfar(tied), lk.Fn("Reads", lambda x: x @ tied.weights)):
+            with pytest.raises(lk.LayerError) as caught:
+                lk.Serial(first, tied).init(lk.f32(2, 3))
+            assert str(caught.value).startswith(
+                f"Serial > 0:{first.name}: Linear_3 is used before its place in Serial, where it gets its weights"
+            )
+
+
+@on_both
+def test_noise_from_afar_is_other_noise(backend: str) -> None:
+    with lk.use_backend(backend):
+        noise = Noise()
+        model = lk.Serial(lk.Branch(noise, CallsAfar(noise)), lk.SubtractTop())
+        y, _ = model.pure_fn(np.zeros(4), *model.init(lk.f32(4)), random.get_prng(0))
+        assert onp.all(onp.asarray(y) != 0)
