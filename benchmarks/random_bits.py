@@ -2,7 +2,7 @@
 
 ``python benchmarks/random_bits.py [--rounds N] [--json]``. The backends take turns, round after round, so that a busy
 machine slows both alike; each figure is the median of its rounds, with the middle half of them. Exits with 1 if the
-target is missed: 40 ms on NumPy, in the best round, for the 9,088 x 256 numbers of the sentiment classifier's embedding.
+target is missed: 40 ms of CPU time on NumPy for the 9,088 x 256 numbers of the sentiment classifier's embedding.
 """
 
 from __future__ import annotations
@@ -69,22 +69,36 @@ def measure(rounds: int) -> dict[str, dict[str, list[float]]]:
     return times
 
 
+def cpu_ms(rounds: int) -> float:
+    """The target's CPU time, which other processes hardly change, in the median round."""
+    spent = []
+    with lk.use_backend("numpy"):
+        for number in range(rounds):
+            start = time.process_time()
+            CASES[TARGET](random.get_prng(number))
+            spent.append(1000 * (time.process_time() - start))
+    return statistics.median(spent)
+
+
 def main() -> int:
     """Measures, prints, and returns the exit code."""
     parser = argparse.ArgumentParser(description=__doc__.partition("\n")[0])
     parser.add_argument("--rounds", type=int, default=11)
     parser.add_argument("--json", action="store_true")
     arguments = parser.parse_args()
-    missed = False
     for case, by_backend in measure(max(arguments.rounds, 4)).items():
         quarters = {name: [1000 * s for s in statistics.quantiles(t, n=4)] for name, t in by_backend.items()}
-        missed |= case == TARGET and 1000 * min(by_backend["numpy"]) > TARGET_MS
         if arguments.json:
             print(json.dumps({"name": case, "ms": quarters}))
         else:
             columns = (f"{name} {mid:8.3f} ms ({low:.3f} to {high:.3f})" for name, (low, mid, high) in quarters.items())
             print(f"{case:30} {'   '.join(columns)}")
-    return int(missed)
+    spent = cpu_ms(max(arguments.rounds, 4))
+    figures = {"name": f"{TARGET}, CPU time", "ms": spent, "target_ms": TARGET_MS}
+    print(
+        json.dumps(figures) if arguments.json else f"{TARGET} on numpy: {spent:.1f} ms of CPU time, target {TARGET_MS}"
+    )
+    return int(spent > TARGET_MS)
 
 
 if __name__ == "__main__":
