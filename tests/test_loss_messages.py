@@ -140,3 +140,12 @@ def test_wrong_arguments(construct: Any, message: str) -> None:
 def test_f_scores_of_no_classes(backend: str) -> None:
     with pytest.raises(lk.LayerError, match=r"counts classes from 3 on, and its input \(3, 3\) has 3"):
         tl.WeightedFScore(initial_category_index=3)((LOG, onp.array([0, 1, 2])))
+
+
+@pytest.mark.parametrize("name", F_SCORES)
+def test_a_target_that_is_no_class_is_not_lost_with_a_class_left_out(name: str) -> None:
+    with lk.use_backend("jax"):
+        layer = getattr(tl, name)(initial_category_index=1)
+        compiled = fastmath.jit(lambda *x: layer.pure_fn(x, (), ())[0])
+        assert math.isfinite(float(host(compiled(LOG, onp.array([0, 1, 2])))))
+        assert math.isnan(float(host(compiled(LOG, onp.array([5, 1, 2])))))

@@ -142,6 +142,7 @@ def test_16_bit_weights_keep_their_dtype_and_have_32_bit_slots(make: Any, dtype:
     weight, gradient = numbers((4,), 0).astype(narrow), numbers((4,), 1).astype(narrow)
     update = fastmath.jit(adam.tree_update)
     slots, opt_params = adam.tree_init(weight)
+    assert [leaf.dtype for leaf in leaves(slots)] == ["float32", "float32"]
     wide = weight.astype("float32")
     wide_slots = adam.tree_init(wide)[0]
     for step in range(3):
