@@ -18,4 +18,5 @@ __all__ = ["layerkit_optimizers"]
 
 @lk.hookimpl
 def layerkit_optimizers() -> Sequence[type[lk.Optimizer]]:
+    """Every optimizer of this package."""
     return [SGD, Momentum, RMSProp, Adagrad, Adam, AdamW, Adafactor, SM3]
