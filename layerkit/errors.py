@@ -2,10 +2,9 @@
 
 from __future__ import annotations
 
-import difflib
 from collections.abc import Iterable
 
-__all__ = ["LayerkitError", "UsageError", "suggest"]
+__all__ = ["LayerkitError", "LayerkitWarning", "UsageError", "suggest"]
 
 
 class LayerkitError(Exception):
@@ -23,6 +22,10 @@ class UsageError(LayerkitError):
     exit_code = 2
 
 
+class LayerkitWarning(UserWarning):
+    """What a person should know, and what stops nothing: one plain line, which a command prints as its own."""
+
+
 def suggest(name: str, known: Iterable[str]) -> str:
     """Ends an "unknown name" message: a near miss if there is one, else the names there are.
 
@@ -31,6 +34,8 @@ def suggest(name: str, known: Iterable[str]) -> str:
     >>> suggest("xyz", ["jax", "numpy"])
     'known: jax, numpy'
     """
+    import difflib  # wanted only where something has gone wrong
+
     names = sorted(known)
     by_lower = {n.lower(): n for n in names}
     close = difflib.get_close_matches(name.lower(), by_lower, n=1, cutoff=0.6)

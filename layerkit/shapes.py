@@ -87,13 +87,13 @@ class ShapeDtype(_Fields):
 def signature(arrays: Any) -> Any:
     """The signature of an array, or of a tuple, list or dict of arrays, in the same structure.
 
-    Signatures pass through unchanged, so either may be given where a signature is due.
+    Signatures and ``None`` pass through unchanged, so either may be given where a signature is due.
 
     >>> import numpy
     >>> signature((numpy.zeros((2, 3), "float32"), [numpy.arange(4, dtype="int32")]))
     (float32[2,3], [int32[4]])
     """
-    if isinstance(arrays, ShapeDtype):
+    if arrays is None or isinstance(arrays, ShapeDtype):
         return arrays
     if isinstance(arrays, dict):
         return {key: signature(value) for key, value in arrays.items()}
