@@ -6,10 +6,11 @@ import copy
 from typing import Any
 
 from layerkit.calls import walk
-from layerkit.combinators import Concatenate, as_layer, bare_or_tuple
+from layerkit.combinators import Concatenate, as_layer
 from layerkit.fastmath import numpy as np
 from layerkit.frames import Frame
 from layerkit.layer import Layer, LayerError
+from layerkit.stack import bare_or_tuple
 
 __all__ = ["BatchLeadingAxes", "Bidirectional"]
 

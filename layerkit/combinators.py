@@ -32,6 +32,7 @@ from layerkit.routing import (
     SubtractTop,
     Swap,
 )
+from layerkit.stack import bare_or_tuple, inputs_from_stack, outputs_onto_stack, sequence_arity
 
 __all__ = [
     "Add",
@@ -54,46 +55,6 @@ __all__ = [
     "outputs_onto_stack",
     "sequence_arity",
 ]
-
-
-def inputs_from_stack(stack: Any, n: int) -> Any:
-    """The top ``n`` arrays of a stack: bare if it is one.
-
-    >>> inputs_from_stack((1, 2, 3), 2)
-    (1, 2)
-    """
-    return stack[0] if n == 1 else tuple(stack[:n])
-
-
-def outputs_onto_stack(outputs: Any, stack: Any, n: int) -> tuple[Any, ...]:
-    """The stack with its top ``n`` arrays replaced by ``outputs``.
-
-    >>> outputs_onto_stack(9, (1, 2, 3), 2)
-    (9, 3)
-    """
-    return (*(outputs if isinstance(outputs, tuple) else (outputs,)), *stack[n:])
-
-
-def bare_or_tuple(arrays: Sequence[Any]) -> Any:
-    """How arrays travel between layers: one bare, several (or none) as a tuple.
-
-    >>> bare_or_tuple([1]), bare_or_tuple([1, 2])
-    (1, (1, 2))
-    """
-    return arrays[0] if len(arrays) == 1 else tuple(arrays)
-
-
-def sequence_arity(layers: Iterable[Layer]) -> tuple[int, int]:
-    """(n_in, n_out) of layers run one after the other on one stack.
-
-    >>> sequence_arity([Dup(), Add()])
-    (1, 1)
-    """
-    needed = depth = 0
-    for layer in layers:
-        needed = max(needed, layer.n_in - depth)
-        depth += layer.n_out - layer.n_in
-    return needed, needed + depth
 
 
 def as_layer(part: Any) -> Layer:

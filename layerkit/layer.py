@@ -4,26 +4,25 @@ from __future__ import annotations
 
 import inspect
 import os
-import sys
 from collections.abc import Callable, Iterable
 from typing import Any
 
 from layerkit import frames
-from layerkit.calls import check_reach, find, run, run_inside, run_sublayer, walk
+from layerkit.calls import check_reach, find, run, run_inside, run_sublayer
 from layerkit.fastmath import abstract_eval, is_traced, random, stop_gradient, tree_leaves
 from layerkit.fastmath.backend import _region
 from layerkit.frames import Frame
 from layerkit.initializing import init, init_by_hook, init_outermost
 from layerkit.layer_error import LayerError
+from layerkit.naming import check_mode, check_name, count, line_of_caller
 from layerkit.shapes import signature
+from layerkit.storing import keep, require_init, stored
 
 __all__ = ["Fn", "Layer", "LayerError", "PureLayer"]
 
 _current = frames._current
 _signature = signature  # methods have an argument of that name
 _MAX_DEPTH = 100  # two Python frames a level, well below the usual limit of 1,000
-_PACKAGE = os.path.dirname(os.path.abspath(__file__))
-_HOUSE = (_PACKAGE + os.sep, _PACKAGE + "_plugins" + os.sep, "<frozen")
 
 
 class Layer:
@@ -76,7 +75,7 @@ class Layer:
 
     def __new__(cls, *args: Any, **kwargs: Any) -> Any:
         layer = object.__new__(cls)
-        layer.made_at = _caller()
+        layer.made_at = line_of_caller()
         return layer
 
     def __init__(
@@ -139,8 +138,8 @@ class Layer:
         if frame is not None and frame.trail is not None and rng is None and self in frame.layer.sublayers:
             return frame.layer.init_sublayer(frame.layer.sublayers.index(self), signature)[:2]
         weights, state, _ = init_outermost(self, signature, rng)
-        self._keep("_weights", weights, set())
-        self._keep("_state", state, set())
+        keep(self, "_weights", weights)
+        keep(self, "_state", state)
         self._rng = rng
         return weights, state
 
@@ -169,7 +168,7 @@ class Layer:
             return run_inside(self, frame, x, training)
         if weights is None:
             if not self._initialized:
-                self._require_init(x)
+                require_init(self, x)
             weights = self.weights
         old_state = self.state if state is None else state
         y, new_state = self.pure_fn(x, weights, old_state, self._rng if rng is None else rng, training)
@@ -209,7 +208,7 @@ class Layer:
         """The trainable arrays: inside ``forward`` those of the call, outside what ``init`` or assignment left."""
         frame = _current.get()
         if frame is None:
-            return self._stored("_weights", set())
+            return stored(self, "_weights")
         if frame.layer is self and frame.region is _region.get():
             return frame.weights
         return find(self, frame, "weights")
@@ -218,7 +217,7 @@ class Layer:
     def weights(self, weights: Any) -> None:
         frame = _current.get()
         if frame is None:
-            self._keep("_weights", weights, set())
+            keep(self, "_weights", weights)
             self._initialized = True
         elif frame.layer is self and frame.trail is not None:
             frame.weights = weights
@@ -230,7 +229,7 @@ class Layer:
         """The arrays that calls change and training does not; as ``weights``."""
         frame = _current.get()
         if frame is None:
-            return self._stored("_state", set())
+            return stored(self, "_state")
         if frame.layer is self and frame.region is _region.get():
             return frame.state
         return find(self, frame, "state")
@@ -239,7 +238,7 @@ class Layer:
     def state(self, state: Any) -> None:
         frame = _current.get()
         if frame is None:
-            self._keep("_state", state, set())
+            keep(self, "_state", state)
         elif frame.layer is not self:
             raise LayerError(f"{self.name}: its state cannot be set inside the forward of {frame.layer.name}")
         elif frame.region is not _region.get():
@@ -290,7 +289,7 @@ class Layer:
         """Writes weights and state to a safetensors file, each array under its path (``2.Dense/kernel``)."""
         from layerkit.weights_file import save
 
-        self._require_init(())
+        require_init(self, ())
         save(self, path)
 
     def init_from_file(self, path: str | os.PathLike[str], signature: Any = None) -> tuple[Any, Any]:
@@ -305,7 +304,7 @@ class Layer:
 
         if signature is not None:
             self.init(signature)
-        self._require_init(())
+        require_init(self, ())
         load(self, path)
         return self.weights, self.state
 
@@ -356,12 +355,12 @@ class Layer:
     def accept_inputs(self, x: Any) -> Any:
         """Inputs that are not n_in arrays: refused here, taken by combinators that have a use for them."""
         got = len(x) if type(x) is tuple else 1
-        raise LayerError(f"takes {_count(self.n_in, 'input')}, got {got}")
+        raise LayerError(f"takes {count(self.n_in, 'input')}, got {got}")
 
     def accept_outputs(self, y: Any) -> Any:
         """Outputs that are not n_out arrays: refused here."""
         got = len(y) if type(y) is tuple else 1
-        raise LayerError(f"declares {_count(self.n_out, 'output')}, and forward returned {got}")
+        raise LayerError(f"declares {count(self.n_out, 'output')}, and forward returned {got}")
 
     def source_of(self, child: int, item: int) -> tuple[int | None, int] | None:
         """Where sublayer ``child`` gets its input number ``item``, for errors: (sublayer, number of its output).
@@ -373,40 +372,6 @@ class Layer:
     def maker_of(self, item: int) -> tuple[int | None, int] | None:
         """Where the output number ``item`` comes from, as in ``source_of``; None if the layer itself computes it."""
         return None
-
-    # -- storing ------------------------------------------------------------------------------------------------------
-
-    def _keep(self, slot: str, tree: Any, seen: set[Layer]) -> None:
-        """Puts weights or state on the layer; of a layer with sublayers, on those. A later place of one is skipped."""
-        if self in seen:
-            return
-        seen.add(self)
-        self._initialized = True
-        if not self.sublayers:
-            setattr(self, slot, tree)
-            return
-        if not isinstance(tree, (tuple, list)) or len(tree) != len(self.sublayers):
-            got = f"{len(tree)} entries" if isinstance(tree, (tuple, list)) else type(tree).__name__
-            raise LayerError(
-                f"{self.name}: its {slot.strip('_')} must be a tuple of {len(self.sublayers)}, "
-                f"one entry for each sublayer, got {got}"
-            )
-        for sublayer, part in zip(self.sublayers, tree, strict=True):
-            sublayer._keep(slot, part, seen)
-
-    def _stored(self, slot: str, seen: set[Layer]) -> Any:
-        if self in seen:
-            return ()
-        seen.add(self)
-        if not self.sublayers:
-            return getattr(self, slot)
-        return tuple([sublayer._stored(slot, seen) for sublayer in self.sublayers])
-
-    def _require_init(self, inputs: Any) -> None:
-        for layer in walk(self):
-            if not (layer._initialized or layer.is_bare or layer.sublayers):
-                where = "" if layer is self else f" ({layer.name} inside it has none)"
-                raise LayerError(f"{self.name} has no weights yet{where}: call its init({_as_code(inputs)}) first")
 
 
 class PureLayer(Layer):
@@ -463,41 +428,3 @@ def Fn(name: str, f: Callable[..., Any], n_out: int = 1) -> PureLayer:
         if parameter.default is not parameter.empty:
             raise LayerError(f"Fn {name!r}: default argument {parameter.name} leaves n_in open; {remedy}")
     return PureLayer(f, len(parameters), n_out, name)
-
-
-def check_mode(mode: str | None) -> str | None:
-    """``mode`` itself, if it is one."""
-    if mode not in (None, "train", "eval", "predict"):
-        raise LayerError(f"mode is 'train', 'eval', 'predict' or None, got {mode!r}")
-    return mode
-
-
-def check_name(name: str | None) -> str | None:
-    """``name`` itself, if errors, files and printouts can carry it."""
-    if name is not None and (
-        not isinstance(name, str) or not 0 < len(name) <= 100 or not name.isprintable() or "/" in name or ".." in name
-    ):
-        shown = repr(name) if len(repr(name)) < 60 else repr(name)[:56] + "...'"
-        raise LayerError(f"a layer's name has 1 to 100 printable characters, without / and .., got {shown}")
-    return name
-
-
-def _caller() -> str:
-    """The line that makes a layer, outside of this library: ``model.py:12``."""
-    frame: Any = sys._getframe(2)
-    while frame is not None and frame.f_code.co_filename.startswith(_HOUSE):
-        frame = frame.f_back
-    return "layerkit" if frame is None else f"{os.path.basename(frame.f_code.co_filename)}:{frame.f_lineno}"
-
-
-def _as_code(inputs: Any) -> str:
-    """What to type for a signature like these inputs."""
-    if not hasattr(inputs, "shape"):
-        return "signature"
-    of = signature(inputs)
-    short = {"float": "lk.f32", "int": "lk.i32"}.get(of.dtype.name.rstrip("0123456789"))
-    return f"{short}({', '.join(map(str, of.shape))})" if short else f"lk.ShapeDtype({of.shape}, '{of.dtype}')"
-
-
-def _count(n: int, what: str) -> str:
-    return f"{n} {what}" if n == 1 else f"{n} {what}s"

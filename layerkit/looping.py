@@ -7,12 +7,13 @@ from typing import Any
 from layerkit import fastmath
 from layerkit.axes import check_axis
 from layerkit.calls import run
-from layerkit.combinators import as_layer, bare_or_tuple
+from layerkit.combinators import as_layer
 from layerkit.fastmath import numpy as np
 from layerkit.frames import Frame, current
 from layerkit.layer import Layer, LayerError
 from layerkit.memory import Memory
 from layerkit.shapes import ShapeDtype, signature
+from layerkit.stack import bare_or_tuple
 
 __all__ = ["Chunk", "Map", "Scan"]
 

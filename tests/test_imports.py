@@ -23,7 +23,10 @@ ROOMS = {
     "errors": "errors",
     "shapes": "shapes",
     "fastmath": "fastmath",
-    "layer": "arguments calls frames initializers initializing layer layer_error memory routing weights_file",
+    "layer": (
+        "arguments calls frames initializers initializing layer layer_error memory naming plain_words routing sources "
+        "stack storing weights_file"
+    ),
     "combinators": "axes branching combinators looping",
     "examples": "example summary",
     "optimizer": "optimizer",

@@ -1,0 +1,58 @@
+"""How layers are called in messages: their names, the line that made them, counts, signatures as code."""
+
+from __future__ import annotations
+
+import os
+import sys
+from typing import Any
+
+from layerkit.layer_error import LayerError
+from layerkit.shapes import signature
+
+__all__ = ["as_code", "check_mode", "check_name", "count", "line_of_caller"]
+
+_PACKAGE = os.path.dirname(os.path.abspath(__file__))
+_HOUSE = (_PACKAGE + os.sep, _PACKAGE + "_plugins" + os.sep, "<frozen")
+
+
+def check_mode(mode: str | None) -> str | None:
+    """``mode`` itself, if it is one."""
+    if mode not in (None, "train", "eval", "predict"):
+        raise LayerError(f"mode is 'train', 'eval', 'predict' or None, got {mode!r}")
+    return mode
+
+
+def check_name(name: str | None) -> str | None:
+    """``name`` itself, if errors, files and printouts can carry it."""
+    if name is not None and (
+        not isinstance(name, str) or not 0 < len(name) <= 100 or not name.isprintable() or "/" in name or ".." in name
+    ):
+        shown = repr(name) if len(repr(name)) < 60 else repr(name)[:56] + "...'"
+        raise LayerError(f"a layer's name has 1 to 100 printable characters, without / and .., got {shown}")
+    return name
+
+
+def line_of_caller() -> str:
+    """The innermost line outside of this library: ``model.py:12``."""
+    frame: Any = sys._getframe(2)
+    while frame is not None and frame.f_code.co_filename.startswith(_HOUSE):
+        frame = frame.f_back
+    return "layerkit" if frame is None else f"{os.path.basename(frame.f_code.co_filename)}:{frame.f_lineno}"
+
+
+def as_code(inputs: Any) -> str:
+    """What to type for a signature like these inputs."""
+    if not hasattr(inputs, "shape"):
+        return "signature"
+    of = signature(inputs)
+    short = {"float": "lk.f32", "int": "lk.i32"}.get(of.dtype.name.rstrip("0123456789"))
+    return f"{short}({', '.join(map(str, of.shape))})" if short else f"lk.ShapeDtype({of.shape}, '{of.dtype}')"
+
+
+def count(n: int, what: str) -> str:
+    """``1 input``, ``2 inputs``.
+
+    >>> count(2, "input")
+    '2 inputs'
+    """
+    return f"{n} {what}" if n == 1 else f"{n} {what}s"

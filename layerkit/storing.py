@@ -1,0 +1,65 @@
+"""Weights and state between calls: each layer has its own arrays, a tree is put together from those and taken apart."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+from layerkit.calls import walk
+from layerkit.layer_error import LayerError
+from layerkit.naming import as_code
+
+if TYPE_CHECKING:
+    from layerkit.layer import Layer
+
+__all__ = ["keep", "require_init", "stored"]
+
+
+def keep(layer: Layer, slot: str, tree: Any) -> None:
+    """Puts weights (``_weights``) or state (``_state``) on the layer and those inside it; all of the tree, or nothing.
+
+    Raises:
+        LayerError: the tree has not the form of the layer.
+    """
+    parts: dict[Layer, Any] = {}
+    _take_apart(layer, slot, tree, parts)
+    for part, own in parts.items():
+        if not part.sublayers:
+            setattr(part, slot, own)
+        if slot == "_weights":
+            part._initialized = True
+
+
+def _take_apart(layer: Layer, slot: str, tree: Any, parts: dict[Layer, Any]) -> None:
+    """Fills ``parts`` with what the tree has for each layer; a later place of a layer is skipped."""
+    if layer in parts:
+        return
+    parts[layer] = tree
+    if not layer.sublayers:
+        return
+    if not isinstance(tree, (tuple, list)) or len(tree) != len(layer.sublayers):
+        got = f"{len(tree)} entries" if isinstance(tree, (tuple, list)) else type(tree).__name__
+        raise LayerError(
+            f"{layer.name}: its {slot.strip('_')} must be a tuple of {len(layer.sublayers)}, "
+            f"one entry for each sublayer, got {got}"
+        )
+    for sublayer, part in zip(layer.sublayers, tree, strict=True):
+        _take_apart(sublayer, slot, part, parts)
+
+
+def stored(layer: Layer, slot: str, seen: set[Layer] | None = None) -> Any:
+    """The tree of what the layer and those inside it have; ``()`` in every later place of a layer."""
+    seen = set() if seen is None else seen
+    if layer in seen:
+        return ()
+    seen.add(layer)
+    if not layer.sublayers:
+        return getattr(layer, slot)
+    return tuple([stored(sublayer, slot, seen) for sublayer in layer.sublayers])
+
+
+def require_init(layer: Layer, inputs: Any) -> None:
+    """Refuses to go on with a layer that has no weights yet."""
+    for part in walk(layer):
+        if not (part._initialized or part.is_bare or part.sublayers):
+            where = "" if part is layer else f" ({part.name} inside it has none)"
+            raise LayerError(f"{layer.name} has no weights yet{where}: call its init({as_code(inputs)}) first")
