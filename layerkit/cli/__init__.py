@@ -16,8 +16,7 @@ from typing import Any
 import click
 
 from layerkit.cli.root import root
-from layerkit.errors import LayerkitError
-from layerkit.plugins.problems import PluginWarning
+from layerkit.errors import LayerkitError, LayerkitWarning
 
 __all__ = ["main"]
 
@@ -30,7 +29,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
         if stream is not None and hasattr(stream, "reconfigure"):
             # A terminal that cannot show a character, or half a character in a name, is no reason to stop.
             stream.reconfigure(errors="backslashreplace")
-    warnings.filterwarnings("always", category=PluginWarning)
+    warnings.filterwarnings("always", category=LayerkitWarning)
     warnings.showwarning = _shown_by_us(warnings.showwarning)
     if "_LAYERKIT_COMPLETE" in os.environ:
         root.main(prog_name="layerkit")
@@ -113,10 +112,10 @@ def _abandon(stream: object, code: int) -> int:
 
 
 def _shown_by_us(show: Callable[..., None]) -> Callable[..., None]:
-    """Shows what is wrong with a plugin as the command's own message, and any other warning as before."""
+    """Shows layerkit's warnings as messages of the command, and any other as before."""
 
     def shown(message: Warning | str, category: type[Warning], *where: Any, **more: Any) -> None:
-        if issubclass(category, PluginWarning):
+        if issubclass(category, LayerkitWarning):
             _say(str(message))
         else:
             show(message, category, *where, **more)

@@ -7,6 +7,7 @@ import traceback
 import warnings
 from typing import TYPE_CHECKING
 
+from layerkit.errors import LayerkitWarning
 from layerkit.plugins.selection import VARIABLE
 
 if TYPE_CHECKING:  # discovery imports importlib.metadata, which takes as long as click
@@ -19,7 +20,7 @@ _LONGEST = 300
 _said: set[str] = set()
 
 
-class PluginWarning(UserWarning):
+class PluginWarning(LayerkitWarning):
     """A plugin does not work, or not as its author meant it to; the rest of layerkit does."""
 
 

@@ -2,9 +2,8 @@
 
 from __future__ import annotations
 
-import json
 from collections import deque
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any, overload
 
@@ -12,35 +11,47 @@ import numpy as np
 
 import layerkit as lk
 from layerkit import LayerkitError, fastmath
+from layerkit.errors import suggest
 from layerkit.recipe import Prediction
 
+from . import run_folder
 from .data_file import read_examples
 from .examples import Examples
 from .model import MODELS
 from .text import as_tokens
 from .vocabulary import UNKNOWN, tokens_to_ids
 
-__all__ = ["FORMAT", "SentimentRun", "padded_length"]
+__all__ = ["SentimentRun", "latest", "padded_length", "rows_at_once"]
 
-FORMAT = 1
-_AT_ONCE = 256
-_WEIGHTS, _ABOUT = "model.safetensors", "sentiment.json"
+_ARCHITECTURE = ("model", "embedding_dim", "mask_padding")
+
+_MOST_ROWS = 256
+_IDS_AT_ONCE = 1 << 15  # 32 MB of word vectors of 256 numbers
 
 
 latest: deque[SentimentRun] = deque(maxlen=1)
 """The run that was trained or loaded last: what the notebook's ``predict(sentence)`` uses."""
 
 
-def padded_length(longest: int) -> int:
-    """The length that a batch is padded to: few different ones, so that few programs are compiled.
+def padded_length(n_words: int) -> int:
+    """The length that a text is padded to: few different ones, so that few programs are compiled.
 
-    >>> [padded_length(n) for n in (0, 5, 9, 33)]
-    [8, 8, 16, 64]
+    >>> [padded_length(n) for n in (0, 5, 33, 1000)]
+    [32, 32, 128, 2048]
     """
-    length = 8
-    while length < longest:
-        length *= 2
+    length = 32
+    while length < n_words:
+        length *= 4
     return length
+
+
+def rows_at_once(length: int) -> int:
+    """How many texts of a length make a batch: fewer long ones, so that the batch stays small.
+
+    >>> [rows_at_once(length) for length in (32, 128, 512, 1 << 20)]
+    [256, 256, 64, 1]
+    """
+    return max(1, min(_MOST_ROWS, _IDS_AT_ONCE // length))
 
 
 class SentimentRun:
@@ -51,8 +62,8 @@ class SentimentRun:
       vocabulary: from word to id.
       labels: the labels, in the order of the model's outputs.
       metrics: how good it was on the held-out examples.
-      settings: the recipe's settings it was trained with, as plain values.
-      validation: gives the held-out examples when they are first asked for.
+      settings: the recipe's settings it was trained with.
+      held_out: gives the held-out examples when they are asked for.
     """
 
     def __init__(
@@ -62,14 +73,14 @@ class SentimentRun:
         labels: Sequence[str],
         metrics: Mapping[str, float],
         settings: Mapping[str, Any],
-        validation: Callable[[], Examples],
+        held_out: Callable[[], Examples],
     ) -> None:
         self.model = model
         self.vocabulary = dict(vocabulary)
         self.labels = tuple(labels)
         self.metrics = dict(metrics)
         self.settings = dict(settings)
-        self._validation = validation
+        self._held_out = held_out
         self._programs: dict[str, Any] = {}
         latest.append(self)
 
@@ -79,19 +90,21 @@ class SentimentRun:
         return lk.i32(self.settings["batch_size"], 32, max=len(self.vocabulary))
 
     @overload
-    def predict(self, texts: str) -> Prediction: ...
+    def predict(self, texts: str) -> Prediction: ...  # type: ignore[overload-overlap]  # a string is one text
     @overload
-    def predict(self, texts: Sequence[str]) -> list[Prediction]: ...
-    def predict(self, texts: str | Sequence[str]) -> Prediction | list[Prediction]:
+    def predict(self, texts: Iterable[str]) -> list[Prediction]: ...
+    def predict(self, texts: str | Iterable[str]) -> Prediction | list[Prediction]:
         """The label of a text, its probability, and the log-probability of every label; of several texts, a list.
+
+        What a text scores does not depend on those it is given with.
 
         Raises:
           UsageError: something in it is not a text.
         """
         if isinstance(texts, str):
             return self._predictions([texts])[0]
-        if not isinstance(texts, Sequence):
-            as_tokens(texts)  # refuses it with a sentence
+        if isinstance(texts, (bytes, bytearray, Mapping)) or not isinstance(texts, Iterable):
+            as_tokens(texts)  # type: ignore[arg-type]  # refuses it with a sentence
         return self._predictions(texts)
 
     def evaluate(self, data: Path | str | None = None) -> dict[str, float]:
@@ -100,28 +113,35 @@ class SentimentRun:
         The file's columns are those named in training.
 
         Raises:
-          LayerkitError: the file cannot be read, or has a label that the model does not know.
+          LayerkitError: the file cannot be read, has a label that the model does not know, or is the one of training,
+            and no longer what it was.
         """
         if data is not None:
             columns = self.settings["text_column"], self.settings["label_column"]
             examples = read_examples(data, *columns, known_labels=self.labels)
         else:
-            examples = self._validation()
-        scores = self._log_probs([self._ids(as_tokens(text)) for text in examples.texts])
-        targets = np.array([self.labels.index(label) for label in examples.labels])
-        right = scores[np.arange(len(targets)), targets]
-        accuracy = np.mean(scores.argmax(axis=1) == targets)
-        return {"accuracy": float(accuracy), "loss": float(-np.mean(right, dtype=np.float64))}
+            examples = self._held_out()
+        targets = [self._number(label) for label in examples.labels]
+        return self.measure([self._ids(text) for text in examples.texts], targets)
+
+    def measure(self, ids: Sequence[Sequence[int]], targets: Sequence[int]) -> dict[str, float]:
+        """Accuracy and mean loss on texts that are ids already; targets are numbers of labels."""
+        scores = self._log_probs(ids)
+        accuracy = np.mean(scores.argmax(axis=1) == np.asarray(targets))
+        loss = -np.mean(scores[np.arange(len(targets)), targets], dtype=np.float64)
+        return {"accuracy": float(accuracy), "loss": float(loss)}
 
     def save(self, folder: Path) -> None:
-        """Writes the model, the vocabulary and the labels into ``folder``."""
-        self.model.save_to_file(folder / _WEIGHTS)
+        """Writes the model, the vocabulary and the labels into ``folder``.
+
+        Raises:
+          LayerkitError: a file cannot be written.
+        """
         words = sorted(self.vocabulary, key=self.vocabulary.__getitem__)
-        about = {"format": FORMAT, "corpus": self.settings["corpus"], "labels": self.labels, "vocabulary": words}
-        try:
-            (folder / _ABOUT).write_text(json.dumps(about, indent=0), encoding="utf-8")
-        except OSError as error:
-            raise LayerkitError(f"{str(folder / _ABOUT)!r} cannot be written: {error.strerror}") from error
+        model = {name: self.settings[name] for name in _ARCHITECTURE}
+        held_out = run_folder.fingerprint(self._held_out())
+        about = run_folder.About(self.labels, words, model, self.settings["corpus"], held_out)
+        run_folder.write(folder, self.model, about)
 
     @classmethod
     def load(
@@ -136,19 +156,33 @@ class SentimentRun:
         Raises:
           LayerkitError: a file is missing or damaged, or of a format that this layerkit does not read.
         """
-        about = _read_about(folder / _ABOUT)
-        words, labels = about["vocabulary"], about["labels"]
-        model = MODELS[settings["model"]](len(words), len(labels), settings)
-        model.init_from_file(folder / _WEIGHTS, lk.i32(1, 8, max=len(words)))
-        settings = {**settings, "corpus": about.get("corpus")}
-        vocabulary = {word: id_ for id_, word in enumerate(words)}
-        return cls(model, vocabulary, labels, metrics, settings, lambda: held_out(settings))
+        about = run_folder.read(folder)
+        model = MODELS[about.model["model"]](len(about.words), len(about.labels), about.model)
+        run_folder.fill(model, lk.i32(1, 8, max=len(about.words)), folder)
+        settings = {**settings, **about.model, "corpus": about.corpus}
 
-    def _ids(self, tokens: Sequence[str]) -> list[int]:
-        return tokens_to_ids(tokens, self.vocabulary)
+        def unchanged() -> Examples:
+            examples = held_out(settings)
+            if run_folder.fingerprint(examples) != about.held_out:
+                raise LayerkitError(
+                    f"{settings['corpus'] or settings['data']} has changed since the run in {str(folder)!r} was "
+                    "trained, so what was held out is not known any more: evaluate on a file, or train the run again"
+                )
+            return examples
 
-    def _predictions(self, texts: Sequence[str]) -> list[Prediction]:
-        ids = [self._ids(as_tokens(text)) for text in texts]
+        vocabulary = {word: id_ for id_, word in enumerate(about.words)}
+        return cls(model, vocabulary, about.labels, metrics, settings, unchanged)
+
+    def _number(self, label: str) -> int:
+        if label not in self.labels:
+            raise LayerkitError(f"the model does not know the label {label!r:.60}; {suggest(label, self.labels)}")
+        return self.labels.index(label)
+
+    def _ids(self, text: str | Sequence[str]) -> list[int]:
+        return tokens_to_ids(as_tokens(text), self.vocabulary)
+
+    def _predictions(self, texts: Iterable[str]) -> list[Prediction]:
+        ids = [self._ids(text) for text in texts]
         return [self._prediction(scores, own) for scores, own in zip(self._log_probs(ids), ids, strict=True)]
 
     def _prediction(self, log_probs: np.ndarray[Any, Any], ids: Sequence[int]) -> Prediction:
@@ -158,12 +192,11 @@ class SentimentRun:
         return Prediction(self.labels[best], float(np.exp(log_probs[best])), tuple(map(float, log_probs)), note)
 
     def _log_probs(self, ids: Sequence[Sequence[int]]) -> np.ndarray[Any, Any]:
-        """(texts, labels) log-probabilities, in the order of the texts; short texts share batches with short ones."""
+        """(texts, labels) log-probabilities, in the order of the texts."""
         scores = np.zeros((len(ids), len(self.labels)), np.float32)
-        for rows in _batches_by_length(ids):
-            length = padded_length(max(len(ids[row]) for row in rows))
+        for length, rows in _by_length(ids):
             # A text alone makes a small batch; any other is filled up, so that one program serves them all.
-            batch = np.zeros((1 if len(ids) == 1 else _AT_ONCE, length), np.int32)
+            batch = np.zeros((1 if len(ids) == 1 else rows_at_once(length), length), np.int32)
             for place, row in enumerate(rows):
                 batch[place, : len(ids[row])] = ids[row]
             scores[rows] = fastmath.to_host(self._program()(batch, self.model.weights))[: len(rows)]
@@ -177,27 +210,12 @@ class SentimentRun:
         return self._programs[name]
 
 
-def _batches_by_length(ids: Sequence[Sequence[int]]) -> Iterator[list[int]]:
-    order = sorted(range(len(ids)), key=lambda row: len(ids[row]))
-    for start in range(0, len(order), _AT_ONCE):
-        yield order[start : start + _AT_ONCE]
-
-
-def _read_about(path: Path) -> dict[str, Any]:
-    try:
-        about = json.loads(path.read_bytes())
-    except OSError as error:
-        raise LayerkitError(f"{str(path)!r} cannot be read: {error.strerror}") from error
-    except (ValueError, RecursionError) as error:
-        raise LayerkitError(f"{str(path)!r} is damaged, it is no JSON: train the run again") from error
-    version = about.get("format") if isinstance(about, dict) else None
-    if version != FORMAT:
-        raise LayerkitError(f"{str(path)!r} has format {version!r}, this layerkit reads {FORMAT}: train the run again")
-    for name in ("labels", "vocabulary"):
-        if not isinstance(about.get(name), list) or not all(isinstance(item, str) for item in about[name]):
-            raise LayerkitError(f"{str(path)!r} is damaged, its {name!r} is no list of strings: train the run again")
-    if len(set(about["vocabulary"])) != len(about["vocabulary"]) or UNKNOWN not in about["vocabulary"]:
-        raise LayerkitError(
-            f"{str(path)!r} is damaged, its vocabulary repeats words or lacks {UNKNOWN}: train it again"
-        )
-    return about
+def _by_length(ids: Sequence[Sequence[int]]) -> Iterator[tuple[int, list[int]]]:
+    """(length, rows): which texts make a batch of that length."""
+    of_length: dict[int, list[int]] = {}
+    for row, own in enumerate(ids):
+        of_length.setdefault(padded_length(len(own)), []).append(row)
+    for length, rows in sorted(of_length.items()):
+        at_once = rows_at_once(length)
+        for start in range(0, len(rows), at_once):
+            yield length, rows[start : start + at_once]

@@ -13,7 +13,7 @@ import warnings
 from collections.abc import Callable, Sequence
 from typing import NamedTuple
 
-from layerkit.errors import LayerkitError, UsageError
+from layerkit.errors import LayerkitError, LayerkitWarning, UsageError
 
 from .stop_words import STOP_WORDS
 
@@ -156,6 +156,7 @@ def _say_that_texts_are_cut() -> None:
     warnings.warn(
         f"only the first {MAX_CHARACTERS:,} characters of a text are read, and the first {MAX_RUN:,} of a run "
         "without a space: a longer text was cut (split long documents to use all of them)",
+        LayerkitWarning,
         stacklevel=2,
     )
 
