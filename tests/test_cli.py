@@ -41,6 +41,9 @@ COMMANDS = """
             if how == "exit-text": sys.exit("text")
             if how == "context": click.get_current_context().exit(5)
         @cli.command()
+        def late():
+            print("written when the process ends")
+        @cli.command()
         def train():
             "Not layerkit's."
             click.echo("mine")
@@ -241,6 +244,12 @@ def test_nobody_reads_on(site: Site) -> None:
     assert (done.code, done.out, done.err) == (141, "good  1.000  a text\n", "")
 
 
+@pytest.mark.parametrize("arguments", [["late"], ["end", "well"]])
+def test_nobody_reads_at_all(site: Site, arguments: list[str]) -> None:
+    done = close("| true", *arguments, site=site)
+    assert (done.code, [line for line in done.errors if "plugin beta 2.0" not in line]) == (141, [])
+
+
 def test_standard_input_closed(site: Site) -> None:
     fails(close("<&-", "predict", "run", site=site), 2, "standard input is closed: give TEXT or --file")
 
@@ -277,6 +286,7 @@ def test_plugins_commands(site: Site) -> None:
     assert rows == [
         ["beta:train", "beta", "Not", "layerkit's."],
         ["end", "beta", *"End in one way or another.".split()],
+        ["late", "beta"],
     ]
     assert "plugin beta 2.0 offers a command 'train', as layerkit does" in done.err
     assert site.layerkit("plugins", "commands", LAYERKIT_PLUGINS="none").out == "no plugin adds a command\n"
@@ -450,7 +460,18 @@ def test_where_texts_come_from(site: Site, arguments: list[str], stdin: str | No
 
 
 def test_one_line_in_one_line_out(site: Site) -> None:
-    texts = ["", " ", "tab\there", "\u2028 separator", "nel\x85", "\x00", "😀 👩‍👩‍👧", "é" * 500, "last"]
+    texts = [
+        "",
+        " ",
+        "tab\there",
+        "\u2028 separator",
+        "nel\x85",
+        "carriage\rreturn",
+        "\x00",
+        "😀 👩‍👩‍👧",
+        "é" * 500,
+        "last",
+    ]
     done = site.layerkit("predict", "run", "--json", stdin="\n".join(texts))
     assert [json.loads(line)["text"] for line in done.out.splitlines()] == texts
     assert done.out.isascii()

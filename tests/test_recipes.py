@@ -69,6 +69,8 @@ def test_settings_take_what_fits() -> None:
         ({"steps": True}, "recipe 'toy': steps is a whole number, got True"),
         ({"steps": None}, "recipe 'toy': steps is a whole number, got None"),
         ({"rate": "fast"}, "recipe 'toy': rate is a number, got 'fast'"),
+        ({"rate": "0.5"}, "recipe 'toy': rate is a number, got '0.5'"),
+        ({"rate": True}, "recipe 'toy': rate is a number, got True"),
         ({"rate": float("nan")}, "recipe 'toy': rate is a number, got nan"),
         ({"rate": float("inf")}, "recipe 'toy': rate is at most 1.0, got inf"),
         ({"rate": 10**400}, "recipe 'toy': rate is a number, got 1000"),

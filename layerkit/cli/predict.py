@@ -52,8 +52,8 @@ def command(run: Path, texts: tuple[str, ...], file: Path | None, backend: str |
         trained = load(run)
         for chunk in _chunks_of(texts) if texts else _chunks(file):
             predictions = trained.predict(chunk)
-            for line in map(_as_json, chunk, predictions) if as_json else _as_lines(chunk, predictions):
-                click.echo(line)
+            lines = map(_as_json, chunk, predictions) if as_json else _as_lines(chunk, predictions)
+            click.echo("\n".join(lines))
 
 
 def _chunks_of(texts: Sequence[str]) -> Iterator[list[str]]:
