@@ -218,7 +218,7 @@ def test_debug_shows_the_traceback_and_keeps_the_code(site: Site, how: str, code
 def close(stream: str, *arguments: str, site: Site) -> Done:
     """Runs a command with a stream that is closed, full or abandoned, as a shell does."""
     command = " ".join([sys.executable, "-m", "layerkit", *arguments])
-    environment = {**os.environ, "PYTHONPATH": site.path, "LAYERKIT_BACKEND": "numpy"}
+    environment = {**os.environ, "PYTHONPATH": site.path, "LAYERKIT_BACKEND": "numpy", "PYTHONUNBUFFERED": ""}
     done = subprocess.run(
         ["bash", "-c", f"set -o pipefail; {command} {stream}"],
         capture_output=True, text=True, env=environment, cwd=site.folder,
@@ -233,9 +233,11 @@ def test_standard_output_closed(site: Site, arguments: list[str]) -> None:
     assert "Traceback" not in done.err
 
 
-def test_standard_output_full(site: Site) -> None:
-    done = close("> /dev/full", "plugins", "list", site=site)
-    assert (done.code, done.err) == (1, "layerkit: No space left on device\n")
+@pytest.mark.parametrize(("command", "where"), [("plugins list", ""), ("late", "standard output: ")])
+def test_standard_output_full(site: Site, command: str, where: str) -> None:
+    done = close("> /dev/full", *command.split(), site=site)
+    told = [line for line in done.errors if "plugin beta 2.0" not in line]
+    assert (done.code, told) == (1, [f"layerkit: {where}No space left on device"])
 
 
 def test_nobody_reads_on(site: Site) -> None:

@@ -34,7 +34,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     if "_LAYERKIT_COMPLETE" in os.environ:
         root.main(prog_name="layerkit")
     code = _run(list(sys.argv[1:] if arguments is None else arguments))
-    return _flush() or code
+    return _flush(code)
 
 
 def _run(arguments: list[str]) -> int:
@@ -87,18 +87,18 @@ def _say(message: str) -> None:
         _abandon(sys.stderr, 1)
 
 
-def _flush() -> int:
-    """Writes out what is left, while there is still somebody to tell; 0 if that went well."""
-    if sys.stdout is None:
-        return 0
+def _flush(code: int) -> int:
+    """Writes out what is left, while there is still somebody to tell; returns the exit code."""
     try:
-        sys.stdout.flush()
+        if sys.stdout is not None:
+            sys.stdout.flush()
     except BrokenPipeError:
         return _abandon(sys.stdout, _BROKEN_PIPE)
     except OSError as error:
-        _say(f"standard output: {error.strerror}")
-        return _abandon(sys.stdout, 1)
-    return 0
+        if not code:  # else it was said already
+            _say(f"standard output: {error.strerror}")
+        return _abandon(sys.stdout, code or 1)
+    return code
 
 
 def _abandon(stream: object, code: int) -> int:
