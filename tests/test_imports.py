@@ -74,7 +74,7 @@ LIBRARIES = {
 # What a plugin may use: these modules and their public names.
 PUBLIC = {
     *"arguments data errors example fastmath initializers layers models".split(),
-    *"optimizers plugins recipe runs shapes training".split(),
+    *"optimizers plugins recipe runs settings shapes training".split(),
 }
 
 
