@@ -77,11 +77,12 @@ def check_arity(batch: tuple[Any, ...], model: Layer, loss: Layer, source: str, 
         )
     if len(batch) == needed or (may_leave and len(batch) >= needed):
         return
-    shapes = ", ".join(map(str, signature(batch)))
+    shapes, extra = ", ".join(map(str, signature(batch))), max(loss.n_in - model.n_out, 0)
+    outputs = "model's output" if model.n_out == 1 else f"model's {model.n_out} outputs"
+    hint = "; are the weights missing?" if extra == 2 and len(batch) == needed - 1 else ""
     raise LayerkitError(
-        f"{source}: a batch has {len(batch)} arrays ({shapes}), and {needed} are due: {model.n_in} for {model.name}, "
-        f"{max(loss.n_in - model.n_out, 0)} for {loss.name} beside {'its' if model.n_out == 1 else model.n_out} "
-        f"model output{'s' if model.n_out > 1 else ''}"
+        f"{source}: a batch is ({shapes}), and {needed} arrays are due: {model.n_in} for {model.name}, {extra} for "
+        f"{loss.name} beside the {outputs}{hint}"
     )
 
 

@@ -11,15 +11,15 @@ import math
 import os
 import re
 import shutil
-from collections.abc import Iterator, Mapping
-from contextlib import contextmanager, suppress
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
 from layerkit.errors import LayerkitError
+from layerkit.training.tensor_file import read_arrays, write_arrays
 from layerkit.training.variables import FILES
 
-__all__ = ["FOLDER", "FORMAT", "folder_name", "newest", "prune", "read", "write"]
+__all__ = ["FOLDER", "FORMAT", "MANIFEST", "folder_name", "newest", "prune", "read", "write"]
 
 FORMAT = 1
 FOLDER = "checkpoints"
@@ -55,23 +55,24 @@ def write(folder: Path, arrays: Arrays, manifest: Mapping[str, Any]) -> None:
     draft = folder.parent / f".{folder.name}.{os.getpid()}.new"
     tensors = {kind: {name: _outline(array) for name, array in arrays[kind].items()} for kind in FILES}
     text = json.dumps({"kind": KIND, "format": FORMAT, **_plain(manifest), "tensors": tensors}, indent=1)
-    with _in_words(folder):
-        try:
-            folder.parent.mkdir(parents=True, exist_ok=True)
-            _remove_drafts(folder.parent)
-            draft.mkdir()
-            for kind in FILES:
-                _write_arrays(draft / f"{kind}.safetensors", arrays[kind])
-            with (draft / MANIFEST).open("w", encoding="utf-8") as file:
-                file.write(text)
-                file.flush()
-                os.fsync(file.fileno())
-            _flush(draft)
-            _put(draft, folder)
-            _flush(folder.parent)
-        except BaseException:
-            shutil.rmtree(draft, ignore_errors=True)
-            raise
+    try:
+        folder.parent.mkdir(parents=True, exist_ok=True)
+        _remove_drafts(folder.parent)
+        draft.mkdir()
+        for kind in FILES:
+            write_arrays(draft / f"{kind}.safetensors", arrays[kind])
+        with (draft / MANIFEST).open("w", encoding="utf-8") as file:
+            file.write(text)
+            file.flush()
+            os.fsync(file.fileno())
+        _flush(draft)
+        _put(draft, folder)
+        _flush(folder.parent)
+    except BaseException as error:
+        shutil.rmtree(draft, ignore_errors=True)
+        if isinstance(error, OSError):
+            raise LayerkitError(f"the checkpoint {folder} cannot be written: {error.strerror or error}") from error
+        raise
 
 
 def _outline(array: Any) -> dict[str, Any]:
@@ -89,15 +90,8 @@ def _plain(value: Any) -> Any:
     return value
 
 
-def _write_arrays(path: Path, arrays: Mapping[str, Any]) -> None:
-    from safetensors.numpy import save_file
-
-    # safetensors writes the memory as it lies, whatever the strides say.
-    save_file({name: array if array.flags.c_contiguous else array.copy() for name, array in arrays.items()}, path)
-    _flush(path)
-
-
 def _flush(path: Path) -> None:
+    """Makes sure that the names in a folder are on the disk."""
     handle = os.open(path, os.O_RDONLY)
     try:
         os.fsync(handle)
@@ -171,7 +165,7 @@ def read(folder: Path) -> tuple[dict[str, Any], dict[str, dict[str, Any]]]:
     arrays = {}
     for kind in FILES:
         path = folder / f"{kind}.safetensors"
-        arrays[kind] = _read_arrays(path)
+        arrays[kind] = read_arrays(path)
         _compare(path, manifest["tensors"].get(kind), arrays[kind])
     return manifest, arrays
 
@@ -200,19 +194,6 @@ def _read_manifest(path: Path) -> dict[str, Any]:
     return manifest
 
 
-def _read_arrays(path: Path) -> dict[str, Any]:
-    from safetensors import SafetensorError
-    from safetensors.numpy import load_file
-
-    try:
-        return load_file(path)
-    except OSError as error:
-        reason = "is missing" if isinstance(error, FileNotFoundError) else f"cannot be read: {error.strerror or error}"
-        raise LayerkitError(f"{path} {reason}") from error
-    except SafetensorError as error:
-        raise LayerkitError(f"{path} is damaged: {str(error).splitlines()[0]}") from error
-
-
 def _compare(path: Path, outlines: Any, arrays: Mapping[str, Any]) -> None:
     """Makes sure that a file has the arrays that the manifest lists."""
     if not isinstance(outlines, dict):
@@ -225,19 +206,3 @@ def _compare(path: Path, outlines: Any, arrays: Mapping[str, Any]) -> None:
                 f"{path} is damaged: the array {name} is {_outline(arrays[name])}, "
                 f"and {MANIFEST} says {outlines.get(name)}"
             )
-
-
-@contextmanager
-def _in_words(folder: Path) -> Iterator[None]:
-    """What the operating system says against writing, in one line."""
-    from safetensors import SafetensorError
-
-    try:
-        yield
-    except OSError as error:
-        raise LayerkitError(f"the checkpoint {folder} cannot be written: {error.strerror or error}") from error
-    except SafetensorError as error:
-        text = str(error).splitlines()[0]
-        with suppress(IndexError):
-            text = text.split("IoError(", 1)[1].rstrip(")")
-        raise LayerkitError(f"the checkpoint {folder} cannot be written: {text}") from error

@@ -7,12 +7,12 @@ from typing import Any, NamedTuple
 
 from layerkit.data.prefetch import Prefetch
 from layerkit.errors import UsageError
-from layerkit.fastmath import to_device, use_backend
+from layerkit.fastmath import devices, to_device, use_backend
 from layerkit.training.interrupt import Interrupts
 from layerkit.training.source import Source
 from layerkit.training.task import EvalTask, TrainTask
 
-__all__ = ["Feed", "Item", "requests"]
+__all__ = ["Feed", "Item", "mover", "requests"]
 
 _PATIENCE = 5.0  # seconds that an interrupted run waits for a batch that is being made
 
@@ -38,6 +38,7 @@ def requests(
     eval_tasks: list[EvalTask],
     which_task: Callable[[int], int],
     eval_at: Callable[[int], Any],
+    move: Callable[[Any], Any],
 ) -> Iterator[Item]:
     """The items of these steps (counted from 0), with those of an evaluation right after the step before it.
 
@@ -49,11 +50,11 @@ def requests(
         task = tasks[number]
         rate = _rate(task, n)
         evaluate = bool(eval_at(n + 1))
-        yield _item(number, task.source)._replace(learning_rate=rate, evaluate=evaluate)
+        yield _item(number, task.source, move)._replace(learning_rate=rate, evaluate=evaluate)
         if evaluate:
             for index, eval_task in enumerate(eval_tasks):
                 for _ in range(eval_task.n_eval_batches):
-                    yield _item(index, eval_task.source)
+                    yield _item(index, eval_task.source, move)
 
 
 def _number(chosen: Any, n: int, n_tasks: int) -> int:
@@ -62,10 +63,15 @@ def _number(chosen: Any, n: int, n_tasks: int) -> int:
     return int(chosen)
 
 
-def _item(number: int, source: Source) -> Item:
+def mover() -> Callable[[Any], Any]:
+    """What moves a batch to the device: nothing, where that is the processor, which reads NumPy's arrays in place."""
+    return (lambda batch: batch) if devices()[0].lower().startswith("cpu") else to_device
+
+
+def _item(number: int, source: Source, move: Callable[[Any], Any]) -> Item:
     before = source.position
     batch = source.next()
-    return Item(number, batch, to_device(batch), source, before, source.position)
+    return Item(number, batch, move(batch), source, before, source.position)
 
 
 def _rate(task: TrainTask, n: int) -> float | None:
@@ -91,12 +97,12 @@ class Feed:
         self._interrupts = interrupts
         self._items = items
         self._ahead = Prefetch(items) if background else None
+        self._returned: list[Item] = []
 
     def take(self) -> Item:
         """The next item; its batch counts as used."""
         if self._ahead is None:
-            with self._interrupts.let_through():
-                item = next(self._items)
+            item = next(self._items)
         else:
             with self._interrupts.let_through():
                 self._ahead.peek()
@@ -109,8 +115,14 @@ class Feed:
         """The position of a source after the last of its batches that was used."""
         return self._positions[source]
 
-    def close(self, unused: list[Item]) -> None:
-        """Ends the thread, and puts back every batch that was made and not used, ``unused`` among them."""
+    def give_back(self, items: list[Item]) -> None:
+        """Takes the last items back: their batches do not count as used."""
+        for item in reversed(items):
+            self._positions[item.source] = item.before
+        self._returned = [*items, *self._returned]
+
+    def close(self) -> None:
+        """Ends the thread, and puts back every batch that was made and not used."""
         left = [] if self._ahead is None else self._ahead.close(_PATIENCE)
-        for item in reversed([*unused, *left]):
+        for item in reversed([*self._returned, *left]):
             item.source.put_back(item.batch, item.before)

@@ -7,7 +7,7 @@ import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 
-__all__ = ["line", "progress"]
+__all__ = ["distinct", "line", "progress"]
 
 _INTERVAL = 0.1  # seconds between two looks of the bar
 
@@ -21,6 +21,19 @@ def line(step: int, mode: str, metric: str, value: float, width: int = 0) -> str
     'Step     10: eval          Accuracy |  0.75000000'
     """
     return f"Step {step: 6d}: {mode:5} {metric:>{width}} | {value: .8f}"
+
+
+def distinct(names: list[list[str]]) -> list[list[str]]:
+    """The names of each task; where two tasks share one, with the task's number in front.
+
+    >>> distinct([["Accuracy", "L2Loss"], ["Accuracy"]])
+    [['0.Accuracy', 'L2Loss'], ['1.Accuracy']]
+    """
+    everything = [name for of_task in names for name in of_task]
+    return [
+        [name if everything.count(name) == 1 else f"{number}.{name}" for name in of_task]
+        for number, of_task in enumerate(names)
+    ]
 
 
 @contextmanager

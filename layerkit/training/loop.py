@@ -18,16 +18,15 @@ from layerkit.training import saving
 from layerkit.training.batch import check_arity
 from layerkit.training.diagnose import diagnose
 from layerkit.training.evaluate import make_evaluation
-from layerkit.training.feed import Feed, Item, requests
+from layerkit.training.feed import Feed, Item, mover, requests
 from layerkit.training.history import History
 from layerkit.training.interrupt import Interrupts
-from layerkit.training.log import line, progress
+from layerkit.training.log import distinct, line, progress
 from layerkit.training.picture import draw
 from layerkit.training.scalars import Scalars
-from layerkit.training.source import Source
 from layerkit.training.start import start
 from layerkit.training.step import Carry, make_step
-from layerkit.training.task import EvalTask, TrainTask
+from layerkit.training.task import EvalTask, TrainTask, listed, shared_sources
 
 __all__ = ["Loop"]
 
@@ -77,10 +76,10 @@ class Loop:
     ...     def update(self, step, grads, param, slots, opt_params):
     ...         return param - opt_params.learning_rate * grads, slots
     >>> loss = lk.Fn("L2Loss", lambda y, target: ((y - target) ** 2).mean())
-    >>> x = np.array([1.0, 2.0, 3.0])
+    >>> x = np.array([1.0, 2.0])
     >>> loop = Loop(Slope(), TrainTask([(x, 2 * x)], loss, Descent(0.1)))
-    >>> loop.run(10)
-    Step      1: train L2Loss |  18.66666603
+    >>> loop.run(20)
+    Step      1: train L2Loss |  10.00000000
     >>> round(float(loop.model.weights), 3)
     2.0
     """
@@ -102,8 +101,8 @@ class Loop:
         tensorboard: bool = False,
         learning_curve: bool = True,
     ) -> None:
-        self._tasks = _listed("tasks", tasks, TrainTask)
-        self._eval_tasks = [] if eval_tasks is None else _listed("eval_tasks", eval_tasks, EvalTask)
+        self._tasks = listed("tasks", tasks, TrainTask)
+        self._eval_tasks = [] if eval_tasks is None else listed("eval_tasks", eval_tasks, EvalTask)
         if not self._tasks:
             raise UsageError("tasks: a Loop trains on one task at least")
         for name, layer in (("model", model), ("eval_model", eval_model or model)):
@@ -134,7 +133,7 @@ class Loop:
 
     def _prepare(self) -> None:
         """Everything that comes before step 1."""
-        self._sources = _shared_sources(self._tasks, self._eval_tasks)
+        self._sources = shared_sources(self._tasks, self._eval_tasks)
         for task in self._tasks:
             check_arity(task.sample_batch, self._model, task.loss_layer, task.source.name)
         for eval_task in self._eval_tasks:
@@ -153,15 +152,15 @@ class Loop:
             make_evaluation(self._eval_model, task, variables.weights, variables.state, key)
             for task in self._eval_tasks
         ]
-        self._loss_names = _distinct([[task.loss_layer.name] for task in self._tasks])
-        self._metric_names = _distinct([task.metric_names for task in self._eval_tasks])
+        self._loss_names = distinct([[task.loss_layer.name] for task in self._tasks])
+        self._metric_names = distinct([task.metric_names for task in self._eval_tasks])
         self._width = max(len(n) for names in (*self._loss_names, *self._metric_names) for n in names)
         self._history = History()
         self._step = self._evaluated = self._rngs = 0
         self._sums = [(0.0, 0)] * len(self._tasks)
+        self._move = mover()
         self._feed: Feed | None = None
         self._unseen: tuple[Item, int, Any] | None = None
-        self._unused: list[Item] = []
         self._stale = False
 
     # -- running ------------------------------------------------------------------------------------------------------
@@ -183,7 +182,9 @@ class Loop:
         with Interrupts() as interrupts, progress(self._step, last) as move:
             if self._evaluated < self._step and self._eval_at(self._step):
                 self._report()  # an interrupt came before it
-            asked = requests(range(self._step, last), self._tasks, self._eval_tasks, self._which_task, self._eval_at)
+            asked = requests(
+                range(self._step, last), self._tasks, self._eval_tasks, self._which_task, self._eval_at, self._move
+            )
             self._feed = Feed(asked, self._sources, last - self._step > 1, interrupts)
             try:
                 while self._step < last:
@@ -233,7 +234,8 @@ class Loop:
 
     def _stop(self, item: Item, step: int, value: float) -> None:
         """Goes back to before the step, and raises what is known of its loss."""
-        self._unused = [item] if self._unseen is None else [item, self._unseen[0]]
+        if self._feed is not None:
+            self._feed.give_back([item] if self._unseen is None else [item, self._unseen[0]])
         self._unseen = None
         self._step = step - 1
         variables = self._variables
@@ -247,9 +249,8 @@ class Loop:
             self._settle()
         finally:
             feed, self._feed = self._feed, None
-            unused, self._unused = self._unused, []
             if feed is not None:
-                feed.close(unused)
+                feed.close()
             if self._scalars is not None:
                 self._scalars.close()
             self._hand_out()
@@ -275,21 +276,27 @@ class Loop:
         self._evaluated = self._step
 
     def _evaluate(self) -> dict[str, float]:
-        variables, measured = self._variables, dict[str, float]()
-        for names, task, evaluate in zip(self._metric_names, self._eval_tasks, self._evaluations, strict=True):
-            batches = (self._eval_batch(task) for _ in range(task.n_eval_batches))
-            values = evaluate(variables.weights, variables.state, batches).values()
-            measured.update(zip(names, values, strict=True))
+        variables, measured, taken = self._variables, dict[str, float](), list[Item]()
+        try:
+            for names, task, evaluate in zip(self._metric_names, self._eval_tasks, self._evaluations, strict=True):
+                batches = (self._eval_batch(task, taken) for _ in range(task.n_eval_batches))
+                values = evaluate(variables.weights, variables.state, batches).values()
+                measured.update(zip(names, values, strict=True))
+        except BaseException:
+            if self._feed is not None:
+                self._feed.give_back(taken)  # the evaluation is made again, on the same batches
+            raise
         for name, value in measured.items():
             self._record("eval", name, value)
         return measured
 
-    def _eval_batch(self, task: EvalTask) -> tuple[Any, Any]:
-        if self._feed is not None:
-            item = self._feed.take()
-            return item.batch, item.on_device
-        batch = task.next_batch()
-        return batch, to_device(batch)
+    def _eval_batch(self, task: EvalTask, taken: list[Item]) -> tuple[Any, Any]:
+        if self._feed is None:
+            batch = task.next_batch()
+            return batch, self._move(batch)
+        item = self._feed.take()
+        taken.append(item)
+        return item.batch, item.on_device
 
     def _record(self, mode: str, metric: str, value: float) -> None:
         self._history.append(mode, metric, self._step, value)
@@ -411,29 +418,3 @@ class Loop:
         """A random key that was never used before, uint32 (2,)."""
         self._rngs += 1
         return random.fold_in(self._keys.user, self._rngs - 1)
-
-
-def _listed(name: str, values: Any, kind: type) -> list[Any]:
-    listed = [values] if not isinstance(values, (list, tuple)) else list(values)
-    for value in listed:
-        if not isinstance(value, kind):
-            raise UsageError(f"{name}: a {kind.__name__} or a list of them is due, got {value!r:.60}")
-    return listed
-
-
-def _shared_sources(tasks: list[TrainTask], eval_tasks: list[EvalTask]) -> list[Source]:
-    """The sources of all tasks, each once: an iterator that two tasks take from has one position."""
-    sources: dict[int, Source] = {}
-    everything: list[TrainTask | EvalTask] = [*tasks, *eval_tasks]
-    for task in everything:
-        task._source = sources.setdefault(id(task.labeled_data), task.source)
-    return list(sources.values())
-
-
-def _distinct(names: list[list[str]]) -> list[list[str]]:
-    """The names of each task; where two tasks share one, with the task's number in front."""
-    everything = [name for of_task in names for name in of_task]
-    return [
-        [name if everything.count(name) == 1 else f"{number}.{name}" for name in of_task]
-        for number, of_task in enumerate(names)
-    ]

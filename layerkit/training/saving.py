@@ -14,6 +14,7 @@ from layerkit.fastmath import backend_name, to_device, to_host
 from layerkit.layer import Layer
 from layerkit.training import checkpoint
 from layerkit.training.diagnose import NotFiniteError, first_not_finite
+from layerkit.training.history import History
 from layerkit.training.source import Source
 from layerkit.training.variables import Variables
 
@@ -106,15 +107,18 @@ def load(folder: Path, variables: Variables, layers: tuple[Layer, list[Layer]], 
         raise LayerkitError(f"{place} was trained with random_seed {seed}, this Loop has {random_seed}")
     try:
         found = variables.replaced(arrays, *layers)
-        values = {key: manifest[key] for key in ("step", "evaluated", "rngs", "random_seed", "history")}
-        sums = [(float(total), int(count)) for total, count in manifest["sums"]]
-        progress = Progress(**values, sums=sums, positions=list(manifest["data"]["positions"]))
     except LayerkitError as error:
         raise LayerkitError(
             f"{place}/{error}: it belongs to another model; take that one, or another output_dir"
         ) from error
-    except (KeyError, TypeError, ValueError) as error:
-        raise LayerkitError(f"{place}/manifest.json is damaged: {type(error).__name__} {error}") from error
+    try:
+        values = {key: manifest[key] for key in ("step", "evaluated", "rngs", "random_seed", "history")}
+        sums = [(float(total), int(count)) for total, count in manifest["sums"]]
+        History.from_dict(values["history"])
+        progress = Progress(**values, sums=sums, positions=list(manifest["data"]["positions"]))
+    except (KeyError, TypeError, ValueError, LayerkitError) as error:
+        reason = error if isinstance(error, LayerkitError) else f"{type(error).__name__} {error}"
+        raise LayerkitError(f"{place / checkpoint.MANIFEST} is damaged: {reason}") from error
     weights, state, tasks = to_device((found.weights, found.state, found.tasks))
     return Loaded(progress, Variables(weights, state, tasks, found.alive))
 

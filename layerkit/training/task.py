@@ -12,7 +12,7 @@ from layerkit.layer import Layer
 from layerkit.optimizer import Optimizer
 from layerkit.training.source import Source
 
-__all__ = ["EvalTask", "TrainTask"]
+__all__ = ["EvalTask", "TrainTask", "listed", "shared_sources"]
 
 
 class TrainTask:
@@ -200,3 +200,21 @@ def _check_kind(name: str, value: Any, kind: type, such_as: str) -> None:
     if isinstance(value, type):
         raise UsageError(f"{name}: {value.__name__} is a class, make one of it, as in {such_as}")
     raise UsageError(f"{name}: a {kind.__name__} such as {such_as} is due, got {value!r:.60}")
+
+
+def listed(name: str, values: Any, kind: type) -> list[Any]:
+    """The tasks as a list; one alone may be given bare."""
+    listed = [values] if not isinstance(values, (list, tuple)) else list(values)
+    for value in listed:
+        if not isinstance(value, kind):
+            raise UsageError(f"{name}: a {kind.__name__} or a list of them is due, got {value!r:.60}")
+    return listed
+
+
+def shared_sources(tasks: list[TrainTask], eval_tasks: list[EvalTask]) -> list[Source]:
+    """The sources of all tasks, each once: an iterator that two tasks take from has one position."""
+    sources: dict[int, Source] = {}
+    everything: list[TrainTask | EvalTask] = [*tasks, *eval_tasks]
+    for task in everything:
+        task._source = sources.setdefault(id(task.labeled_data), task.source)
+    return list(sources.values())
