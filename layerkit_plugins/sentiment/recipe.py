@@ -25,7 +25,7 @@ __all__ = ["Sentiment", "SentimentSettings"]
 
 CorpusName = Literal["twitter_samples", "sentence_polarity", "starter"]
 
-_MOST_EVAL_TEXTS = 4096
+_EVAL_ROWS, _MOST_EVAL_TEXTS = 256, 4096
 _KEPT_CHECKPOINTS = 2
 
 
@@ -39,7 +39,7 @@ class SentimentSettings:
         0.003, help="Learning rate of Adam at the first step; it falls to 0 at the last.", least=0
     )
     checkpoint_every: int = setting(100, help="Steps between checkpoints and evaluations.", least=1, may_change=True)
-    seed: int = setting(0, help="Seed of the weights and of the order of the texts.", least=0)
+    seed: int = setting(0, help="Seed of the weights and of the order of the texts.", least=0, most=2**32 - 1)
     model: Literal["classifier"] = setting("classifier", help="The model.")
     embedding_dim: int = setting(256, help="Width of a word's vector.", least=1)
     mask_padding: bool = setting(
@@ -144,7 +144,7 @@ def _train_task(train: _Numbers, n_labels: int, settings: SentimentSettings) -> 
 
 def _eval_task(validation: _Numbers) -> lk.EvalTask:
     """Measures on every held-out text; where there are many, on some thousands of them in turn."""
-    rows = min(rows_at_once(max(1, *map(len, validation.ids))), len(validation.ids))
+    rows = min(rows_at_once(max(1, *map(len, validation.ids)), _EVAL_ROWS), len(validation.ids))
     batches = RaggedBatches(*validation, rows, n_buckets=1, pad_last=True)
     n_batches = min(batches.batches_per_epoch, -(-_MOST_EVAL_TEXTS // rows))
     return lk.EvalTask(batches, [tl.CrossEntropyLoss(), tl.Accuracy()], n_eval_batches=n_batches)

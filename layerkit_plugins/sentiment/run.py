@@ -25,7 +25,7 @@ __all__ = ["SentimentRun", "latest", "padded_length", "rows_at_once"]
 
 _ARCHITECTURE = ("model", "embedding_dim", "mask_padding")
 
-_MOST_ROWS = 256
+_ROWS = 32
 _IDS_AT_ONCE = 1 << 15  # 32 MB of word vectors of 256 numbers
 
 
@@ -45,13 +45,13 @@ def padded_length(n_words: int) -> int:
     return length
 
 
-def rows_at_once(length: int) -> int:
+def rows_at_once(length: int, most: int = _ROWS) -> int:
     """How many texts of a length make a batch: fewer long ones, so that the batch stays small.
 
-    >>> [rows_at_once(length) for length in (32, 128, 512, 1 << 20)]
-    [256, 256, 64, 1]
+    >>> [rows_at_once(length) for length in (32, 512, 2048, 1 << 20)]
+    [32, 32, 16, 1]
     """
-    return max(1, min(_MOST_ROWS, _IDS_AT_ONCE // length))
+    return max(1, min(most, _IDS_AT_ONCE // length))
 
 
 class SentimentRun:
@@ -195,8 +195,8 @@ class SentimentRun:
         """(texts, labels) log-probabilities, in the order of the texts."""
         scores = np.zeros((len(ids), len(self.labels)), np.float32)
         for length, rows in _by_length(ids):
-            # A text alone makes a small batch; any other is filled up, so that one program serves them all.
-            batch = np.zeros((1 if len(ids) == 1 else rows_at_once(length), length), np.int32)
+            # Filled up, so that one program serves them all, and a text scores the same to the last bit in any company.
+            batch = np.zeros((rows_at_once(length), length), np.int32)
             for place, row in enumerate(rows):
                 batch[place, : len(ids[row])] = ids[row]
             scores[rows] = fastmath.to_host(self._program()(batch, self.model.weights))[: len(rows)]
