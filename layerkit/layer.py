@@ -7,6 +7,8 @@ import os
 from collections.abc import Callable, Iterable
 from typing import Any
 
+import numpy as onp
+
 from layerkit import frames
 from layerkit.calls import check_reach, find, run, run_inside, run_sublayer
 from layerkit.fastmath import abstract_eval, is_traced, random, stop_gradient, tree_leaves
@@ -187,7 +189,9 @@ class Layer:
         position = None
         if parent is not None and self in parent.layer.sublayers:
             position = parent.layer.sublayers.index(self)
-        return run(self, x, weights, state, rng, None, parent, position, training)
+        # Infinity and NaN give their values without NumPy's warnings, as compiled code does.
+        with onp.errstate(all="ignore"):
+            return run(self, x, weights, state, rng, None, parent, position, training)
 
     def output_signature(self, signature: Any) -> Any:
         """Shapes and dtypes of the outputs for inputs of this signature; nothing is kept."""

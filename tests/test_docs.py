@@ -28,7 +28,7 @@ def blocks(page: Path, language: str) -> list[tuple[int, str]]:
 @pytest.mark.slow
 @pytest.mark.parametrize("page", PAGES, ids=lambda page: page.stem)
 def test_python_blocks(page: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """The blocks of a page run one after the other in one namespace; ``>>>`` blocks are compared with what they print."""
+    """The blocks of a page run one after the other in one namespace; ``>>>`` blocks print what the page says."""
     monkeypatch.chdir(tmp_path)
     names: dict[str, object] = {"__name__": "__main__"}
     parser, runner = doctest.DocTestParser(), doctest.DocTestRunner(optionflags=FLAGS)
@@ -67,7 +67,10 @@ def test_shell_blocks_name_real_commands() -> None:
         depth = 2 if words[0] in ("plugins", "train") and len(words) > 1 else 1
         environment = {**os.environ, "LAYERKIT_BACKEND": "numpy"}
         done = subprocess.run(
-            [sys.executable, "-m", "layerkit", *words[:depth], "--help"], capture_output=True, text=True, env=environment
+            [sys.executable, "-m", "layerkit", *words[:depth], "--help"],
+            capture_output=True,
+            text=True,
+            env=environment,
         )
         assert done.returncode == 0, f"{line}: {done.stderr}"
         for option in re.findall(r"(?<=\s)(--[\w-]+)", line):

@@ -379,3 +379,12 @@ def test_weights_state_and_keys_are_never_compiled_in(backend: str, what: str, t
         f"Serial > 0:ReadsInsideJit: {told} is read inside a jit that began in the forward of ReadsInsideJit, "
         "where it would be compiled in: pass it to the compiled function as an argument"
     )
+
+
+@on_both
+def test_infinity_passes_through_without_a_warning(backend: str) -> None:
+    import numpy
+
+    with lk.use_backend(backend):
+        y = lk.Fn("Difference", lambda x: (x - x) / (0 * x))(numpy.full(3, numpy.inf, "float32"))
+    assert numpy.isnan(numpy.asarray(y)).all()
