@@ -561,6 +561,7 @@ def test_tasks_that_cannot_be_evaluated(make: Any, message: str, backend: str) -
 
 BAD_LOOPS = [
     ({"model": Slope}, "model is a layer, got <class"),
+    ({"tasks": tl.Serial(Slope(), Slope())}, "a list of them is due, got Serial[ Slope Slope ]"),
     ({"eval_model": 3}, "eval_model is a layer, got 3"),
     ({"tasks": []}, "tasks: a Loop trains on one task at least"),
     ({"tasks": "x"}, "tasks: a TrainTask or a list of them is due, got 'x'"),

@@ -11,7 +11,7 @@ import numpy.typing as npt
 from layerkit.data.order import BalancedOrder, PlainOrder, Rows
 from layerkit.errors import LayerkitError, UsageError
 
-__all__ = ["Batches", "as_array", "whole"]
+__all__ = ["Batches", "as_array", "shown", "whole"]
 
 Array = npt.NDArray[Any]
 
@@ -97,7 +97,7 @@ class Batches(Iterator[tuple[Array, ...]]):
             LayerkitError: the position is another kind of iterator's.
         """
         if not isinstance(position, Mapping):
-            raise LayerkitError(f"a position is a dict of whole numbers, got {position!r:.60}")
+            raise LayerkitError(f"a position is a dict of whole numbers, got {shown(position)}")
         for name, mine in self._kind.items():
             theirs = position.get(name)
             if theirs != mine:
@@ -139,6 +139,16 @@ def whole(name: str, value: Any, least: int) -> int:
     if isinstance(value, bool) or not hasattr(value, "__index__") or not least <= value.__index__() < 2**64:
         raise UsageError(f"{name} is a whole number from {least} up, got {value!r}")
     return int(value.__index__())
+
+
+def shown(value: Any) -> str:
+    """A value in at most 60 characters of one line, for messages.
+
+    >>> shown(np.zeros((2, 1)))
+    'array([[0.], [0.]])'
+    """
+    text = " ".join(repr(value).split())
+    return text if len(text) <= 60 else f"{text[:57]}..."
 
 
 def as_array(name: str, values: Any) -> Array:

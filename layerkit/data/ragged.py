@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from layerkit.data.batches import Array, Batches, whole
+from layerkit.data.batches import Array, Batches, shown, whole
 from layerkit.data.order import Rows
 from layerkit.errors import UsageError
 
@@ -135,7 +135,7 @@ def _flat(examples: Iterable[Sequence[int]]) -> tuple[npt.NDArray[np.int32], Row
 
 def _length(number: int, row: Any) -> int:
     if isinstance(row, (str, bytes)) or not hasattr(row, "__len__") or getattr(row, "ndim", 1) != 1:
-        raise UsageError(f"example {number} is no list of ids, got {row!r:.60}")
+        raise UsageError(f"example {number} is no list of ids, got {shown(row)}")
     return len(row)
 
 
@@ -144,7 +144,7 @@ def _culprit(rows: list[Any]) -> str:
     for number, row in enumerate(rows):
         for item in row:
             if isinstance(item, (bool, np.bool_)) or not hasattr(item, "__index__") or not 0 <= item < 2**31:
-                return f"example {number} has {item!r:.60}"
+                return f"example {number} has {shown(item)}"
     return "got other things"
 
 

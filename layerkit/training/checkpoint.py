@@ -15,6 +15,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
+from layerkit.data.batches import shown
 from layerkit.errors import LayerkitError
 from layerkit.training.tensor_file import read_arrays, write_arrays
 from layerkit.training.variables import FILES
@@ -190,7 +191,7 @@ def _read_manifest(path: Path) -> dict[str, Any]:
         raise LayerkitError(f"{path} has format {version!r}, this layerkit reads {FORMAT}: {remedy}")
     for name, kind in (("step", int), ("tensors", dict), ("history", dict), ("data", dict), ("random_seed", int)):
         if not isinstance(manifest.get(name), kind):
-            raise LayerkitError(f"{path} is damaged: its {name!r} is {manifest.get(name)!r:.60}")
+            raise LayerkitError(f"{path} is damaged: its {name!r} is {shown(manifest.get(name))}")
     return manifest
 
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
+from layerkit.data.batches import shown
 from layerkit.errors import LayerkitError
 
 __all__ = ["History"]
@@ -72,6 +73,6 @@ class History:
                         history.append(mode, metric, int(step), float(value))
         except (AttributeError, TypeError, ValueError) as error:
             raise LayerkitError(
-                f"a history is {{mode: {{metric: [[step, value], ...]}}}}, got {values!r:.80}"
+                f"a history is {{mode: {{metric: [[step, value], ...]}}}}, got {shown(values)}"
             ) from error
         return history

@@ -10,7 +10,7 @@ from typing import Any
 
 import numpy as np
 
-from layerkit.data.batches import whole
+from layerkit.data.batches import shown, whole
 from layerkit.errors import LayerkitError, UsageError
 from layerkit.fastmath import random, to_device
 from layerkit.layer import Layer
@@ -107,7 +107,7 @@ class Loop:
             raise UsageError("tasks: a Loop trains on one task at least")
         for name, layer in (("model", model), ("eval_model", eval_model or model)):
             if not isinstance(layer, Layer):
-                raise UsageError(f"{name} is a layer, got {layer!r:.60}" + (": call it" if callable(layer) else ""))
+                raise UsageError(f"{name} is a layer, got {shown(layer)}" + (": call it" if callable(layer) else ""))
         self._model, self._eval_model = model, model if eval_model is None else eval_model
         self._log = log or (lambda text: None)
         self.random_seed = whole("random_seed", random_seed, 0)

@@ -6,7 +6,7 @@ import math
 from collections.abc import Callable, Sequence
 from typing import Any
 
-from layerkit.data.batches import whole
+from layerkit.data.batches import shown, whole
 from layerkit.errors import UsageError
 from layerkit.layer import Layer
 from layerkit.optimizer import Optimizer
@@ -145,7 +145,7 @@ class EvalTask:
         n_eval_batches: int = 1,
     ) -> None:
         if isinstance(metrics, Layer) or not isinstance(metrics, Sequence) or not metrics:
-            raise UsageError(f"EvalTask: metrics is a list of layers, got {metrics!r:.60}")
+            raise UsageError(f"EvalTask: metrics is a list of layers, got {shown(metrics)}")
         for metric in metrics:
             _check_kind("metrics", metric, Layer, "Accuracy()")
         names = [metric.name for metric in metrics] if metric_names is None else list(metric_names)
@@ -199,7 +199,7 @@ def _check_kind(name: str, value: Any, kind: type, such_as: str) -> None:
         return
     if isinstance(value, type):
         raise UsageError(f"{name}: {value.__name__} is a class, make one of it, as in {such_as}")
-    raise UsageError(f"{name}: a {kind.__name__} such as {such_as} is due, got {value!r:.60}")
+    raise UsageError(f"{name}: a {kind.__name__} such as {such_as} is due, got {shown(value)}")
 
 
 def listed(name: str, values: Any, kind: type) -> list[Any]:
@@ -207,7 +207,7 @@ def listed(name: str, values: Any, kind: type) -> list[Any]:
     listed = [values] if not isinstance(values, (list, tuple)) else list(values)
     for value in listed:
         if not isinstance(value, kind):
-            raise UsageError(f"{name}: a {kind.__name__} or a list of them is due, got {value!r:.60}")
+            raise UsageError(f"{name}: a {kind.__name__} or a list of them is due, got {shown(value)}")
     return listed
 
 
