@@ -48,6 +48,7 @@ def test_an_order_is_a_permutation(n: int, seed: int, epoch: int) -> None:
 def test_orders_of_seeds_epochs_and_streams_differ() -> None:
     orders = {tuple(shuffled(20, *key)) for key in [(0, 0, 0), (1, 0, 0), (0, 1, 0), (0, 0, 1), (1, 1, 1)]}
     assert len(orders) == 5
+    assert shuffled(20, 2**64 - 1, 0).tolist() != shuffled(20, 2**64 - 2, 0).tolist()
 
 
 def test_every_place_is_as_likely() -> None:

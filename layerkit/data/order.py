@@ -24,7 +24,9 @@ def shuffled(n: int, seed: int, epoch: int, stream: int = 0) -> Rows:
     >>> shuffled(5, seed=0, epoch=0).tolist() == shuffled(5, seed=0, epoch=0).tolist()
     True
     """
-    words = np.random.Philox(key=[seed, epoch], counter=[0, 0, 0, stream]).random_raw(n)
+    # Given a list, NumPy takes it through float64, in which large seeds are rounded to one another.
+    key, counter = np.array([seed, epoch], np.uint64), np.array([0, 0, 0, stream], np.uint64)
+    words = np.random.Philox(key=key, counter=counter).random_raw(n)
     return np.argsort(words, kind="stable")
 
 
