@@ -288,7 +288,14 @@ def test_setting_what_belongs_to_another_call(backend: str) -> None:
             other.state = x
             return x
 
+    class Itself(lk.Layer):
+        def forward(self, x: Any) -> Any:
+            self.weights = x
+            return x
+
     with lk.use_backend(backend):
+        with pytest.raises(lk.LayerError, match="Itself: its weights cannot be set inside the forward of Itself"):
+            Itself()(np.ones(2))
         with pytest.raises(lk.LayerError, match="Linear_2: its weights cannot be set inside the forward of Meddles"):
             Meddles().init(lk.f32(1, 2))
         with pytest.raises(lk.LayerError, match="Linear_2: its state cannot be set inside the forward of MeddlesWit"):

@@ -120,6 +120,19 @@ def test_a_sublayer_without_weights_need_not_be_called(backend: str) -> None:
         assert model(np.ones(2)).tolist() == [1, 1]
 
 
+@on_both
+def test_a_sublayer_called_in_training_alone_is_made_too(backend: str) -> None:
+    class Auxiliary(lk.Layer):
+        def forward(self, x: Any) -> Any:
+            return self.sublayers[0](x) + (self.sublayers[1](x) if self.training else 0)
+
+    with lk.use_backend(backend):
+        layer, x = Auxiliary(sublayers=[Linear(3), Linear(3)]), arrays(1)[0]
+        (one, two), _ = layer.init(x)
+        assert_same(layer(x), x @ one, 1e-5)
+        assert_same(layer(x, training=True), x @ (one + two), 1e-5)
+
+
 class Insists(lk.Layer):
     """Calls a sublayer with arguments of its own choice."""
 
@@ -242,6 +255,24 @@ def test_a_gradient_of_ones_own_in_two_places_and_in_a_scan(backend: str) -> Non
             )(x)
             assert_same(found, onp.full((4, 2, 3), 20, onp.float32), 1e-4)
             assert_same(new_state, [onp.float32(4)])
+
+
+@on_both
+def test_a_gradient_of_ones_own_sees_the_training_flag(backend: str) -> None:
+    class Twice(lk.Layer):
+        has_backward = True
+
+        def forward(self, x: Any) -> Any:
+            return x * (2.0 if self.training else 1.0)
+
+        def backward(self, inputs: Any, output: Any, grad: Any, *rest: Any) -> tuple[Any, Any]:
+            return grad * (20.0 if self.training else 10.0), ()
+
+    with lk.use_backend(backend):
+        model = lk.Serial(Twice())
+        for training, value, slope in [(False, 3, 10), (True, 6, 20)]:
+            found = value_and_grad(lambda x, t=training: model.pure_fn(x, ((),), ((),), None, t)[0])(np.array(3.0))
+            assert [float(each) for each in found] == [value, slope]
 
 
 @on_both

@@ -74,6 +74,25 @@ def test_an_input_of_unknown_origin_is_not_ascribed_to_anybody(backend: str) -> 
     )
 
 
+class Both(lk.Layer):
+    """Its last sublayer, of what it was given itself and what its first makes of that."""
+
+    def forward(self, x: Any) -> Any:
+        return self.sublayers[1]((self.sublayers[0](x), x))
+
+
+@on_both
+def test_inside_a_layer_of_ones_own_as_well(backend: str) -> None:
+    model = lk.Serial(Relu(), lk.Branch([Relu(), Both(sublayers=[Linear(3), lk.Add()])], None))
+    with lk.use_backend(backend), pytest.raises(lk.LayerError) as caught:
+        model.init(lk.f32(2, 4))
+    assert str(caught.value) == (
+        "Serial > 1:Branch > 0:Serial > 1:Both > 1:Add: shapes (2, 3) and (2, 4) do not broadcast together; "
+        "its inputs are from 1:Branch > 0:Serial > 1:Both > 0:Linear_3 and 1:Branch > 0:Serial > 0:Relu "
+        f"(layer made in {model.made_at})"
+    )
+
+
 def sources_through(*layers: lk.Layer) -> str:
     """What is said of the inputs of a layer with as many inputs as these layers give outputs."""
 

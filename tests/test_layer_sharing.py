@@ -258,10 +258,26 @@ def test_but_not_to_keep_state_nor_before_its_place(backend: str) -> None:
             )
 
 
+class Near(lk.Layer):
+    """The difference of its own noise and that of a layer further out."""
+
+    def __init__(self, other: lk.Layer) -> None:
+        super().__init__(sublayers=[Noise()])
+        self.other = other
+
+    def forward(self, x: Any) -> Any:
+        return self.sublayers[0](x) - self.other(x)
+
+
 @on_both
 def test_noise_from_afar_is_other_noise(backend: str) -> None:
     with lk.use_backend(backend):
-        noise = Noise()
-        model = lk.Serial(lk.Branch(noise, CallsAfar(noise)), lk.SubtractTop())
-        y, _ = model.pure_fn(np.zeros(4), *model.init(lk.f32(4)), random.get_prng(0))
-        assert onp.all(onp.asarray(y) != 0)
+        for caller in (CallsAfar, Near):
+            noise = Noise()
+            model = lk.Serial(lk.Branch(noise, caller(noise)), lk.SubtractTop())
+            y, _ = model.pure_fn(np.zeros(4), *model.init(lk.f32(4)), random.get_prng(0))
+            assert onp.all(onp.asarray(y) != 0)
+            noise = Noise()
+            model = lk.Serial(noise, caller(noise))
+            y, _ = model.pure_fn(np.zeros(4), *model.init(lk.f32(4)), random.get_prng(0))
+            assert onp.all(onp.asarray(y) != 0)

@@ -13,6 +13,7 @@ from toy_layers import BACKENDS, Count, Linear, Mix, Noise, arrays, assert_same,
 import layerkit as lk
 from layerkit.fastmath import grad, jit, nested_map, random, remat, scan, to_host
 from layerkit.fastmath import numpy as np
+from layerkit.fastmath.backend import region
 
 on_both = pytest.mark.parametrize("backend", BACKENDS)
 few = settings(max_examples=12, deadline=None)
@@ -164,6 +165,45 @@ def test_training_reaches_the_steps(backend: str) -> None:
         model.init(x)
         assert float(model(x)[0, 0]) == 0
         assert float(model(x, training=True)[0, 0]) == 3
+
+
+class Where(lk.Layer):
+    """Notes in what kind of body it runs."""
+
+    def forward(self, x: Any) -> Any:
+        body = region.current()
+        self.bodies = getattr(self, "bodies", set()) | {body and body.name}
+        return x + (1.0 if self.training else 0.0)
+
+
+@on_both
+def test_remat_is_used_where_it_is_asked_for(backend: str) -> None:
+    with lk.use_backend(backend):
+        x = np.zeros((4, 3))
+        for make, body in [
+            (lambda layer: lk.Map(layer), "scan"),
+            (lambda layer: lk.Map(layer, remat=True), "remat"),
+            (lambda layer: lk.Chunk(layer, 2), "remat"),
+        ]:
+            layer = Where()
+            make(layer)(x)
+            assert layer.bodies == {body}
+        shared = Where()
+        model = lk.Serial(shared, lk.Map(shared, remat=True))
+        assert float(model(x, training=True)[0, 0]) == 2
+
+
+@on_both
+def test_a_carry_that_changes_its_form_only_when_called(backend: str) -> None:
+    scan = lk.Scan(lk.Fn("Half", lambda x, c: (x, c * 0.5), n_out=2))
+    with lk.use_backend(backend):
+        scan.init((lk.f32(3, 2), lk.f32(2)))
+        with pytest.raises(lk.LayerError) as caught:
+            scan((np.zeros((3, 2)), np.zeros(2, np.int32)))
+    assert str(caught.value).startswith(
+        "Scan: its carry goes in as int32[2] and comes out as float32[2]; a carry keeps its form; "
+        "its inputs are (3, 2) and int32 (2,)"
+    )
 
 
 @on_both
