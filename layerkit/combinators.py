@@ -258,10 +258,6 @@ class _Branch(Parallel):
     def _starts_of(self, layers: Sequence[Layer]) -> list[int]:
         return [0] * len(layers)
 
-    @property
-    def kind(self) -> str:
-        return self.name
-
 
 def Branch(*layers: Any, name: str = "Branch") -> Layer:
     """Runs layers side by side, each on a copy of the top of the stack; n_in is the largest n_in among them.
@@ -292,10 +288,6 @@ class _Residual(Serial):
             raise LayerError(f"Residual: its shortcut {side.name} has {side.n_out} outputs; a shortcut has one")
         if self.n_out == 0:
             raise LayerError("Residual: its layers have no output to add to")
-
-    @property
-    def kind(self) -> str:
-        return self.name
 
     def forward(self, x: Any) -> Any:
         frame: Any = current()

@@ -284,8 +284,8 @@ class Layer:
 
     @property
     def kind(self) -> str:
-        """What paths of tensors call the layer: its name without numbers, ``Dense`` for ``Dense_4``."""
-        return type(self).__name__
+        """What paths of tensors call the layer: its class, ``Dense`` for ``Dense_4``."""
+        return type(self).__name__.lstrip("_")
 
     # -- files --------------------------------------------------------------------------------------------------------
 

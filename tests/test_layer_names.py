@@ -1,0 +1,200 @@
+"""Functions as layers, names, printing, depth, paths of tensors, files."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as onp
+import pytest
+from toy_layers import BACKENDS, Count, Linear, Mix, Relu, arrays, assert_same
+
+import layerkit as lk
+from layerkit import layers as tl
+from layerkit.fastmath import numpy as np
+from layerkit.fastmath import random
+from layerkit.weights_file import tensor_paths
+
+on_both = pytest.mark.parametrize("backend", BACKENDS)
+
+
+# -- Fn, names, printing ----------------------------------------------------------------------------------------------
+
+
+def with_default(x: Any, y: Any = 1) -> Any:
+    return x + y
+
+
+def with_keyword(x: Any, *, axis: Any) -> Any:
+    return x + axis
+
+
+def with_star(*xs: Any) -> Any:
+    return xs
+
+
+def with_options(x: Any, **options: Any) -> Any:
+    return x
+
+
+@pytest.mark.parametrize(
+    ("function", "fault"),
+    [
+        (with_default, "default argument y leaves n_in open"),
+        (with_keyword, "keyword argument axis is no input"),
+        (with_star, "variable arguments (*xs: 'Any') leave n_in open"),
+        (with_options, "variable arguments (**options: 'Any') leave n_in open"),
+    ],
+)
+def test_fn_refuses_what_leaves_n_in_open(function: Any, fault: str) -> None:
+    with pytest.raises(lk.LayerError) as caught:
+        lk.Fn("F", function)
+    assert str(caught.value) == f"Fn 'F': {fault}; wrap it: Fn('F', lambda x: f(x, ...))"
+
+
+@on_both
+def test_fn_reads_n_in_from_the_function(backend: str) -> None:
+    with lk.use_backend(backend):
+        layer = lk.Fn("Both", lambda x, y: (x + y, x - y), n_out=2)
+        assert (layer.n_in, layer.n_out, repr(layer)) == (2, 2, "Both_in2_out2")
+        assert [float(y) for y in layer((np.array(3.0), np.array(2.0)))] == [5, 1]
+        assert float(lk.Fn("Four", lambda: np.array(4.0))(())) == 4
+
+
+def test_printing_is_that_of_the_seed() -> None:
+    model = tl.Serial(tl.Embedding(9088, 256), tl.Mean(axis=1), tl.Dense(2), tl.LogSoftmax())
+    assert repr(model) == "Serial[\n  Embedding_9088_256\n  Mean\n  Dense_2\n  LogSoftmax\n]"
+    nested = tl.Serial(tl.Branch(tl.Dense(2), [tl.Relu(), None]), tl.Add(), name="Body")
+    assert repr(nested) == ("Body[\n  Branch_out2[\n    Dense_2\n    Serial[\n      Relu\n    ]\n  ]\n  Add_in2\n]")
+    assert repr(tl.Serial(tl.Dense(2), sublayers_to_print=[tl.Relu()])) == "Serial[\n  Relu\n]"
+    assert repr(tl.Serial()) == "Serial"
+
+
+@pytest.mark.parametrize("name", ["a/b", "..", "a..b", "nul\0", "x" * 10_240, "line\nbreak", "", 3], ids=repr)
+def test_names_that_no_file_could_carry(name: Any) -> None:
+    with pytest.raises(lk.LayerError) as caught:
+        lk.Fn(name, lambda x: x)
+    message = str(caught.value)
+    assert message.startswith("a layer's name has 1 to 100 printable characters, without / and .., got ")
+    assert "\n" not in message
+    assert len(message) < 160
+
+
+def test_a_thousand_layers_deep_is_one_plain_line() -> None:
+    def nest(levels: int) -> lk.Layer:
+        model = Relu()
+        for _ in range(levels):
+            model = lk.Serial(model)
+        return model
+
+    with pytest.raises(lk.LayerError) as caught:
+        nest(1000)
+    assert str(caught.value) == (
+        "Serial: layers nested more than 100 deep, which Python's stack may not hold; "
+        "a Serial takes any number of layers side by side"
+    )
+
+
+class Wraps(lk.Layer):
+    def __init__(self, inner: lk.Layer) -> None:
+        super().__init__(sublayers=[inner])
+
+    def forward(self, x: Any) -> Any:
+        return self.sublayers[0](x)
+
+
+@on_both
+@pytest.mark.parametrize("wrap", [lk.Serial, lk.Residual, Wraps, lk.BatchLeadingAxes], ids=lambda wrap: wrap.__name__)
+def test_as_deep_as_it_may_be(backend: str, wrap: Any) -> None:
+    model: lk.Layer = Linear(3)
+    for _ in range(99):
+        model = wrap(model)
+    with lk.use_backend(backend):
+        x = arrays(1)[0]
+        model.init(x)
+        assert model(x).shape == (2, 3)
+
+
+@on_both
+def test_fifty_layers_side_by_side(backend: str) -> None:
+    model = lk.Serial(*[lk.Fn("Id", lambda x: x) for _ in range(50)])
+    with lk.use_backend(backend):
+        x = arrays(1)[0]
+        weights, state = model.init(x)
+        assert (weights, state) == (((),) * 50, ((),) * 50)
+        assert_same(model(x), x)
+
+
+# -- files ------------------------------------------------------------------------------------------------------------
+
+
+@on_both
+def test_weights_and_state_come_back_from_a_file(backend: str, tmp_path: Any) -> None:
+    def build() -> lk.Layer:
+        tied = Linear(3)
+        return lk.Serial(
+            tied, lk.Branch(tied, [Count(), Linear(4)]), lk.Parallel(lk.Map(Count()), lk.Cache(tl.Dense(2)))
+        )
+
+    with lk.use_backend(backend):
+        x = arrays(1)[0]
+        model, path = build(), tmp_path / "model.safetensors"
+        weights, _ = model.init(x, random.get_prng(8))
+        y = model(x)
+        model.save_to_file(path)
+        twin = build()
+        read = twin.init_from_file(path, x)
+        assert_same(read, (weights, model.state))
+        assert lk.signature(twin.state) == lk.signature(model.state)
+        assert not onp.allclose(onp.asarray(y[0]), onp.asarray(twin(x)[0]))  # the counts have gone on
+        assert [p.name for p in tmp_path.iterdir()] == ["model.safetensors"]
+
+
+def test_every_tensor_has_a_path() -> None:
+    tied = tl.Dense(3)
+    model = lk.Serial(
+        lk.Dup(),
+        lk.Parallel(lk.Residual(tied, shortcut=Linear(3)), [lk.Map(Linear(3)), tied]),
+        lk.Branch(lk.Chunk(Mix(2), 2), lk.Bidirectional([tl.Dense(3, use_bias=False)]), name="Both"),
+    )
+    weights, _ = model.init(lk.f32(2, 3, 3))
+    assert tensor_paths(model, weights) == [
+        "1.Parallel/0.Residual/0.Dense/kernel",
+        "1.Parallel/0.Residual/0.Dense/bias",
+        "1.Parallel/0.Residual/1.Linear/kernel",
+        "1.Parallel/1.Serial/0.Map/0.Linear/kernel",
+        "2.Branch/0.Chunk/0.Mix/0",
+        "2.Branch/0.Chunk/0.Mix/1",
+        "2.Branch/1.Bidirectional/0.Serial/0.Dense/kernel",
+        "2.Branch/1.Bidirectional/1.Serial/0.Dense/kernel",
+    ]
+
+
+@on_both
+def test_files_of_other_models_are_refused(backend: str, tmp_path: Any) -> None:
+    with lk.use_backend(backend):
+        path = tmp_path / "model.safetensors"
+        model = lk.Serial(Linear(3), Linear(4))
+        with pytest.raises(lk.LayerError, match="Serial has no weights yet"):
+            model.save_to_file(path)
+        model.init(lk.f32(2, 3))
+        model.save_to_file(path)
+        for other, fault in [
+            (lk.Serial(Linear(3)), "the array 1.Linear/kernel has no place in this layer"),
+            (lk.Serial(Linear(3), Linear(4), Linear(1)), "the array 2.Linear/kernel is missing"),
+            (
+                lk.Serial(Linear(5), Linear(4)),
+                r"0.Linear/kernel is float32\[3, 3\], and this layer has float32\[3, 5\]",
+            ),
+        ]:
+            with pytest.raises(lk.LayerError, match=fault):
+                other.init_from_file(path, lk.f32(2, 3))
+        for content, fault in [(b"", "is no safetensors file, or a damaged one"), (None, "cannot be read")]:
+            broken = tmp_path / "broken"
+            if content is not None:
+                broken.write_bytes(content)
+            else:
+                broken = tmp_path / "absent"
+            with pytest.raises(lk.LayerError, match=fault):
+                model.init_from_file(broken)
+        with pytest.raises(lk.LayerError, match=r"cannot write .*: No such file or directory"):
+            model.save_to_file(tmp_path / "absent" / "model")
