@@ -24,18 +24,25 @@ __all__ = [
     "missing_modules",
     "models",
     "optimizers",
+    "recipe_name",
     "recipes",
     "registries",
     "remedy",
 ]
 
 
-def _recipe_name(constructor: Any) -> str | None:
-    """``class NamedEntities`` is the recipe ``named-entities``: what one types after ``layerkit train``."""
-    name = getattr(constructor, "__name__", None)
-    if not isinstance(name, str):
-        return None
+def recipe_name(name: str) -> str:
+    """What one types after ``layerkit train`` for the recipe of a class's name.
+
+    >>> recipe_name("NamedEntities")
+    'named-entities'
+    """
     return re.sub(r"(?<=[a-z0-9])(?=[A-Z])", "-", name).replace("_", "-").lower()
+
+
+def _name_of_recipe(constructor: Any) -> str | None:
+    name = getattr(constructor, "__name__", None)
+    return recipe_name(name) if isinstance(name, str) else None
 
 
 backends = Registry("backend")
@@ -52,7 +59,7 @@ layers = Registry(
 )
 models = Registry("model")
 optimizers = Registry("optimizer")
-recipes = Registry("recipe", naming=_recipe_name)
+recipes = Registry("recipe", naming=_name_of_recipe)
 
 registries: dict[str, Registry] = {
     "backends": backends,
