@@ -15,6 +15,7 @@ from typing import NamedTuple
 
 from layerkit.errors import LayerkitError, LayerkitWarning, UsageError
 
+from .nltk_parts import tokenizer_and_stemmer
 from .stop_words import STOP_WORDS
 
 __all__ = ["MAX_CHARACTERS", "MAX_RUN", "as_tokens", "process_tweet"]
@@ -91,8 +92,7 @@ class _Nltk(NamedTuple):
 @functools.cache
 def _nltk() -> _Nltk:
     try:
-        from nltk.stem.porter import PorterStemmer
-        from nltk.tokenize.casual import TweetTokenizer
+        TweetTokenizer, PorterStemmer = tokenizer_and_stemmer()
     except ImportError as error:
         raise LayerkitError(
             f'texts are split into words by NLTK, which cannot be imported ({error}): pip install "layerkit[nlp]"'

@@ -1,0 +1,53 @@
+"""The two classes of NLTK that texts are split with, without the rest of NLTK."""
+
+from __future__ import annotations
+
+import contextlib
+import importlib
+import importlib.util
+import sys
+import threading
+from pathlib import Path
+from types import ModuleType
+from typing import Any
+
+__all__ = ["tokenizer_and_stemmer"]
+
+
+def tokenizer_and_stemmer() -> tuple[Any, Any]:
+    """NLTK's classes TweetTokenizer and PorterStemmer.
+
+    ``import nltk`` also loads parsers, chunkers, corpus readers and, where it is installed, SciPy: over a second for
+    what is not needed here. So the two modules are imported with empty packages around them, which are gone
+    afterwards: a program that imports NLTK gets all of it. Where other threads run (one might be importing NLTK at
+    this moment), or a release of NLTK does not allow it, NLTK is imported as usual.
+
+    Raises:
+      ImportError: NLTK, or something that it needs, is not installed.
+    """
+    if "nltk" not in sys.modules and threading.active_count() == 1:
+        with contextlib.suppress(Exception):
+            return _alone()
+    from nltk.stem.porter import PorterStemmer
+    from nltk.tokenize.casual import TweetTokenizer
+
+    return TweetTokenizer, PorterStemmer
+
+
+def _alone() -> tuple[Any, Any]:
+    found = importlib.util.find_spec("nltk")
+    if found is None or not found.submodule_search_locations:
+        raise ImportError("no package nltk")
+    folder = Path(found.submodule_search_locations[0])
+    before = set(sys.modules)
+    try:
+        for name, place in (("nltk", folder), ("nltk.stem", folder / "stem"), ("nltk.tokenize", folder / "tokenize")):
+            package = ModuleType(name)
+            package.__path__ = [str(place)]
+            sys.modules[name] = package
+        tokenizer = importlib.import_module("nltk.tokenize.casual").TweetTokenizer
+        return tokenizer, importlib.import_module("nltk.stem.porter").PorterStemmer
+    finally:
+        for name in set(sys.modules) - before:
+            if name.partition(".")[0] == "nltk":
+                del sys.modules[name]
