@@ -83,7 +83,10 @@ def summary(model: Layer, signature: Any, file: IO[str] | None = None) -> None:
     total, nbytes = sum(row.weights for row in rows), sum(row.nbytes for row in rows)
     table.add_section()
     table.add_row("total", "", "", f"{total:,}", f"{nbytes:,}", style="bold")
-    Console(file=file, highlight=False, markup=False, soft_wrap=False).print(table)
+    console = Console(file=file, highlight=False, markup=False, soft_wrap=False)
+    natural = console.measure(table, options=console.options.update(max_width=999)).maximum
+    table.collapse_padding = natural > console.width  # one space between columns, before anything has to be wrapped
+    console.print(table)
 
 
 def _in_words(of: Any) -> str:

@@ -86,8 +86,8 @@ class SentimentRun:
 
     @property
     def signature(self) -> Any:
-        """The signature of a batch of the size it was trained with."""
-        return lk.i32(self.settings["batch_size"], 32, max=len(self.vocabulary))
+        """The signature of a batch: of one text of eight words."""
+        return lk.i32(1, 8, max=len(self.vocabulary))
 
     @overload
     def predict(self, texts: str) -> Prediction: ...  # type: ignore[overload-overlap]  # a string is one text
