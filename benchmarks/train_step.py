@@ -54,9 +54,7 @@ def plain_steps(batches: Iterator[Batch], vocabulary: int, width: int) -> Callab
         m = jax.tree.map(lambda m, g: 0.9 * m + 0.1 * g, m, grads)
         v = jax.tree.map(lambda v, g: 0.999 * v + 0.001 * g * g, v, grads)
         first, second = 1 - 0.9**t, 1 - 0.999**t
-        params = jax.tree.map(
-            lambda p, m, v: p - 0.01 * (m / first) / (jnp.sqrt(v / second) + 1e-5), params, m, v
-        )
+        params = jax.tree.map(lambda p, m, v: p - 0.01 * (m / first) / (jnp.sqrt(v / second) + 1e-5), params, m, v)
         return params, m, v, count + 1, loss
 
     compiled = jax.jit(step, donate_argnums=(0, 1, 2, 3))

@@ -174,7 +174,10 @@ def test_a_run_that_was_stopped_ends_with_the_same_bits(stops: tuple[int, ...], 
     assert last.step == stops[-1]
     last.run(14 - last.step)
     assert same(last.model.weights, undisturbed.model.weights)
-    assert same([task.slots for task in last._variables.tasks], [task.slots for task in undisturbed._variables.tasks])
+    assert same(
+        [task.slots for task in last._steps.variables.tasks],
+        [task.slots for task in undisturbed._steps.variables.tasks],
+    )
     assert last.history.to_dict() == undisturbed.history.to_dict()
     assert onp.array_equal(last.new_rng(), undisturbed.new_rng())
 

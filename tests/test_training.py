@@ -35,6 +35,7 @@ from layerkit import layers as tl
 from layerkit.fastmath import numpy as np
 from layerkit.fastmath import random
 from layerkit.training import lr_schedules
+from layerkit.training.own import copy
 
 __all__ = ["backend"]
 
@@ -268,8 +269,8 @@ def test_weights_that_somebody_holds_stay_what_they_were(backend: str) -> None:
         loop.run(2)
         held.append(loop.model.weights)
         copies.append([array.copy() for array in host(held[-1])])
-    for weights, copy in zip(held, copies, strict=True):
-        assert same(weights, copy)
+    for weights, before in zip(held, copies, strict=True):
+        assert same(weights, before)
     assert model.weights is not held[0]
     assert model(onp.ones((1, 2), onp.int32)).shape == (1, 2)
 
@@ -313,6 +314,30 @@ def test_new_rng_is_new_each_time_and_the_same_each_run(backend: str) -> None:
 
     assert keys() == keys()
     assert len(set(keys())) == 3
+
+
+def test_a_loop_computes_with_the_backend_it_was_made_on() -> None:
+    for name, other in (BACKENDS, BACKENDS[::-1]):
+        with lk.use_backend(name):
+            loop = lk.Loop(classifier(), train_task(), eval_tasks=eval_task(), log=None)
+            kind = type(fastmath.numpy.zeros(1))
+        with lk.use_backend(other):
+            loop.run(2)
+            loop.run_evals()
+            assert isinstance(loop.new_rng(), kind)
+            assert fastmath.backend_name() == other
+        assert loop.backend == name
+        assert all(isinstance(leaf, kind) for leaf in fastmath.tree_leaves(loop.model.weights))
+
+
+def test_everything_stays_in_32_bits_and_no_table_is_copied_for_nothing(backend: str) -> None:
+    loop = lk.Loop(classifier(0.2), train_task(lr_schedule=lambda step: 0.01), log=None)
+    held = fastmath.tree_leaves(loop.model.weights)
+    assert same(copy(held), held)
+    assert all((a is b) == (backend == "numpy") for a, b in zip(copy(held), held, strict=True))
+    loop.run(3)
+    leaves = host((loop._steps.variables.weights, loop._steps.variables.state, loop._steps.variables.tasks))
+    assert {leaf.dtype.name for leaf in leaves} == {"float32"}
 
 
 def test_a_run_compiles_a_handful_of_programs() -> None:

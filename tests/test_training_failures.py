@@ -150,6 +150,11 @@ def test_weights_that_are_not_finite_are_not_saved(backend: str, tmp_path: Path)
     ):
         loop.run(3)
     assert list(tmp_path.glob("checkpoints/*")) == []
+    unsaved = lk.Loop(Slope(), lk.TrainTask(values_then(1.0, 0), loss, Descent(1.0)), log=None)
+    with pytest.raises(
+        NotFiniteError, match=r"step 2: .*; the weight weights has nan in 1 of 1 values since an update"
+    ):
+        unsaved.run(3)
 
 
 def test_the_first_of_several_tasks_stops_all(backend: str) -> None:

@@ -13,6 +13,7 @@ from layerkit.layer import Layer
 from layerkit.layer_error import LayerError
 from layerkit.training.start import Keys
 from layerkit.training.step import Carry, compute_loss
+from layerkit.weights_file import tensor_paths
 
 __all__ = ["NotFiniteError", "diagnose", "first_not_finite"]
 
@@ -43,8 +44,11 @@ def diagnose(
     else:
         where = str(found)
     path = "" if found is None else found.path
+    named = dict(zip(tensor_paths(model, carry.weights), tree_leaves(to_host(carry.weights)), strict=True))
+    fault = first_not_finite(named)
+    weights = [f"the weight {fault} since an update before: a gradient was not finite"] if fault else []
     remedy = "look at the data" if inputs else "lower the learning rate, or clip gradients with clip_grad_norm"
-    return NotFiniteError("; ".join([f"{start}: {where}", *inputs, remedy]), step, path)
+    return NotFiniteError("; ".join([f"{start}: {where}", *inputs, *weights, remedy]), step, path)
 
 
 def _replay(

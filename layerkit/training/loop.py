@@ -2,21 +2,18 @@
 
 from __future__ import annotations
 
-import math
+import functools
 import os
 from collections.abc import Callable, Sequence
 from pathlib import Path
-from typing import Any
-
-import numpy as np
+from typing import Any, Concatenate, ParamSpec, TypeVar
 
 from layerkit.data.batches import shown, whole
 from layerkit.errors import LayerkitError, UsageError
-from layerkit.fastmath import random, to_device
+from layerkit.fastmath import backend_name, random, use_backend
 from layerkit.layer import Layer
 from layerkit.training import saving
 from layerkit.training.batch import check_arity
-from layerkit.training.diagnose import diagnose
 from layerkit.training.evaluate import make_evaluation
 from layerkit.training.feed import Feed, Item, mover, requests
 from layerkit.training.history import History
@@ -24,23 +21,35 @@ from layerkit.training.interrupt import Interrupts
 from layerkit.training.log import distinct, line, progress
 from layerkit.training.picture import draw
 from layerkit.training.scalars import Scalars
-from layerkit.training.start import start
-from layerkit.training.step import Carry, make_step
+from layerkit.training.steps import Steps
 from layerkit.training.task import EvalTask, TrainTask, listed, shared_sources
 
 __all__ = ["Loop"]
 
 Folder = str | os.PathLike[str]
 AtStep = Callable[[int], Any]
+P = ParamSpec("P")
+T = TypeVar("T")
+
+
+def _on_its_backend(method: Callable[Concatenate[Loop, P], T]) -> Callable[Concatenate[Loop, P], T]:
+    """The method, computing with the backend that the loop was made on."""
+
+    @functools.wraps(method)
+    def call(self: Loop, /, *args: P.args, **kwargs: P.kwargs) -> T:
+        with use_backend(self.backend):
+            return method(self, *args, **kwargs)
+
+    return call
 
 
 class Loop:
     """Trains a model on tasks, measures it now and then, and saves it.
 
     The loss, its gradient and the optimizer's update are one compiled program; batches are prepared on a background
-    thread meanwhile. The same seed and data give the same run, and a run that continues from a checkpoint ends as
-    one that was never interrupted. Any layer is a model: it takes its n_in arrays from the front of a batch, and the
-    loss takes the model's outputs and the rest.
+    thread meanwhile. A loop computes with the backend it was made on. The same seed and data give the same run, and a
+    run that continues from a checkpoint ends as one that was never interrupted. Any layer is a model: it takes its n_in
+    arrays from the front of a batch, and the loss takes the model's outputs and the rest.
 
     At step 1 and every ``n_steps_per_checkpoint`` of the first task, the mean training loss since the last time and
     the metrics are logged, and a checkpoint is written if there is an ``output_dir``.
@@ -109,6 +118,7 @@ class Loop:
             if not isinstance(layer, Layer):
                 raise UsageError(f"{name} is a layer, got {shown(layer)}" + (": call it" if callable(layer) else ""))
         self._model, self._eval_model = model, model if eval_model is None else eval_model
+        self.backend = backend_name()
         self._log = log or (lambda text: None)
         self.random_seed = whole("random_seed", random_seed, 0)
         self._keep = whole("keep_checkpoints", keep_checkpoints, 1)
@@ -139,15 +149,10 @@ class Loop:
         for eval_task in self._eval_tasks:
             for metric in eval_task.metrics:
                 check_arity(eval_task.sample_batch, self._eval_model, metric, eval_task.source.name, may_leave=True)
-        started = start(self._model, self._tasks, self.random_seed)
-        self._variables, self._keys = started.variables, started.keys
-        self._handed_out = not started.private
-        self._programs = [
-            make_step(self._model, task, record) for task, record in zip(self._tasks, started.opt_params, strict=True)
-        ]
+        self._steps = Steps(self._model, self._tasks, self.random_seed, self._give_back)
         if self._eval_model is not self._model:
             self._eval_model.weights, self._eval_model.state = self._model.weights, self._model.state
-        variables, key = self._variables, self._keys.evaluate
+        variables, key = self._steps.variables, self._steps.keys.evaluate
         self._evaluations = [
             make_evaluation(self._eval_model, task, variables.weights, variables.state, key)
             for task in self._eval_tasks
@@ -156,15 +161,14 @@ class Loop:
         self._metric_names = distinct([task.metric_names for task in self._eval_tasks])
         self._width = max(len(n) for names in (*self._loss_names, *self._metric_names) for n in names)
         self._history = History()
-        self._step = self._evaluated = self._rngs = 0
-        self._sums = [(0.0, 0)] * len(self._tasks)
+        self._evaluated = self._rngs = 0
         self._move = mover()
         self._feed: Feed | None = None
-        self._unseen: tuple[Item, int, Any] | None = None
         self._stale = False
 
     # -- running ------------------------------------------------------------------------------------------------------
 
+    @_on_its_backend
     def run(self, n_steps: int = 1) -> None:
         """Trains ``n_steps`` more steps.
 
@@ -175,78 +179,41 @@ class Loop:
             NotFiniteError: a loss is not finite. The weights are those before that step, and so is the last checkpoint.
             LayerkitError: a task's data ended, or a checkpoint cannot be written.
         """
-        last = self._step + whole("n_steps", n_steps, 0)
+        last = self.step + whole("n_steps", n_steps, 0)
         self._outside_of_run("run")
-        if last == self._step:
+        if last == self.step:
             return
-        with Interrupts() as interrupts, progress(self._step, last) as move:
-            if self._evaluated < self._step and self._eval_at(self._step):
+        with Interrupts() as interrupts, progress(self.step, last) as move:
+            if self._evaluated < self.step and self._eval_at(self.step):
                 self._report()  # an interrupt came before it
             asked = requests(
-                range(self._step, last), self._tasks, self._eval_tasks, self._which_task, self._eval_at, self._move
+                range(self.step, last), self._tasks, self._eval_tasks, self._which_task, self._eval_at, self._move
             )
-            self._feed = Feed(asked, self._sources, last - self._step > 1, interrupts)
+            self._feed = Feed(asked, self._sources, last - self.step > 1, interrupts)
             try:
-                while self._step < last:
+                while self.step < last:
                     interrupts.check()
                     self._train(self._feed.take())
-                    move(self._step)
+                    move(self.step)
             except KeyboardInterrupt:
                 if self._output_dir is not None:
-                    self._log(f"Step {self._step: 6d}: interrupted, saved in {self.save_checkpoint()}")
+                    self._log(f"Step {self.step: 6d}: interrupted, saved in {self.save_checkpoint()}")
                 raise
             finally:
                 self._end_run()
         self._draw()
 
     def _train(self, item: Item) -> None:
-        if self._handed_out:
-            self._variables.own()
-            self._handed_out = False
-        variables, number = self._variables, item.task
-        carry = Carry(variables.weights, variables.state, variables.tasks[number], variables.alive)
-        loss, carry = self._programs[number](carry, self._keys, self._step, item.learning_rate, item.on_device)
-        variables.weights, variables.state, variables.tasks[number], variables.alive = carry
-        self._step += 1
+        self._steps.train(item)
         self._stale = True
-        # The device is now busy with this step: time to look at the loss of the one before.
-        before, self._unseen = self._unseen, (item, self._step, loss)
-        if before is not None:
-            self._see(*before)
-        saves = self._output_dir is not None and self._checkpoint_at(self._step)
         if item.evaluate:
             self._report()
-        if saves:
+        if self._output_dir is not None and self._checkpoint_at(self.step):
             self.save_checkpoint()
-
-    def _settle(self) -> None:
-        """Waits for the running step, and looks at its loss."""
-        unseen, self._unseen = self._unseen, None
-        if unseen is not None:
-            self._see(*unseen)
-
-    def _see(self, item: Item, step: int, loss: Any) -> None:
-        value = float(loss)
-        if not math.isfinite(value):
-            self._stop(item, step, value)
-        total, count = self._sums[item.task]
-        self._sums[item.task] = total + value, count + 1
-
-    def _stop(self, item: Item, step: int, value: float) -> None:
-        """Goes back to before the step, and raises what is known of its loss."""
-        if self._feed is not None:
-            self._feed.give_back([item] if self._unseen is None else [item, self._unseen[0]])
-        self._unseen = None
-        self._step = step - 1
-        variables = self._variables
-        variables.alive = to_device(np.array(True))
-        carry = Carry(variables.weights, variables.state, variables.tasks[item.task], None)
-        loss_layer = self._tasks[item.task].loss_layer
-        raise diagnose(step, value, self._model, loss_layer, carry, self._keys, item.on_device)
 
     def _end_run(self) -> None:
         try:
-            self._settle()
+            self._steps.settle()
         finally:
             feed, self._feed = self._feed, None
             if feed is not None:
@@ -255,8 +222,13 @@ class Loop:
                 self._scalars.close()
             self._hand_out()
 
+    def _give_back(self, items: list[Item]) -> None:
+        if self._feed is not None:
+            self._feed.give_back(items)
+
     # -- measuring ----------------------------------------------------------------------------------------------------
 
+    @_on_its_backend
     def run_evals(self) -> dict[str, float]:
         """Measures the model with every evaluation task, logs the numbers, and returns them by name.
 
@@ -267,24 +239,21 @@ class Loop:
         return self._evaluate()
 
     def _report(self) -> None:
-        self._settle()
-        for number, (total, count) in enumerate(self._sums):
-            if count:
-                self._record("train", self._loss_names[number][0], total / count)
-        self._sums = [(0.0, 0)] * len(self._tasks)
+        self._steps.settle()
+        for number, mean in self._steps.take_means():
+            self._record("train", self._loss_names[number][0], mean)
         self._evaluate()
-        self._evaluated = self._step
+        self._evaluated = self.step
 
     def _evaluate(self) -> dict[str, float]:
-        variables, measured, taken = self._variables, dict[str, float](), list[Item]()
+        variables, measured, taken = self._steps.variables, dict[str, float](), list[Item]()
         try:
             for names, task, evaluate in zip(self._metric_names, self._eval_tasks, self._evaluations, strict=True):
                 batches = (self._eval_batch(task, taken) for _ in range(task.n_eval_batches))
                 values = evaluate(variables.weights, variables.state, batches).values()
                 measured.update(zip(names, values, strict=True))
         except BaseException:
-            if self._feed is not None:
-                self._feed.give_back(taken)  # the evaluation is made again, on the same batches
+            self._give_back(taken)  # the evaluation is made again, on the same batches
             raise
         for name, value in measured.items():
             self._record("eval", name, value)
@@ -299,10 +268,10 @@ class Loop:
         return item.batch, item.on_device
 
     def _record(self, mode: str, metric: str, value: float) -> None:
-        self._history.append(mode, metric, self._step, value)
-        self._log(line(self._step, mode, metric, value, self._width))
+        self._history.append(mode, metric, self.step, value)
+        self._log(line(self.step, mode, metric, value, self._width))
         if self._scalars is not None:
-            self._scalars.add(mode, metric, self._step, value)
+            self._scalars.add(mode, metric, self.step, value)
 
     def _draw(self) -> None:
         measured = sum(
@@ -314,6 +283,7 @@ class Loop:
 
     # -- saving -------------------------------------------------------------------------------------------------------
 
+    @_on_its_backend
     def save_checkpoint(self) -> Path:
         """Writes a checkpoint of the step the loop is at, and returns its folder; older ones but the last are removed.
 
@@ -324,11 +294,14 @@ class Loop:
         """
         if self._output_dir is None:
             raise UsageError("save_checkpoint: the Loop has no output_dir to write to")
-        self._settle()
+        self._steps.settle()
         feed = self._feed
         positions = [s.position if feed is None else feed.position(s) for s in self._sources]
-        return saving.save(self._output_dir, self._progress(positions), self._variables, self._layers(), self._keep)
+        return saving.save(
+            self._output_dir, self._progress(positions), self._steps.variables, self._layers(), self._keep
+        )
 
+    @_on_its_backend
     def load_checkpoint(self, directory: Folder | None = None) -> None:
         """Goes to where a checkpoint was saved: weights, slots, state, step, history, and the position in the data.
 
@@ -344,17 +317,23 @@ class Loop:
         folder = directory if directory is not None else self._output_dir
         if folder is None:
             raise UsageError("load_checkpoint: say which directory; the Loop has no output_dir")
-        loaded = saving.load(Path(folder).expanduser(), self._variables, self._layers(), self.random_seed)
+        loaded = saving.load(Path(folder).expanduser(), self._steps.variables, self._layers(), self.random_seed)
         saved = loaded.progress
         saving.seek(self._sources, saved.positions, self._log)
-        self._variables, self._history = loaded.variables, History.from_dict(saved.history)
-        self._step, self._evaluated, self._rngs = saved.step, saved.evaluated, saved.rngs
-        self._sums = [*saved.sums, *[(0.0, 0)] * len(self._tasks)][: len(self._tasks)]
+        self._steps.variables, self._history = loaded.variables, History.from_dict(saved.history)
+        self._steps.done, self._evaluated, self._rngs = saved.step, saved.evaluated, saved.rngs
+        self._steps.sums = [*saved.sums, *[(0.0, 0)] * len(self._tasks)][: len(self._tasks)]
         self._hand_out(force=True)
 
     def _progress(self, positions: list[Any]) -> saving.Progress:
         return saving.Progress(
-            self._step, self._evaluated, self._rngs, self.random_seed, self._sums, self._history.to_dict(), positions
+            self.step,
+            self._evaluated,
+            self._rngs,
+            self.random_seed,
+            self._steps.sums,
+            self._history.to_dict(),
+            positions,
         )
 
     def _layers(self) -> tuple[Layer, list[Layer]]:
@@ -370,12 +349,10 @@ class Loop:
         """Gives the layers the weights and state that training has come to."""
         if not self._stale and not force:
             return
-        variables = self._variables
-        for layer in {id(m): m for m in (self._model, self._eval_model)}.values():
-            layer.weights, layer.state = variables.weights, variables.state
-        for task, own in zip(self._tasks, variables.tasks, strict=True):
-            task.loss_layer.weights, task.loss_layer.state = own.loss_weights, own.loss_state
-        self._stale, self._handed_out = False, True
+        self._steps.hand_out()
+        if self._eval_model is not self._model:
+            self._eval_model.weights, self._eval_model.state = self._model.weights, self._model.state
+        self._stale = False
 
     @property
     def model(self) -> Layer:
@@ -392,7 +369,7 @@ class Loop:
     @property
     def step(self) -> int:
         """Steps trained so far, those before a restart included."""
-        return self._step
+        return self._steps.done
 
     @property
     def history(self) -> History:
@@ -414,7 +391,8 @@ class Loop:
         """Where checkpoints are written."""
         return self._output_dir
 
+    @_on_its_backend
     def new_rng(self) -> Any:
         """A random key that was never used before, uint32 (2,)."""
         self._rngs += 1
-        return random.fold_in(self._keys.user, self._rngs - 1)
+        return random.fold_in(self._steps.keys.user, self._rngs - 1)

@@ -1,0 +1,106 @@
+"""The steps of a run, one after the other: the arrays they change, and their losses, each looked at one step later."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable
+from typing import Any
+
+import numpy as np
+
+from layerkit.fastmath import to_device
+from layerkit.layer import Layer
+from layerkit.training.diagnose import diagnose
+from layerkit.training.feed import Item
+from layerkit.training.start import start
+from layerkit.training.step import Carry, make_step
+from layerkit.training.task import TrainTask
+
+__all__ = ["Steps"]
+
+
+class Steps:
+    """Trains a model on batches, one step each.
+
+    Args:
+        model: the model; it gets weights if it has none.
+        tasks: what the steps may be on.
+        seed: what weights and random layers are made from.
+        give_back: told which batches were not trained on after all, when a loss is not finite.
+    """
+
+    def __init__(
+        self, model: Layer, tasks: list[TrainTask], seed: int, give_back: Callable[[list[Item]], None]
+    ) -> None:
+        started = start(model, tasks, seed)
+        self.variables, self.keys = started.variables, started.keys
+        self.done = 0
+        self.sums = [(0.0, 0)] * len(tasks)
+        """For each task the sum of the losses since ``take_means``, and their number."""
+        self.shared = not started.private
+        """Whether somebody else may hold the arrays: then they are copied before a step overwrites them."""
+        self._model, self._tasks, self._give_back = model, tasks, give_back
+        self._programs = [
+            make_step(model, task, record) for task, record in zip(tasks, started.opt_params, strict=True)
+        ]
+        self._unseen: tuple[Item, int, Any] | None = None
+
+    def train(self, item: Item) -> None:
+        """One step; it may still be running when this returns.
+
+        Raises:
+            NotFiniteError: the loss of the step before is not finite.
+        """
+        if self.shared:
+            self.variables.own()
+            self.shared = False
+        variables, number = self.variables, item.task
+        carry = Carry(variables.weights, variables.state, variables.tasks[number], variables.alive)
+        loss, carry = self._programs[number](carry, self.keys, self.done, item.learning_rate, item.on_device)
+        variables.weights, variables.state, variables.tasks[number], variables.alive = carry
+        self.done += 1
+        # The device is busy with this step: time to look at the loss of the one before.
+        before, self._unseen = self._unseen, (item, self.done, loss)
+        if before is not None:
+            self._see(*before)
+
+    def settle(self) -> None:
+        """Waits for the running step, and looks at its loss.
+
+        Raises:
+            NotFiniteError: it is not finite.
+        """
+        unseen, self._unseen = self._unseen, None
+        if unseen is not None:
+            self._see(*unseen)
+
+    def take_means(self) -> list[tuple[int, float]]:
+        """(task, mean loss since the last time) for each task there was a step of."""
+        means = [(number, total / count) for number, (total, count) in enumerate(self.sums) if count]
+        self.sums = [(0.0, 0)] * len(self.sums)
+        return means
+
+    def hand_out(self) -> None:
+        """Gives the layers the weights and state that training has come to."""
+        self._model.weights, self._model.state = self.variables.weights, self.variables.state
+        for task, own in zip(self._tasks, self.variables.tasks, strict=True):
+            task.loss_layer.weights, task.loss_layer.state = own.loss_weights, own.loss_state
+        self.shared = True
+
+    def _see(self, item: Item, step: int, loss: Any) -> None:
+        value = float(loss)
+        if not math.isfinite(value):
+            self._stop(item, step, value)
+        total, count = self.sums[item.task]
+        self.sums[item.task] = total + value, count + 1
+
+    def _stop(self, item: Item, step: int, value: float) -> None:
+        """Goes back to before the step, and raises what is known of its loss."""
+        self._give_back([item] if self._unseen is None else [item, self._unseen[0]])
+        self._unseen = None
+        self.done = step - 1
+        variables = self.variables
+        variables.alive = to_device(np.array(True))
+        carry = Carry(variables.weights, variables.state, variables.tasks[item.task], None)
+        loss_layer = self._tasks[item.task].loss_layer
+        raise diagnose(step, value, self._model, loss_layer, carry, self.keys, item.on_device)
