@@ -186,6 +186,12 @@ FAULTS: list[tuple[str, Callable[..., Any], tuple[Any, ...], str]] = [
         "np.concatenate: shapes (16, 4) and (16, 5) do not fit together with axis=2",
     ),
     (
+        "np.einsum",
+        lambda a, b: np.einsum("ij,kj->ik", a, b),
+        (A, B),
+        "np.einsum: 'ij,kj->ik': 'j' is 4 and 5 in shapes (16, 4) and (16, 5)",
+    ),
+    (
         "np.where",
         lambda a, b: np.where(a > 0, a, b),
         (A, B),

@@ -12,6 +12,7 @@ import numpy as onp
 
 from layerkit.fastmath import float64_enabled
 from layerkit.fastmath.numpy import NAMES
+from layerkit_plugins.backends.numpy_einsum import check_einsum
 from layerkit_plugins.backends.numpy_precision import narrow, narrow_dtype
 
 __all__ = ["np"]
@@ -58,7 +59,13 @@ def _take(a: Any, indices: Any, axis: int | None = None, **options: Any) -> Any:
     return jnp.take(a, jnp.asarray(indices), axis, **options)
 
 
-_OWN = {"fmax": _fmax, "fmin": _fmin, "take": _take}
+def _einsum(subscripts: Any, *operands: Any, **options: Any) -> Any:
+    arrays = [jnp.asarray(x) for x in operands]
+    check_einsum(subscripts, arrays)
+    return jnp.einsum(subscripts, *arrays, **options)
+
+
+_OWN = {"einsum": _einsum, "fmax": _fmax, "fmin": _fmin, "take": _take}
 
 
 def _language(name: str) -> Callable[..., Any]:

@@ -16,7 +16,7 @@ import numpy as onp
 
 from layerkit.fastmath import ArrayError
 
-__all__ = ["einsum"]
+__all__ = ["check_einsum", "einsum"]
 
 _Term = tuple[str, Any]
 """An operand: a letter for each axis, and the array."""
@@ -24,18 +24,24 @@ _Term = tuple[str, Any]
 
 def einsum(subscripts: Any, *operands: Any, dtype: Any = None, optimize: Any = None) -> Any:
     """As ``numpy.einsum`` with subscripts in letters; ``optimize`` makes no difference."""
-    if not isinstance(subscripts, str):
-        raise ArrayError("np.einsum: write the subscripts as a string, such as 'ij,jk->ik'")
     arrays = [x if hasattr(x, "dtype") else onp.asarray(x) for x in operands]
-    labels, result = _labels(subscripts, tuple(x.ndim for x in arrays))
+    labels, result = check_einsum(subscripts, arrays)
     terms = [_without_repeats(label, x) for label, x in zip(labels, arrays, strict=True)]
-    _check_sizes(subscripts, terms)
     term = terms[0]
     for i, other in enumerate(terms[1:], 2):
         term = _contract(term, other, set(result).union(*(label for label, _ in terms[i:])))
     label, x = _sum_out(term, set(result))
     x = x.transpose([label.index(letter) for letter in result])
     return x if dtype is None else x.astype(dtype)
+
+
+def check_einsum(subscripts: Any, arrays: Sequence[Any]) -> tuple[list[str], str]:
+    """The letters of each operand and of the result, if the operands have shapes that fit."""
+    if not isinstance(subscripts, str):
+        raise ArrayError("np.einsum: write the subscripts as a string, such as 'ij,jk->ik'")
+    labels, result = _labels(subscripts, tuple(x.ndim for x in arrays))
+    _check_sizes(subscripts, list(zip(labels, arrays, strict=True)))
+    return labels, result
 
 
 @functools.lru_cache(maxsize=1024)
