@@ -10,17 +10,15 @@ ModuleType = type(sys)
 
 # Where each name lives; the one place to add one (and `python -m layerkit.plugins.stubs` tells editors).
 _NAMES = {
-    "layerkit.axes": "BatchLeadingAxes Bidirectional",
-    "layerkit.branching": "Cache Cond",
     "layerkit.combinators": (
-        "Add Branch Concatenate Drop Dup FlattenList Gate Multiply Parallel Residual Select Serial "
-        "SerialWithSideOutputs Split SubtractTop Swap inputs_from_stack outputs_onto_stack sequence_arity"
+        "Add BatchLeadingAxes Bidirectional Branch Cache Chunk Concatenate Cond Drop Dup FlattenList Gate Map Multiply "
+        "Parallel Residual Scan Select Serial SerialWithSideOutputs Split SubtractTop Swap inputs_from_stack "
+        "outputs_onto_stack sequence_arity"
     ),
     "layerkit.errors": "LayerkitError UsageError",
     "layerkit.example": "example",
     "layerkit.fastmath": "use_backend",
     "layerkit.layer": "Fn Layer LayerError PureLayer",
-    "layerkit.looping": "Chunk Map Scan",
     "layerkit.optimizer": "Optimizer",
     "layerkit.plugins": "hookimpl",
     "layerkit.runs": "load train",

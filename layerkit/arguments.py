@@ -7,8 +7,8 @@ import operator
 from collections.abc import Callable, Collection
 from typing import Any
 
+from layerkit.engine.layer_error import LayerError
 from layerkit.errors import suggest
-from layerkit.layer_error import LayerError
 
 __all__ = ["axes", "fraction", "function", "number", "one_of", "sizes", "whole_number"]
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from typing import Any, TypeVar
 
@@ -17,12 +17,14 @@ Constructor = TypeVar("Constructor", bound=Callable[..., Any])
 class Example:
     """One way to try a constructor: its arguments, and the signature of the inputs.
 
-    ``rows_independent`` says that a row of the output depends on the same row of the inputs alone.
+    ``rows_independent`` says that a row of the output depends on the same row of the inputs alone;
+    ``expected_failures`` names checks of ``layerkit.testing`` that do not hold for it, each with the reason.
     """
 
     inputs: tuple[ShapeDtype, ...]
     rows_independent: bool = True
     arguments: dict[str, Any] = field(default_factory=dict)
+    expected_failures: dict[str, str] = field(default_factory=dict)
 
     @property
     def signature(self) -> Any:
@@ -30,12 +32,15 @@ class Example:
         return self.inputs[0] if len(self.inputs) == 1 else self.inputs
 
 
-def example(*inputs: Any, rows_independent: bool = True, **arguments: Any) -> Callable[[Constructor], Constructor]:
+def example(
+    *inputs: Any, rows_independent: bool = True, expected_failures: Mapping[str, str] | None = None, **arguments: Any
+) -> Callable[[Constructor], Constructor]:
     """Decorates a layer's constructor (a class or a function) with inputs to try it on.
 
     Args:
         inputs: signatures, ``lk.f32(4, 8)`` or ``lk.i32(4, 8, max=10)``, one for each array the layer takes.
         rows_independent: whether a row of the output depends on its own row of the inputs alone.
+        expected_failures: checks of ``layerkit plugins check`` that fail by intention: {name of the check: reason}.
         arguments: arguments for the constructor.
 
     >>> from layerkit import Fn, f32
@@ -45,7 +50,7 @@ def example(*inputs: Any, rows_independent: bool = True, **arguments: Any) -> Ca
     >>> example_of(Double).signature
     float32[4,8]
     """
-    made = Example(tuple(map(signature, inputs)), rows_independent, arguments)
+    made = Example(tuple(map(signature, inputs)), rows_independent, arguments, dict(expected_failures or {}))
 
     def decorate(constructor: Constructor) -> Constructor:
         constructor.layerkit_example = made  # type: ignore[attr-defined]

@@ -10,9 +10,9 @@ from typing import Any
 import numpy as onp
 
 from layerkit import arguments, fastmath
+from layerkit.engine.layer_error import LayerError
 from layerkit.fastmath import numpy as np
 from layerkit.fastmath import random
-from layerkit.layer_error import LayerError
 
 __all__ = [
     "GlorotNormalInitializer",

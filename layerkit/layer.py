@@ -9,16 +9,16 @@ from typing import Any
 
 import numpy as onp
 
-from layerkit import frames
-from layerkit.calls import check_reach, find, run, run_inside, run_sublayer
+from layerkit.engine import frames
+from layerkit.engine.calls import check_reach, find, run, run_inside, run_sublayer
+from layerkit.engine.frames import Frame
+from layerkit.engine.initializing import init, init_by_hook, init_outermost
+from layerkit.engine.layer_error import LayerError
+from layerkit.engine.naming import check_mode, check_name, count, line_of_caller
+from layerkit.engine.storing import keep, require_init, stored
 from layerkit.fastmath import abstract_eval, is_traced, random, stop_gradient, tree_leaves
 from layerkit.fastmath.backend import _region
-from layerkit.frames import Frame
-from layerkit.initializing import init, init_by_hook, init_outermost
-from layerkit.layer_error import LayerError
-from layerkit.naming import check_mode, check_name, count, line_of_caller
 from layerkit.shapes import signature
-from layerkit.storing import keep, require_init, stored
 
 __all__ = ["Fn", "Layer", "LayerError", "PureLayer"]
 

@@ -1,20 +1,23 @@
 # Written by `python -m layerkit.plugins.stubs`: change the names there are, then run it again.
 from typing import Any
 
-from layerkit.axes import BatchLeadingAxes as BatchLeadingAxes
-from layerkit.axes import Bidirectional as Bidirectional
-from layerkit.branching import Cache as Cache
-from layerkit.branching import Cond as Cond
 from layerkit.combinators import Add as Add
+from layerkit.combinators import BatchLeadingAxes as BatchLeadingAxes
+from layerkit.combinators import Bidirectional as Bidirectional
 from layerkit.combinators import Branch as Branch
+from layerkit.combinators import Cache as Cache
+from layerkit.combinators import Chunk as Chunk
 from layerkit.combinators import Concatenate as Concatenate
+from layerkit.combinators import Cond as Cond
 from layerkit.combinators import Drop as Drop
 from layerkit.combinators import Dup as Dup
 from layerkit.combinators import FlattenList as FlattenList
 from layerkit.combinators import Gate as Gate
+from layerkit.combinators import Map as Map
 from layerkit.combinators import Multiply as Multiply
 from layerkit.combinators import Parallel as Parallel
 from layerkit.combinators import Residual as Residual
+from layerkit.combinators import Scan as Scan
 from layerkit.combinators import Select as Select
 from layerkit.combinators import Serial as Serial
 from layerkit.combinators import SerialWithSideOutputs as SerialWithSideOutputs
@@ -40,9 +43,6 @@ from layerkit.layer import Fn as Fn
 from layerkit.layer import Layer as Layer
 from layerkit.layer import LayerError as LayerError
 from layerkit.layer import PureLayer as PureLayer
-from layerkit.looping import Chunk as Chunk
-from layerkit.looping import Map as Map
-from layerkit.looping import Scan as Scan
 from layerkit_plugins.layers.activations import Elu as Elu
 from layerkit_plugins.layers.activations import Exp as Exp
 from layerkit_plugins.layers.activations import FastGelu as FastGelu

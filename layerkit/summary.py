@@ -5,8 +5,8 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import IO, Any
 
+from layerkit.engine.frames import Frame, observing
 from layerkit.fastmath import abstract_eval, random, tree_leaves
-from layerkit.frames import Frame, observing
 from layerkit.layer import Layer
 from layerkit.shapes import signature as signature_of
 

@@ -8,8 +8,8 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as onp
 
+from layerkit.engine.layer_error import LayerError
 from layerkit.fastmath import nested_map, to_device, to_host, tree_leaves, tree_unflatten
-from layerkit.layer_error import LayerError
 
 if TYPE_CHECKING:
     from layerkit.layer import Layer

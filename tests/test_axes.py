@@ -11,8 +11,8 @@ from hypothesis import strategies as st
 from toy_layers import BACKENDS, Count, Linear, Mix, Noise, arrays, assert_same, bare, stack
 
 import layerkit as lk
-from layerkit.axes import fresh_copy
-from layerkit.calls import walk
+from layerkit.combinators.axes import fresh_copy
+from layerkit.engine.calls import walk
 from layerkit.fastmath import grad, random, tree_leaves
 from layerkit.fastmath import numpy as np
 

@@ -23,11 +23,8 @@ ROOMS = {
     "errors": "errors",
     "shapes": "shapes",
     "fastmath": "fastmath",
-    "layer": (
-        "arguments calls frames initializers initializing layer layer_error memory naming plain_words routing sources "
-        "stack storing weights_file"
-    ),
-    "combinators": "axes branching combinators looping",
+    "layer": "arguments engine initializers layer weights_file",
+    "combinators": "combinators",
     "examples": "example summary",
     "optimizer": "optimizer",
     "plugins": "plugins",
@@ -35,6 +32,7 @@ ROOMS = {
     "data": "data",
     "training": "training",
     "recipe": "recipe run_file runs settings",
+    "testing": "testing",
     "cli": "cli __main__",
 }
 ARROWS = {
@@ -50,6 +48,7 @@ ARROWS = {
     "data": "errors",
     "training": "errors shapes fastmath layer optimizer data",
     "recipe": "errors fastmath plugins",
+    "testing": " ".join(room for room in ROOMS if room != "cli"),
     "cli": " ".join(ROOMS),
 }
 ROOM_OF = {f"layerkit.{module}": room for room, modules in ROOMS.items() for module in modules.split()}
@@ -57,11 +56,12 @@ ROOM_OF = {f"layerkit.{module}": room for room, modules in ROOMS.items() for mod
 # Other people's packages, and the modules that may import each.
 LIBRARIES = {
     "numpy": ("layerkit.", "layerkit_plugins."),
-    "ml_dtypes": ("layerkit.shapes",),
+    "ml_dtypes": ("layerkit.shapes", "layerkit.testing."),
     "jax": ("layerkit_plugins.backends.jax",),
     "jaxlib": ("layerkit_plugins.backends.jax",),
     "autograd": ("layerkit_plugins.backends.numpy",),
     "scipy": ("layerkit_plugins.backends.numpy",),
+    "pytest": ("layerkit.testing.decorator",),
     "pluggy": ("layerkit.plugins.",),
     "nltk": ("layerkit_plugins.sentiment.",),
     "click": ("layerkit.cli",),
@@ -244,7 +244,7 @@ def test_every_name_of_the_face_is_there() -> None:
         layerkit.Serail  # noqa: B018
 
 
-@pytest.mark.parametrize("module", ["combinators", "axes", "branching", "looping", "shapes"])
+@pytest.mark.parametrize("module", ["combinators", "shapes"])
 def test_the_face_has_all_names_of(module: str) -> None:
     for name in importlib.import_module(f"layerkit.{module}").__all__:
         assert layerkit._HOME.get(name) == f"layerkit.{module}"

@@ -11,9 +11,9 @@ from broken_models import MODELS
 from toy_layers import BACKENDS, Linear, Relu, arrays
 
 import layerkit as lk
+from layerkit.engine.plain_words import in_plain_words
 from layerkit.fastmath import abstract_eval
 from layerkit.fastmath import numpy as np
-from layerkit.plain_words import in_plain_words
 
 on_both = pytest.mark.parametrize("backend", BACKENDS)
 

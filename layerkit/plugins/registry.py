@@ -48,14 +48,7 @@ def _name_of_recipe(constructor: Any) -> str | None:
 backends = Registry("backend")
 layers = Registry(
     "layer",
-    core=(
-        "layerkit.layer",
-        "layerkit.combinators",
-        "layerkit.looping",
-        "layerkit.branching",
-        "layerkit.axes",
-        "layerkit.initializers",
-    ),
+    core=("layerkit.layer", "layerkit.combinators", "layerkit.initializers"),
 )
 models = Registry("model")
 optimizers = Registry("optimizer")

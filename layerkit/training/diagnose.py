@@ -6,11 +6,11 @@ from typing import Any
 
 import numpy as onp
 
+from layerkit.engine.frames import Frame, observing
+from layerkit.engine.layer_error import LayerError
 from layerkit.errors import LayerkitError
 from layerkit.fastmath import to_host, tree_leaves
-from layerkit.frames import Frame, observing
 from layerkit.layer import Layer
-from layerkit.layer_error import LayerError
 from layerkit.training.start import Keys
 from layerkit.training.step import Carry, compute_loss
 from layerkit.weights_file import tensor_paths

@@ -7,10 +7,10 @@ from typing import Any
 
 import numpy as onp
 
+from layerkit.engine.initializing import init_outermost
 from layerkit.errors import LayerkitError
 from layerkit.fastmath import abstract_eval, jit, to_host
 from layerkit.fastmath import numpy as np
-from layerkit.initializing import init_outermost
 from layerkit.layer import Layer
 from layerkit.shapes import signature
 from layerkit.training.batch import batch_weight, parts

@@ -4,11 +4,11 @@ from __future__ import annotations
 
 from typing import Any, NamedTuple
 
-from layerkit.calls import walk
+from layerkit.engine.calls import walk
+from layerkit.engine.initializing import init_outermost
 from layerkit.errors import LayerkitError
 from layerkit.fastmath import abstract_eval, jit, random, to_device
 from layerkit.fastmath import numpy as np
-from layerkit.initializing import init_outermost
 from layerkit.layer import Layer
 from layerkit.shapes import ShapeDtype, signature
 from layerkit.training.batch import parts

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 from layerkit.shapes import ShapeDtype
 
 if TYPE_CHECKING:
-    from layerkit.frames import Frame
+    from layerkit.engine.frames import Frame
     from layerkit.layer import Layer
 
 __all__ = ["OUTSIDE", "Trail", "shorten", "sources"]

@@ -8,12 +8,12 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as onp
 
-from layerkit import frames
+from layerkit.engine import frames
+from layerkit.engine.frames import Frame
+from layerkit.engine.layer_error import LayerError, explain
 from layerkit.fastmath import custom_vjp
 from layerkit.fastmath import numpy as np
 from layerkit.fastmath.backend import _region, active
-from layerkit.frames import Frame
-from layerkit.layer_error import LayerError, explain
 from layerkit.shapes import ShapeDtype, signature
 
 if TYPE_CHECKING:
@@ -104,8 +104,6 @@ def fit_outputs(layer: Layer, y: Any) -> Any:
             y = layer.accept_outputs(y)
     elif n != 1:
         y = layer.accept_outputs(y)
-    if layer.sublayers:
-        return y  # its sublayers have done it
     canonical = active().canonical
     return tuple([canonical(item) for item in y]) if type(y) is tuple else canonical(y)
 

@@ -5,15 +5,15 @@ from __future__ import annotations
 from typing import Any
 
 from layerkit import fastmath
-from layerkit.axes import check_axis
-from layerkit.calls import run
-from layerkit.combinators import as_layer
+from layerkit.combinators.axes import check_axis
+from layerkit.combinators.composing import as_layer
+from layerkit.combinators.memory import Memory
+from layerkit.combinators.stack import bare_or_tuple
+from layerkit.engine.calls import run
+from layerkit.engine.frames import Frame, current
 from layerkit.fastmath import numpy as np
-from layerkit.frames import Frame, current
 from layerkit.layer import Layer, LayerError
-from layerkit.memory import Memory
 from layerkit.shapes import ShapeDtype, signature
-from layerkit.stack import bare_or_tuple
 
 __all__ = ["Chunk", "Map", "Scan"]
 

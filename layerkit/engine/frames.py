@@ -17,8 +17,8 @@ from layerkit.fastmath.backend import _region
 from layerkit.fastmath.transforms import trace_keys
 
 if TYPE_CHECKING:
+    from layerkit.engine.sources import Trail
     from layerkit.layer import Layer
-    from layerkit.sources import Trail
 
 __all__ = ["Frame", "current", "observing"]
 

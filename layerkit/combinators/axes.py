@@ -5,12 +5,13 @@ from __future__ import annotations
 import copy
 from typing import Any
 
-from layerkit.calls import walk
-from layerkit.combinators import Concatenate, as_layer
+from layerkit.combinators.composing import as_layer
+from layerkit.combinators.routing import Concatenate
+from layerkit.combinators.stack import bare_or_tuple
+from layerkit.engine.calls import walk
+from layerkit.engine.frames import Frame
 from layerkit.fastmath import numpy as np
-from layerkit.frames import Frame
 from layerkit.layer import Layer, LayerError
-from layerkit.stack import bare_or_tuple
 
 __all__ = ["BatchLeadingAxes", "Bidirectional"]
 

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-from layerkit.calls import walk
-from layerkit.layer_error import LayerError
-from layerkit.naming import as_code
+from layerkit.engine.calls import walk
+from layerkit.engine.layer_error import LayerError
+from layerkit.engine.naming import as_code
 
 if TYPE_CHECKING:
     from layerkit.layer import Layer

@@ -4,10 +4,10 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
+from layerkit.engine.frames import Frame
+from layerkit.engine.plain_words import in_plain_words
+from layerkit.engine.sources import OUTSIDE, shorten, sources
 from layerkit.errors import LayerkitError
-from layerkit.frames import Frame
-from layerkit.plain_words import in_plain_words
-from layerkit.sources import OUTSIDE, shorten, sources
 
 if TYPE_CHECKING:
     from layerkit.layer import Layer
@@ -29,6 +29,10 @@ class LayerError(LayerkitError):
         super().__init__(message)
         self.path = path
         self.layer = layer
+
+
+# A traceback names the class as people import it.
+LayerError.__module__ = "layerkit"
 
 
 def explain(frame: Frame, inputs: Any, error: Exception) -> LayerError:

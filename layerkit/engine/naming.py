@@ -6,12 +6,12 @@ import os
 import sys
 from typing import Any
 
-from layerkit.layer_error import LayerError
+from layerkit.engine.layer_error import LayerError
 from layerkit.shapes import signature
 
 __all__ = ["as_code", "check_mode", "check_name", "count", "line_of_caller"]
 
-_PACKAGE = os.path.dirname(os.path.abspath(__file__))
+_PACKAGE = os.path.dirname(os.path.dirname(os.path.abspath(__file__)))
 _HOUSE = (_PACKAGE + os.sep, _PACKAGE + "_plugins" + os.sep, "<frozen")
 
 

@@ -1,12 +1,4 @@
-"""Combinators: layers made of layers, over a data stack.
-
-A layer takes its n_in arrays from the top of the stack and puts its n_out arrays back. With F (1 in, 1 out), G (3 in,
-1 out) and H (2 in, 2 out):
-
-- ``Serial(F, G)`` runs one after the other; it takes what the sequence needs from below (3 in, 1 out).
-- ``Parallel(F, G, H)`` gives each its own consecutive slice (6 in, 4 out).
-- ``Branch(F, G, H)`` gives each a copy of what lies on top (3 in, 4 out).
-"""
+"""Layers one after the other, side by side, on copies of their inputs, and around a shortcut."""
 
 from __future__ import annotations
 
@@ -14,47 +6,14 @@ from collections.abc import Iterable, Sequence
 from itertools import accumulate
 from typing import Any
 
-from layerkit.calls import run
+from layerkit.combinators.stack import bare_or_tuple, inputs_from_stack, sequence_arity
+from layerkit.engine.calls import run
+from layerkit.engine.frames import Frame, current
+from layerkit.engine.initializing import init
 from layerkit.fastmath import abstract_eval
-from layerkit.frames import Frame, current
-from layerkit.initializing import init
 from layerkit.layer import Layer, LayerError
-from layerkit.routing import (
-    Add,
-    Concatenate,
-    Drop,
-    Dup,
-    FlattenList,
-    Gate,
-    Multiply,
-    Select,
-    Split,
-    SubtractTop,
-    Swap,
-)
-from layerkit.stack import bare_or_tuple, inputs_from_stack, outputs_onto_stack, sequence_arity
 
-__all__ = [
-    "Add",
-    "Branch",
-    "Concatenate",
-    "Drop",
-    "Dup",
-    "FlattenList",
-    "Gate",
-    "Multiply",
-    "Parallel",
-    "Residual",
-    "Select",
-    "Serial",
-    "SerialWithSideOutputs",
-    "Split",
-    "SubtractTop",
-    "Swap",
-    "inputs_from_stack",
-    "outputs_onto_stack",
-    "sequence_arity",
-]
+__all__ = ["Branch", "Parallel", "Residual", "Serial", "SerialWithSideOutputs"]
 
 
 def as_layer(part: Any) -> Layer:

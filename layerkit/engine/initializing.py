@@ -5,13 +5,13 @@ from __future__ import annotations
 import inspect
 from typing import TYPE_CHECKING, Any
 
-from layerkit import frames
-from layerkit.calls import Uninitialized, check_arrays, fit_inputs, fit_outputs, shares, walk
+from layerkit.engine import frames
+from layerkit.engine.calls import Uninitialized, check_arrays, fit_inputs, fit_outputs, shares, walk
+from layerkit.engine.frames import Frame
+from layerkit.engine.layer_error import LayerError, explain
+from layerkit.engine.sources import Trail
 from layerkit.fastmath import abstract_eval, random, tree_leaves
-from layerkit.frames import Frame
-from layerkit.layer_error import LayerError, explain
 from layerkit.shapes import signature
-from layerkit.sources import Trail
 
 if TYPE_CHECKING:
     from layerkit.layer import Layer
