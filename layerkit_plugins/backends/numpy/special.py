@@ -7,7 +7,7 @@ from typing import Any
 import numpy as onp
 
 from layerkit_plugins.backends.checks import check_top_k
-from layerkit_plugins.backends.numpy_namespace import known, np, overloaded
+from layerkit_plugins.backends.numpy.namespace import known, np, overloaded
 
 __all__ = ["erf", "logsumexp", "top_k"]
 

@@ -20,7 +20,7 @@ from autograd.tracer import Box as AutogradBox
 from autograd.tracer import notrace_primitives
 from autograd.util import toposort
 
-from layerkit_plugins.backends.numpy_namespace import UFUNCS, box_types, differentiable, known, np
+from layerkit_plugins.backends.numpy.namespace import UFUNCS, box_types, differentiable, known, np
 
 __all__ = ["Box", "Node", "bundle", "is_box", "next_trace", "primitive", "pull_back", "top_trace", "unbox"]
 

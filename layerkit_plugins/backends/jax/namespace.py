@@ -12,8 +12,8 @@ import numpy as onp
 
 from layerkit.fastmath import float64_enabled
 from layerkit.fastmath.numpy import NAMES
-from layerkit_plugins.backends.numpy_einsum import check_einsum
-from layerkit_plugins.backends.numpy_precision import narrow, narrow_dtype
+from layerkit_plugins.backends.numpy.einsum import check_einsum
+from layerkit_plugins.backends.numpy.precision import narrow, narrow_dtype
 
 __all__ = ["np"]
 

@@ -13,7 +13,7 @@ import numpy as onp
 
 from layerkit_plugins.backends.checks import check_segments, check_table
 from layerkit_plugins.backends.ids import check_id_dtype, check_ids
-from layerkit_plugins.backends.numpy_namespace import known, overloaded
+from layerkit_plugins.backends.numpy.namespace import known, overloaded
 
 __all__ = [
     "add_rows",

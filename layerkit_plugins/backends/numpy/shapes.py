@@ -8,10 +8,10 @@ from typing import Any
 import numpy as onp
 from autograd.core import defvjp, defvjp_argnum
 
-from layerkit_plugins.backends.numpy_boxes import is_box, primitive
-from layerkit_plugins.backends.numpy_elementwise import astype, fit
-from layerkit_plugins.backends.numpy_namespace import differentiable, has_box, known, np
-from layerkit_plugins.backends.numpy_precision import narrow_dtype
+from layerkit_plugins.backends.numpy.boxes import is_box, primitive
+from layerkit_plugins.backends.numpy.elementwise import astype, fit
+from layerkit_plugins.backends.numpy.namespace import differentiable, has_box, known, np
+from layerkit_plugins.backends.numpy.precision import narrow_dtype
 
 __all__: list[str] = []
 

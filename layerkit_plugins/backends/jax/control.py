@@ -11,7 +11,7 @@ import numpy as onp
 from layerkit.fastmath import nested_map, tree_leaves
 from layerkit.shapes import signature
 from layerkit_plugins.backends.checks import check_branches, check_carry, check_condition, loop_length, mapped_axes
-from layerkit_plugins.backends.numpy_precision import narrow
+from layerkit_plugins.backends.numpy.precision import narrow
 
 __all__ = ["as_array", "cond", "map_slices", "scan", "vmap", "while_loop"]
 

@@ -14,9 +14,9 @@ import numpy as onp
 from autograd import numpy as anp
 from autograd.core import defvjp, primitive_vjps
 
-from layerkit_plugins.backends.numpy_boxes import primitive
-from layerkit_plugins.backends.numpy_namespace import differentiable, known, np
-from layerkit_plugins.backends.numpy_special import erf
+from layerkit_plugins.backends.numpy.boxes import primitive
+from layerkit_plugins.backends.numpy.namespace import differentiable, known, np
+from layerkit_plugins.backends.numpy.special import erf
 
 __all__ = ["astype", "fit"]
 

@@ -9,9 +9,9 @@ from typing import Any
 import numpy as onp
 
 from layerkit.fastmath import random as language
-from layerkit_plugins.backends import numpy_xla
-from layerkit_plugins.backends.numpy_namespace import known
-from layerkit_plugins.backends.numpy_threefry import fold_in, random_bits, split
+from layerkit_plugins.backends.numpy import xla
+from layerkit_plugins.backends.numpy.namespace import known
+from layerkit_plugins.backends.numpy.threefry import fold_in, random_bits, split
 
 __all__ = [
     "bernoulli",
@@ -66,7 +66,7 @@ def _unit(key: Any, shape: Shape, dtype: onp.dtype[Any]) -> Array:
 def _stretch(floats: Array, low: Array, high: Array) -> Array:
     span = high - low
     if floats.dtype == _f32:
-        return onp.maximum(low, numpy_xla.fused_multiply_add(floats, span, low))
+        return onp.maximum(low, xla.fused_multiply_add(floats, span, low))
     return onp.maximum(low, floats * span + low)
 
 
@@ -87,7 +87,7 @@ def normal(key: Any, shape: Shape = (), dtype: Any = onp.float32) -> Array:
 
     def from_unit(floats: Array) -> Array:
         # Here the product is exact and needs no fused step: the span from low to 1 rounds to 2.
-        return root2 * numpy_xla.erf_inv(onp.maximum(low, floats * dtype.type(2) + low))
+        return root2 * xla.erf_inv(onp.maximum(low, floats * dtype.type(2) + low))
 
     return _in_blocks(from_unit, _unit(key, shape, dtype))
 
@@ -98,9 +98,9 @@ def truncated_normal(key: Any, lower: Any, upper: Any, shape: Shape = (), dtype:
     root2 = dtype.type(math.sqrt(2))
     lower, upper = (onp.asarray(known(bound), dtype) for bound in (lower, upper))
     # XLA divides by a constant as it multiplies by its reciprocal.
-    low, high = (numpy_xla.erf(bound * (1 / root2)) for bound in (lower, upper))
+    low, high = (xla.erf(bound * (1 / root2)) for bound in (lower, upper))
     u = uniform(key, shape, dtype, low, high)
-    draws = _in_blocks(lambda part: root2 * numpy_xla.erf_inv(part), u)
+    draws = _in_blocks(lambda part: root2 * xla.erf_inv(part), u)
     ends = onp.nextafter(lower, dtype.type(onp.inf)), onp.nextafter(upper, dtype.type(-onp.inf))
     return onp.minimum(ends[1], onp.maximum(ends[0], draws))
 
@@ -152,7 +152,7 @@ def gumbel(key: Any, shape: Shape = (), dtype: Any = onp.float32) -> Array:
     """Standard Gumbel numbers: -log(-log(u))."""
     dtype = onp.dtype(dtype)
     tiny = onp.finfo(dtype).tiny
-    log = numpy_xla.log if dtype == _f32 else onp.log
+    log = xla.log if dtype == _f32 else onp.log
     return _in_blocks(lambda floats: -log(-log(floats + tiny)), _unit(key, shape, dtype))
 
 

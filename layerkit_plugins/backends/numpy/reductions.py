@@ -9,10 +9,10 @@ from typing import Any
 import numpy as onp
 from autograd.core import defvjp
 
-from layerkit_plugins.backends import numpy_special as special
-from layerkit_plugins.backends.numpy_boxes import primitive
-from layerkit_plugins.backends.numpy_elementwise import astype
-from layerkit_plugins.backends.numpy_namespace import differentiable, known, np
+from layerkit_plugins.backends.numpy import special as special
+from layerkit_plugins.backends.numpy.boxes import primitive
+from layerkit_plugins.backends.numpy.elementwise import astype
+from layerkit_plugins.backends.numpy.namespace import differentiable, known, np
 
 __all__ = ["axes_of", "spread"]
 

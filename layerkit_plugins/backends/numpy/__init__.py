@@ -10,9 +10,9 @@ import numpy as onp
 
 from layerkit.errors import UsageError
 from layerkit.fastmath import nested_map
-from layerkit_plugins.backends import numpy_control, numpy_namespace, numpy_random, numpy_rows, numpy_special
-from layerkit_plugins.backends.numpy_precision import narrow
-from layerkit_plugins.backends.numpy_silence import silently
+from layerkit_plugins.backends.numpy import control, namespace, random, rows, special
+from layerkit_plugins.backends.numpy.precision import narrow
+from layerkit_plugins.backends.numpy.silence import silently
 
 __all__ = ["NumpyBackend"]
 
@@ -21,29 +21,29 @@ _Function = Callable[..., Any]
 
 def _gradients() -> Any:
     # A program that never differentiates never imports autograd.
-    from layerkit_plugins.backends import numpy_gradients
+    from layerkit_plugins.backends.numpy import gradients
 
-    return numpy_gradients
+    return gradients
 
 
 class NumpyBackend:
     """Computes with NumPy: nothing is compiled, and every value can be looked at."""
 
     name = "numpy"
-    numpy = numpy_namespace.np
-    random = numpy_random
+    numpy = namespace.np
+    random = random
 
-    take_rows = staticmethod(numpy_rows.take_rows)
-    segment_sum = staticmethod(numpy_rows.segment_sum)
-    logsumexp = staticmethod(numpy_special.logsumexp)
-    erf = staticmethod(numpy_special.erf)
-    top_k = staticmethod(numpy_special.top_k)
-    scan = staticmethod(numpy_control.scan)
-    cond = staticmethod(numpy_control.cond)
-    while_loop = staticmethod(numpy_control.while_loop)
-    map = staticmethod(numpy_control.map_slices)
-    vmap = staticmethod(numpy_control.vmap)
-    abstract_eval = staticmethod(numpy_control.abstract_eval)
+    take_rows = staticmethod(rows.take_rows)
+    segment_sum = staticmethod(rows.segment_sum)
+    logsumexp = staticmethod(special.logsumexp)
+    erf = staticmethod(special.erf)
+    top_k = staticmethod(special.top_k)
+    scan = staticmethod(control.scan)
+    cond = staticmethod(control.cond)
+    while_loop = staticmethod(control.while_loop)
+    map = staticmethod(control.map_slices)
+    vmap = staticmethod(control.vmap)
+    abstract_eval = staticmethod(control.abstract_eval)
     canonical = staticmethod(narrow)
 
     def jit(self, f: _Function, static_argnums: Sequence[int] = (), donate_argnums: Sequence[int] = ()) -> _Function:
@@ -57,7 +57,7 @@ class NumpyBackend:
         return _gradients().vjp(f, *primals)
 
     def stop_gradient(self, x: Any) -> Any:
-        return nested_map(numpy_namespace.known, x)
+        return nested_map(namespace.known, x)
 
     def custom_vjp(self, f: _Function, forward: _Function, backward: _Function) -> _Function:
         return _gradients().custom_vjp(f, forward, backward)
@@ -66,12 +66,12 @@ class NumpyBackend:
         return _gradients().remat(f)
 
     def to_host(self, tree: Any) -> Any:
-        return nested_map(lambda leaf: onp.asarray(numpy_namespace.known(leaf)), tree)
+        return nested_map(lambda leaf: onp.asarray(namespace.known(leaf)), tree)
 
     def to_device(self, tree: Any, device: Any = None) -> Any:
         if device is not None and str(device).lower() not in ("cpu", "cpu:0"):
             raise UsageError(f"the numpy backend computes on the CPU alone, not on {str(device)!r}: use device 'CPU'")
-        return nested_map(numpy_namespace.np.asarray, tree)
+        return nested_map(namespace.np.asarray, tree)
 
     def devices(self) -> list[str]:
         return ["CPU"]
@@ -81,7 +81,7 @@ class NumpyBackend:
 
     def is_traced(self, x: Any) -> bool:
         """Inside ``abstract_eval`` alone: a box's value is known."""
-        return numpy_control.is_abstract()
+        return control.is_abstract()
 
     def float64(self) -> contextlib.AbstractContextManager[Any]:
         return contextlib.nullcontext()

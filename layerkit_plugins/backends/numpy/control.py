@@ -18,9 +18,9 @@ from layerkit_plugins.backends.checks import (
     loop_length,
     mapped_axes,
 )
-from layerkit_plugins.backends.numpy_namespace import known, np
-from layerkit_plugins.backends.numpy_precision import narrow, narrow_dtype
-from layerkit_plugins.backends.numpy_silence import silence
+from layerkit_plugins.backends.numpy.namespace import known, np
+from layerkit_plugins.backends.numpy.precision import narrow, narrow_dtype
+from layerkit_plugins.backends.numpy.silence import silence
 
 __all__ = ["abstract_eval", "cond", "is_abstract", "map_slices", "scan", "vmap", "while_loop"]
 

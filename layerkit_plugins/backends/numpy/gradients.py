@@ -13,7 +13,6 @@ from typing import Any
 import numpy as onp
 
 from layerkit.fastmath import ArrayError, nested_map, tree_leaves, tree_unflatten
-from layerkit_plugins.backends import numpy_methods  # noqa: F401  (defines boxes' methods, and all gradients)
 from layerkit_plugins.backends.checks import (
     check_cotangents,
     check_differentiable,
@@ -22,9 +21,10 @@ from layerkit_plugins.backends.checks import (
     matched,
     number_and_aux,
 )
-from layerkit_plugins.backends.numpy_boxes import Box, Node, bundle, is_box, next_trace, pull_back, top_trace, unbox
-from layerkit_plugins.backends.numpy_precision import default_float
-from layerkit_plugins.backends.numpy_silence import silence
+from layerkit_plugins.backends.numpy import methods  # noqa: F401  (defines boxes' methods, and all gradients)
+from layerkit_plugins.backends.numpy.boxes import Box, Node, bundle, is_box, next_trace, pull_back, top_trace, unbox
+from layerkit_plugins.backends.numpy.precision import default_float
+from layerkit_plugins.backends.numpy.silence import silence
 
 __all__ = ["custom_vjp", "remat", "value_and_grad", "vjp"]
 

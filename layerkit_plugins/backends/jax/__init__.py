@@ -13,12 +13,12 @@ import numpy as onp
 
 from layerkit.fastmath import nested_map
 from layerkit.shapes import ShapeDtype
-from layerkit_plugins.backends import jax_control, jax_gradients, jax_setup
 from layerkit_plugins.backends.checks import check_segments, check_table, check_top_k
 from layerkit_plugins.backends.ids import check_id_dtype, check_ids
-from layerkit_plugins.backends.jax_control import as_array
-from layerkit_plugins.backends.jax_namespace import np
-from layerkit_plugins.backends.numpy_precision import narrow
+from layerkit_plugins.backends.jax import control, gradients, setup
+from layerkit_plugins.backends.jax.control import as_array
+from layerkit_plugins.backends.jax.namespace import np
+from layerkit_plugins.backends.numpy.precision import narrow
 
 __all__ = ["JaxBackend"]
 
@@ -37,22 +37,22 @@ class JaxBackend:
     numpy = np
 
     def __init__(self) -> None:
-        jax_setup.set_up()
+        setup.set_up()
 
     @functools.cached_property
     def random(self) -> Any:
-        from layerkit_plugins.backends import jax_random
+        from layerkit_plugins.backends.jax import random
 
-        return jax_random
+        return random
 
-    value_and_grad = staticmethod(jax_gradients.value_and_grad)
-    vjp = staticmethod(jax_gradients.vjp)
-    custom_vjp = staticmethod(jax_gradients.custom_vjp)
-    vmap = staticmethod(jax_control.vmap)
-    scan = staticmethod(jax_control.scan)
-    cond = staticmethod(jax_control.cond)
-    while_loop = staticmethod(jax_control.while_loop)
-    map = staticmethod(jax_control.map_slices)
+    value_and_grad = staticmethod(gradients.value_and_grad)
+    vjp = staticmethod(gradients.vjp)
+    custom_vjp = staticmethod(gradients.custom_vjp)
+    vmap = staticmethod(control.vmap)
+    scan = staticmethod(control.scan)
+    cond = staticmethod(control.cond)
+    while_loop = staticmethod(control.while_loop)
+    map = staticmethod(control.map_slices)
 
     # Functions made from functions -----------------------------------------------------------------------------------
 
@@ -60,7 +60,7 @@ class JaxBackend:
         self, f: Callable[..., Any], static_argnums: Sequence[int] = (), donate_argnums: Sequence[int] = ()
     ) -> Callable[..., Any]:
         if donate_argnums:
-            jax_setup.quiet_donation()
+            setup.quiet_donation()
         return jax.jit(f, static_argnums=tuple(static_argnums), donate_argnums=tuple(donate_argnums))
 
     def remat(self, f: Callable[..., Any]) -> Callable[..., Any]:
@@ -105,11 +105,11 @@ class JaxBackend:
         return jax.tree.map(lambda x: narrow(onp.asarray(x)), jax.device_get(tree))
 
     def to_device(self, tree: Any, device: Any = None) -> Any:
-        place = jax_setup.find_device(device, "to_device") if isinstance(device, str) else device
+        place = setup.find_device(device, "to_device") if isinstance(device, str) else device
         return jax.device_put(jax.tree.map(as_array, tree), place)
 
     def devices(self) -> list[str]:
-        return jax_setup.device_words()
+        return setup.device_words()
 
     def block_until_ready(self, tree: Any) -> Any:
         return jax.block_until_ready(tree)
@@ -125,7 +125,7 @@ class JaxBackend:
         return jax.enable_x64(True)
 
     def compilations(self) -> int:
-        return jax_setup.compilations()
+        return setup.compilations()
 
 
 def _checked(ids: Any, rows: int) -> Any:

@@ -1,7 +1,7 @@
 """The array language on NumPy: NumPy's functions in 32 bits, which notice when they are being differentiated.
 
 Nothing here imports autograd (25 to 35 ms), so that programs which never differentiate never load it:
-``numpy_boxes`` fills ``box_types`` and ``differentiable`` when it is imported, before the first box exists.
+``boxes`` fills ``box_types`` and ``differentiable`` when it is imported, before the first box exists.
 """
 
 from __future__ import annotations
@@ -13,9 +13,9 @@ from typing import Any
 import numpy as onp
 
 from layerkit.fastmath.numpy import NAMES
-from layerkit_plugins.backends.numpy_arrays import PLAIN
-from layerkit_plugins.backends.numpy_precision import FLOAT32, narrow
-from layerkit_plugins.backends.numpy_silence import is_silent, silence
+from layerkit_plugins.backends.numpy.arrays import PLAIN
+from layerkit_plugins.backends.numpy.precision import FLOAT32, narrow
+from layerkit_plugins.backends.numpy.silence import is_silent, silence
 
 __all__ = ["UFUNCS", "box_types", "differentiable", "known", "np", "overloaded"]
 

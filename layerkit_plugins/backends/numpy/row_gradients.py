@@ -8,9 +8,9 @@ from typing import Any
 import numpy as onp
 from autograd.core import defvjp
 
-from layerkit_plugins.backends.numpy_boxes import is_box, primitive
-from layerkit_plugins.backends.numpy_namespace import differentiable, np
-from layerkit_plugins.backends.numpy_rows import add_rows, checked_segments, read_rows, sum_rows, take_checked
+from layerkit_plugins.backends.numpy.boxes import is_box, primitive
+from layerkit_plugins.backends.numpy.namespace import differentiable, np
+from layerkit_plugins.backends.numpy.rows import add_rows, checked_segments, read_rows, sum_rows, take_checked
 
 __all__ = ["RowSums", "take"]
 

@@ -7,9 +7,9 @@ from typing import Any
 
 import numpy as onp
 
-from layerkit_plugins.backends.numpy_einsum import einsum
-from layerkit_plugins.backends.numpy_precision import default_float, narrow, narrow_dtype
-from layerkit_plugins.backends.numpy_silence import silence
+from layerkit_plugins.backends.numpy.einsum import einsum
+from layerkit_plugins.backends.numpy.precision import default_float, narrow, narrow_dtype
+from layerkit_plugins.backends.numpy.silence import silence
 
 __all__ = ["PLAIN"]
 

@@ -4,11 +4,11 @@ from __future__ import annotations
 
 from typing import Any
 
-from layerkit_plugins.backends import numpy_products, numpy_reductions, numpy_shapes  # noqa: F401  (define gradients)
-from layerkit_plugins.backends.numpy_boxes import Box
-from layerkit_plugins.backends.numpy_elementwise import astype
-from layerkit_plugins.backends.numpy_indexing import getitem
-from layerkit_plugins.backends.numpy_namespace import differentiable, known, np
+from layerkit_plugins.backends.numpy import products, reductions, shapes  # noqa: F401  (define gradients)
+from layerkit_plugins.backends.numpy.boxes import Box
+from layerkit_plugins.backends.numpy.elementwise import astype
+from layerkit_plugins.backends.numpy.indexing import getitem
+from layerkit_plugins.backends.numpy.namespace import differentiable, known, np
 
 __all__: list[str] = []
 

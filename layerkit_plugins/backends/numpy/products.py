@@ -8,11 +8,11 @@ from typing import Any
 from autograd.core import defvjp
 
 from layerkit.fastmath import ArrayError
-from layerkit_plugins.backends.numpy_boxes import is_box, primitive
-from layerkit_plugins.backends.numpy_einsum import einsum
-from layerkit_plugins.backends.numpy_elementwise import fit
-from layerkit_plugins.backends.numpy_namespace import differentiable, np
-from layerkit_plugins.backends.numpy_reductions import axes_of
+from layerkit_plugins.backends.numpy.boxes import is_box, primitive
+from layerkit_plugins.backends.numpy.einsum import einsum
+from layerkit_plugins.backends.numpy.elementwise import fit
+from layerkit_plugins.backends.numpy.namespace import differentiable, np
+from layerkit_plugins.backends.numpy.reductions import axes_of
 
 __all__: list[str] = []
 
