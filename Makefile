@@ -15,7 +15,6 @@ help:
 
 sentiment: $(VENV)/.ready-sentiment
 	$(BIN)/layerkit train sentiment --output $(RUN) --steps $(STEPS) --overwrite
-	$(BIN)/layerkit evaluate $(RUN)
 
 test: $(VENV)/.ready-dev
 	$(BIN)/python -m pytest $(PYTEST_ARGS)
