@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from typing import Any, NamedTuple
 
+import numpy as onp
+
 from layerkit.engine.calls import walk
 from layerkit.engine.initializing import init_outermost
 from layerkit.errors import LayerkitError
@@ -48,7 +50,8 @@ def start(model: Layer, tasks: list[TrainTask], seed: int) -> Start:
         LayerkitError: a loss is no single number.
     """
     samples = [signature(task.sample_batch) for task in tasks]
-    root = random.get_prng(seed)
+    # What get_prng gives; on a device it would take a compiled program of its own.
+    root = onp.array([seed >> 32, seed & 0xFFFFFFFF], onp.uint32)
     given = _given(model, parts(samples[0], model.n_in)[0], root)
     opt_params: list[Any] = []
 
