@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
@@ -23,13 +24,17 @@ class Scalars:
             raise UsageError('tensorboard=True needs tensorboardX: pip install "layerkit[tensorboard]"')
         self._folder = folder
         self._writers: dict[str, Any] = {}
+        self._opened = 0
 
     def add(self, mode: str, metric: str, step: int, value: float) -> None:
         """Adds a value."""
         if mode not in self._writers:
             from tensorboardX import SummaryWriter
 
-            self._writers[mode] = SummaryWriter(str(self._folder / mode))
+            # Its files are named by the second, and one of the same name would be overwritten.
+            self._opened += 1
+            suffix = f".{os.getpid()}.{self._opened}"
+            self._writers[mode] = SummaryWriter(str(self._folder / mode), filename_suffix=suffix)
         self._writers[mode].add_scalar(metric, value, step)
 
     def close(self) -> None:
