@@ -7,6 +7,7 @@ from layerkit import optimizers as optimizers
 from layerkit import plugins as plugins
 from layerkit import recipe as recipe
 from layerkit import runs as runs
+from layerkit import testing as testing
 from layerkit import training as training
 from layerkit.combinators import Add as Add
 from layerkit.combinators import BatchLeadingAxes as BatchLeadingAxes

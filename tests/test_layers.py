@@ -1,25 +1,81 @@
-"""Every registered layer and every combinator, on both backends, does what every layer must do."""
+"""Every registered layer and every combinator passes the kit, and does what the table declares of it."""
 
 from __future__ import annotations
 
+import dataclasses
 import importlib
 import inspect
-from collections.abc import Callable
 from typing import Any
 
 import pytest
-from layer_properties import ALL, Case, case
 from layer_table import COMBINATORS, ROWS, Row
 
 import layerkit as lk
 from layerkit.example import example_of
 from layerkit.plugins import registry
+from layerkit.testing import check_layer
+from layerkit.testing.layer_case import LayerCase
+from layerkit.testing.trees import all_equal
 
 
 @pytest.mark.parametrize("row", [*ROWS, *COMBINATORS], ids=lambda row: row.id)
-@pytest.mark.parametrize(("holds", "backend"), ALL, ids=lambda part: getattr(part, "__name__", part))
-def test_property(holds: Callable[[Case], None], backend: str, row: Row) -> None:
-    holds(case(row, backend))
+def test_the_kit_finds_no_fault(row: Row) -> None:
+    report = check_layer(
+        row.make,
+        *row.tried_on,
+        expected_failures=row.expected_failures,
+        rows_independent=row.rows_independent,
+        tolerance=row.tolerance,
+    )
+    assert report.ok, report
+
+
+@pytest.mark.parametrize("name", sorted(registry.layers.own()))
+def test_the_kit_finds_no_fault_with_the_example(name: str) -> None:
+    report = check_layer(registry.layers.own()[name].constructor)
+    assert report.ok, report
+
+
+@pytest.mark.parametrize("row", [*ROWS, *COMBINATORS], ids=lambda row: row.id)
+def test_training_differs_where_it_is_declared(row: Row) -> None:
+    assert contradictions(row) == []
+
+
+@pytest.mark.parametrize(
+    ("name", "declared"),
+    [
+        ("Relu", {"trains_differently": True}),
+        ("Relu", {"draws_in_training": True}),
+        ("Relu", {"always_draws": True}),
+        ("Relu", {"has_state": True}),
+        ("Dropout", {"draws_in_training": False}),
+        ("BatchNorm", {"trains_differently": False}),
+        ("BatchNorm", {"has_state": False}),
+        ("Cache", {"state_in_evaluation": False}),
+        ("RandomUniform", {"always_draws": False}),
+    ],
+)
+def test_a_false_declaration_is_seen(name: str, declared: dict[str, bool]) -> None:
+    row = next(row for row in (*ROWS, *COMBINATORS) if row.name == name)
+    assert contradictions(row) == []
+    assert contradictions(dataclasses.replace(row, **declared))
+
+
+def contradictions(row: Row) -> list[str]:
+    """What the row declares about training, state and random numbers, and the layer does not do."""
+    trial = LayerCase(row.make, *row.tried_on, backends=["numpy"]).reference
+    evaluated, trained = trial.steps
+    others = trial.run(seed=1)
+    found = {
+        "training_differs": not all_equal(evaluated[0], trained[0]) or not all_equal(evaluated[2:], trained[2:]),
+        "has_state": not all_equal(trial.state, trained.state),
+        "state_in_evaluation": not all_equal(trial.state, evaluated.state),
+        "always_draws": not all_equal(evaluated.y, others[0].y),
+        "draws_in_training": not all_equal(trained.y, others[1].y),
+    }
+    declared = {name: getattr(row, name) for name in found}
+    declared["draws_in_training"] |= row.always_draws
+    return [name for name, value in found.items() if value != declared[name]]
 
 
 def test_every_layer_has_an_example() -> None:
