@@ -13,6 +13,7 @@ __all__ = ["command"]
     cls=LazyGroup,
     lazy={
         "list": ("layerkit.cli.plugins_list", "List the installed plugins, without importing them."),
+        "new": ("layerkit.cli.plugins_new", "Write a new plugin: a small distribution that works."),
         "commands": ("layerkit.cli.plugins_commands", "List the commands that plugins add."),
     },
 )
