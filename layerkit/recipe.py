@@ -60,6 +60,12 @@ the settings. A recipe raises ``layerkit.UsageError`` for a request that is off 
 ``layerkit.LayerkitError`` for what went wrong, one line each; it prints what it likes while training, and
 nothing in ``load``, ``predict`` and ``evaluate``. Where ``train`` fails before the recipe wrote anything,
 layerkit takes the folder back: check the data before writing.
+
+**What the kit tries.** ``layerkit.testing.check_recipe("majority")`` trains it in a temporary folder. Settings with
+which that takes seconds are the recipe's attribute ``quick``: ``quick = {"steps": 60}``, or a static method that writes
+the data it needs into a folder and returns them, ``quick(folder) -> {"data": folder / "lines.txt"}``. A run that has
+``held_out() -> (texts, labels)``, the examples it was not trained on, is measured on those against who always says the
+most frequent label.
 """
 
 from __future__ import annotations

@@ -10,17 +10,42 @@ from collections.abc import Callable, Mapping
 from typing import Any
 
 from layerkit.errors import UsageError, suggest
+from layerkit.testing.backend_case import BACKENDS
+from layerkit.testing.backends import check_backend
 from layerkit.testing.layer_suite import LAYERS
 from layerkit.testing.layers import check_layer
+from layerkit.testing.optimizer_case import OPTIMIZERS
+from layerkit.testing.optimizers import check_optimizer
+from layerkit.testing.recipe_case import RECIPES
+from layerkit.testing.recipes import check_recipe
 from layerkit.testing.report import Report, Result
 from layerkit.testing.suite import Check, Fault, Skip, Suite
 
-__all__ = ["CHECKERS", "SUITES", "Check", "Fault", "Report", "Result", "Skip", "check_layer", "checks", "conformance"]
+__all__ = [
+    "CHECKERS",
+    "SUITES",
+    "Check",
+    "Fault",
+    "Report",
+    "Result",
+    "Skip",
+    "check_backend",
+    "check_layer",
+    "check_optimizer",
+    "check_recipe",
+    "checks",
+    "conformance",
+]
 
-CHECKERS: dict[str, Callable[..., Report]] = {"layer": check_layer}
+CHECKERS: dict[str, Callable[..., Report]] = {
+    "layer": check_layer,
+    "optimizer": check_optimizer,
+    "backend": check_backend,
+    "recipe": check_recipe,
+}
 """For each kind of thing that plugins offer, the function that checks one."""
 
-SUITES: dict[str, Suite] = {"layer": LAYERS}
+SUITES: dict[str, Suite] = {"layer": LAYERS, "optimizer": OPTIMIZERS, "backend": BACKENDS, "recipe": RECIPES}
 """For each of those kinds, its list of checks."""
 
 

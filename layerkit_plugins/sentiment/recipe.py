@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
-from typing import Any, Literal, NamedTuple
+from typing import Any, ClassVar, Literal, NamedTuple
 
 import layerkit as lk
 from layerkit import layers as tl
@@ -66,6 +66,7 @@ class Sentiment:
     """Labels short texts, such as tweets, with the sentiment they express."""
 
     Settings = SentimentSettings
+    quick: ClassVar[Mapping[str, Any]] = {"corpus": "starter", "steps": 60, "learning_rate": 0.02, "embedding_dim": 32}
 
     def train(self, settings: SentimentSettings, output: Path | None) -> SentimentRun:
         """Trains a classifier, saying how it goes; with an ``output`` folder, continues the run that is in it."""

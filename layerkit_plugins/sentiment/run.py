@@ -124,6 +124,15 @@ class SentimentRun:
         targets = [self._number(label) for label in examples.labels]
         return self.measure([self._ids(text) for text in examples.texts], targets)
 
+    def held_out(self) -> tuple[list[str], list[str]]:
+        """The texts that it was not trained on, and their labels.
+
+        Raises:
+          LayerkitError: they cannot be read, or are no longer what they were.
+        """
+        examples = self._held_out()
+        return list(examples.texts), list(examples.labels)
+
     def measure(self, ids: Sequence[Sequence[int]], targets: Sequence[int]) -> dict[str, float]:
         """Accuracy and mean loss on texts that are ids already; targets are numbers of labels."""
         scores = self._log_probs(ids)

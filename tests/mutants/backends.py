@@ -51,6 +51,11 @@ def _mutant(check: str) -> Callable[[Callable[[Any], None]], None]:
     return add
 
 
+@_mutant("it_starts")
+def without_a_device(b: Any) -> None:
+    raise RuntimeError("no device")
+
+
 @_mutant("has_every_member")
 def no_while_loop(b: Any) -> None:
     del b.while_loop

@@ -1,4 +1,4 @@
-"""Every operation of the array language, with arguments to try it on: the table that test_backends.py drives."""
+"""NumPy's names in the array language, each with arguments to try it on; ``more_operations`` has the rest."""
 
 from __future__ import annotations
 
@@ -7,32 +7,40 @@ from typing import Any, NamedTuple
 
 import numpy as onp
 
-from layerkit import fastmath as fm
 from layerkit.fastmath import numpy as np
-from layerkit.fastmath import random
+from layerkit.shapes import signature
 
-__all__ = ["LANGUAGE", "METHODS", "OPERATIONS", "Row"]
+__all__ = ["LANGUAGE", "Row", "draw"]
 
 
 class Row(NamedTuple):
-    """One call. ``traceable`` is off where the shape of the result depends on values."""
+    """One call."""
 
     name: str
     function: Callable[..., Any]
+    """In the array language."""
     args: tuple[Any, ...]
     kwargs: dict[str, Any]
     traceable: bool = True
+    """Off where the shape of the result depends on values."""
+    plain: Callable[..., Any] | None = None
+    """In NumPy itself, where it can be said there."""
+
+    def __repr__(self) -> str:
+        given = [signature(x) if hasattr(x, "dtype") else x for x in self.args]
+        return f"{self.name}({', '.join([*map(str, given), *(f'{k}={v}' for k, v in self.kwargs.items())]):.80})"
 
 
-_draw = onp.random.default_rng(7)
+_generator = onp.random.default_rng(7)
 
 
-def _floats(*shape: int, low: float = -1.0, high: float = 1.0) -> Any:
-    return _draw.uniform(low, high, shape).astype("float32")
+def draw(*shape: int, low: float = -1.0, high: float = 1.0) -> Any:
+    """Example numbers, float32."""
+    return _generator.uniform(low, high, shape).astype("float32")
 
 
-A, B, P, Q = _floats(2, 3), _floats(2, 3), _floats(2, 3, low=0.2, high=0.9), _floats(2, 3, low=1.2, high=4.0)
-V, W, S, T = _floats(3), _floats(3), _floats(3, 3), _floats(4, 2, 3)
+A, B, P, Q = draw(2, 3), draw(2, 3), draw(2, 3, low=0.2, high=0.9), draw(2, 3, low=1.2, high=4.0)
+V, W, S, T = draw(3), draw(3), draw(3, 3), draw(4, 2, 3)
 I, J, K = onp.array([[3, -1, 2], [0, 5, -4]], "int32"), onp.array([[2, 1, 3], [4, 2, 1]], "int32"), onp.array([2, 0, 1])
 K = K.astype("int32")
 M, N = A > 0, B > 0
@@ -42,7 +50,7 @@ TIES = onp.array([[0.0, 1.0, 1.0], [-1.0, 0.0, 1.0]], "float32")
 
 
 def _row(name: str, *args: Any, **kwargs: Any) -> Row:
-    return Row(name, getattr(np, name), args, kwargs)
+    return Row(name, getattr(np, name), args, kwargs, plain=getattr(onp, name))
 
 
 _UNARY = """
@@ -175,19 +183,19 @@ LANGUAGE = [
     _row("linspace", -1, 1, 4),
     _row("matmul", A, S),
     _row("matmul", T, S),
-    _row("matmul", T, _floats(4, 3, 2)),
+    _row("matmul", T, draw(4, 3, 2)),
     _row("matmul", A, V),
     _row("maximum", A, 0),
     _row("maximum", I, 0),
     _row("median", A),
     _row("median", T, axis=0),
     _row("meshgrid", V, W),
-    _row("meshgrid", V, _floats(2), indexing="ij"),
+    _row("meshgrid", V, draw(2), indexing="ij"),
     _row("mod", I, 3),
     _row("moveaxis", T, 0, -1),
     _row("nan_to_num", ODD[:, :2]),
     _row("ndim", T),
-    Row("nonzero", np.nonzero, (M,), {}, traceable=False),
+    Row("nonzero", np.nonzero, (M,), {}, traceable=False, plain=onp.nonzero),
     _row("ones", (2, 3)),
     _row("ones", 2, dtype=onp.int32),
     _row("ones_like", A),
@@ -248,95 +256,4 @@ LANGUAGE = [
     _row("zeros", 0),
     _row("zeros_like", A),
     _row("zeros_like", M),
-]
-
-
-def _operation(name: str, function: Callable[..., Any], *args: Any, **kwargs: Any) -> Row:
-    return Row(name, function, args, kwargs)
-
-
-def _step(carry: Any, x: Any) -> Any:
-    new = np.tanh(carry["h"] * x + x)
-    return {"h": new, "n": carry["n"] + 1}, (new * 2, carry["n"])
-
-
-def _start(h: Any) -> Any:
-    return {"h": h, "n": onp.array(0, "int32")}
-
-
-_clipped = fm.custom_vjp(lambda x: x * 2, lambda x: (x * 2, x), lambda x, dy: (np.clip(dy, -0.5, 0.5) * x,))
-
-OPERATIONS = [
-    _operation("scan", lambda h, xs: fm.scan(_step, _start(h), xs), V, A),
-    _operation("scan", lambda h, xs: fm.scan(_step, _start(h), xs, reverse=True), V, A),
-    _operation("scan", lambda h: fm.scan(lambda c, _: (c * h, None), h, None, length=3)[0], V),
-    _operation("scan", lambda h, xs: fm.scan(_step, _start(h), xs), V, EMPTY),
-    _operation("cond", lambda x: fm.cond(np.sum(x) > 0, lambda x: x * 2, np.sin, x), V),
-    _operation("cond", lambda x: fm.cond(np.sum(x) <= 0, lambda x: x * 2, np.sin, x), V),
-    _operation(
-        "while_loop", lambda n: fm.while_loop(lambda c: c[0] < 50, lambda c: (c[0] * 2, c[1] + 1), (n, n)), K[2]
-    ),
-    _operation("map", lambda xs: fm.map(lambda x: np.outer(x, x), xs), A),
-    _operation("map", lambda xs, ys: fm.map(lambda t: {"s": t[0] + t[1], "m": t[0] * 2}, (xs, ys)), A, B),
-    _operation("vmap", lambda a, b: fm.vmap(lambda x, y: np.dot(x, y))(a, b), A, B),
-    _operation(
-        "vmap", lambda a, v: fm.vmap(lambda x, y: (x * y, np.sum(x)), in_axes=(1, None))(a, v), T, _floats(4, 3)
-    ),
-    _operation("vmap", lambda a: fm.vmap(lambda x: x + 1, in_axes=0, out_axes=1)(a), A),
-    _operation("remat", lambda x: fm.remat(lambda x: np.sin(np.cos(x)))(x), A),
-    _operation("custom_vjp", _clipped, A),
-    _operation("grad", lambda x, y: fm.grad(lambda x: np.sum(np.sin(x) * y))(x), A, B),
-    _operation(
-        "value_and_grad", lambda x, y: fm.value_and_grad(lambda x, y: np.sum(x * y), argnums=(0, 1))(x, y), A, B
-    ),
-    _operation("vjp", lambda x, dy: fm.vjp(lambda x: np.sin(x) * 2, x)[1](dy)[0], A, B),
-    _operation("jit", fm.jit(lambda x: np.exp(x) * 2), A),
-    _operation("segment_sum", lambda v: fm.segment_sum(v, onp.array([0, 2, 0, 1], "int32"), 3), T),
-    _operation("segment_sum", lambda v: fm.segment_sum(v, onp.array([1, 1], "int32"), 4), A),
-    _operation("take_rows", lambda t: fm.take_rows(t, onp.array([[2, 0], [2, 2]], "int32")), S),
-    _operation("take_rows", lambda t: fm.take_rows(t, onp.array(1, "int32")), S),
-    _operation("take_rows", lambda t: fm.take_rows(t, onp.zeros((2, 0), "int32")), T),
-    _operation("take_rows", fm.take_rows, I, K[:1] - 1),
-    _operation("logsumexp", fm.logsumexp, 50 * A),
-    _operation("logsumexp", lambda x: fm.logsumexp(x, axis=1, keepdims=True), T),
-    _operation("logsumexp", lambda x: fm.logsumexp(x, (0, 2)), T),
-    _operation("log_softmax", fm.log_softmax, 20 * A),
-    _operation("softmax", lambda x: fm.softmax(x, 0), A),
-    _operation("sigmoid", fm.sigmoid, 30 * A),
-    _operation("expit", fm.expit, A),
-    _operation("erf", fm.erf, 3 * A),
-    _operation("top_k", lambda x: fm.top_k(x, 2), A),
-    _operation("top_k", lambda x: fm.top_k(x, 3), J),
-    _operation("top_k", lambda x: fm.top_k(x, 2), TIES),
-    _operation("logsumexp", fm.logsumexp, onp.full((2, 3), -onp.inf, "float32")),
-    _operation("logsumexp", lambda x: fm.logsumexp(x, 1), TIES),
-    _operation("one_hot", lambda i: fm.one_hot(i, 4), I),
-    _operation("stop_gradient", lambda x: fm.stop_gradient((x, {"a": x * 2}))[1]["a"] * x, A),
-    _operation("nested_map", lambda x: fm.nested_map(lambda x: x * 2, {"a": [x, (x,)]}), A),
-    _operation("random", lambda x: x * random.uniform(random.get_prng(3), (2, 3)), A),
-]
-
-# What arrays can do by themselves, which layers use as much as functions.
-METHODS = [
-    _operation("sum", lambda x: x.sum(), A),
-    _operation("mean", lambda x: x.mean(axis=-1, keepdims=True), T),
-    _operation("max", lambda x: (x.max(axis=0), x.min()), A),
-    _operation("var", lambda x: (x.var(), x.std(axis=1)), A),
-    _operation("prod", lambda x: (x.prod(), x.cumsum(axis=1)), A),
-    _operation("reshape", lambda x: (x.reshape(3, 2), x.reshape((-1,)), x.ravel(), x.flatten()), A),
-    _operation("transpose", lambda x: (x.T, x.transpose(2, 0, 1), x.swapaxes(0, 1), x.squeeze()), T),
-    _operation("astype", lambda x: (x.astype(onp.int32), x.astype(onp.float32), x.astype("float16")), 5 * A),
-    _operation("clip", lambda x: (x.clip(-0.5, 0.5), x.round(1)), A),
-    _operation("dot", lambda x, y: (x.dot(y), x @ y, x[0] @ y), A, S),
-    _operation("shape", lambda x: (x.shape, x.ndim, x.size, len(x)), T),
-    _operation("operators", lambda x, y: (x + y, x - y, x * y, x / y, -x, abs(x), +x, y**x, y % 0.7, y // 0.7), A, Q),
-    _operation("scalars", lambda x: (x + 1, 1 - x, 2 * x, x / 2, 1 / x, x**2, 2**x, x % 1, x + True), Q),
-    _operation("host scalars", lambda x: x * onp.float32(2) + onp.float32(1), A),
-    _operation("comparisons", lambda x, y: (x < y, x <= y, x > y, x >= y, x == y, x != y, x == x), A, B),
-    _operation("truths", lambda x, y: (x & y, x | y, x ^ y, ~x), M, N),
-    _operation("whole numbers", lambda x, y: (x + y, x * y, x // y, x % y, -x, x & y, x << 1, x >> 1, x**2), I, J),
-    _operation("indexing", lambda x: (x[0], x[-1], x[:, 1], x[..., 0], x[1:, ::2], x[::-1], x[None], x[0, 1, 2]), T),
-    _operation("indexing by arrays", lambda x: (x[onp.array([1, 0, 1])], x[onp.array([0, 1]), onp.array([1, 0])]), A),
-    _operation("new axes", lambda x: (x[:, None, :], x[..., None]), A),
-    _operation("iteration", lambda x: [row * 2 for row in x], A),
 ]

@@ -1,0 +1,84 @@
+"""What a run says of texts: whatever they are, alone and together."""
+
+from __future__ import annotations
+
+import math
+from typing import Any
+
+import numpy as onp
+
+from layerkit.testing.blame import demand
+from layerkit.testing.recipe_case import TEXTS, RecipeCase, check
+from layerkit.testing.suite import Fault
+
+__all__: list[str] = []
+
+_ODD = (
+    "",
+    " ",
+    "\n\t",
+    "?!.,;:",
+    "@somebody http://x.y/z #tag RT",
+    "\U0001f600\U0001f9d1\u200d\U0001f680",
+    "\x00\ufeff",
+    "bad " * 3000,
+)
+
+
+@check("predictions")
+def predictions_are_whole(case: RecipeCase) -> None:
+    """A prediction has a label (a text), a score from 0 to 1, and, if it has probabilities, such that add up to 1."""
+    run = case.run()
+    for text, found in zip(TEXTS, case.predict(run, list(TEXTS)), strict=True):
+        _demand_whole(text, found)
+    labels = getattr(run, "labels", None)
+    if labels is not None:
+        strange = {found.label for found in case.predict(run, list(TEXTS))} - set(labels)
+        demand(not strange, f"labels {sorted(strange)} are not among those of the run, {', '.join(labels)}")
+
+
+def _demand_whole(text: str, found: Any) -> None:
+    label, score = getattr(found, "label", None), getattr(found, "score", None)
+    demand(isinstance(label, str) and label, f"the label of {text!r:.40} is {label!r}: a text is due")
+    demand(isinstance(score, (int, float)) or hasattr(score, "dtype"), f"the score of {text!r:.40} is {score!r}")
+    number = float(onp.asarray(score))
+    demand(0 <= number <= 1, f"the score of {text!r:.40} is {number}: a probability is due")
+    logs = onp.asarray(getattr(found, "log_probs", ()), "float64")
+    total = float(onp.exp(logs).sum()) if logs.size else 1.0
+    demand(abs(total - 1) < 1e-4, f"the probabilities of {text!r:.40} add up to {total:.6g}")
+
+
+@check("predictions")
+def one_text_is_many_texts(case: RecipeCase) -> None:
+    """What a text scores does not depend on those it is given with, and their order; one text gives one prediction."""
+    run = case.run()
+    together = case.predict(run, list(TEXTS))
+    demand(isinstance(together, list), f"predict of a list gives a {type(together).__name__}: a list is due")
+    demand(len(together) == len(TEXTS), f"predict gives {len(together)} predictions of {len(TEXTS)} texts")
+    backwards = case.predict(run, list(TEXTS[::-1]))[::-1]
+    for text, one, other in zip(TEXTS, together, backwards, strict=True):
+        alone = case.predict(run, text)
+        if isinstance(alone, list):
+            raise Fault("predict of one text gives a list: one prediction is due")
+        for what, found in (("alone", alone), ("in another order", other)):
+            off = abs(float(found.score) - float(one.score))
+            same = found.label == one.label and off <= 1e-5
+            demand(same, f"{text!r} scores {one.label!r} {one.score:.6g} among others, {found.score:.6g} {what}")
+
+
+@check("predictions")
+def an_empty_text_has_a_prediction(case: RecipeCase) -> None:
+    """An empty text gets a prediction like every other; no texts at all get an empty list."""
+    run = case.run()
+    _demand_whole("", case.predict(run, ""))
+    nothing = case.predict(run, [])
+    demand(isinstance(nothing, list) and not nothing, f"predict of no texts gives {nothing!r:.60}: [] is due")
+
+
+@check("predictions")
+def odd_texts_have_predictions(case: RecipeCase) -> None:
+    """Spaces, punctuation, emoji, control characters and 3,000 words get finite scores, alone and beside others."""
+    run = case.run()
+    for text, found in zip(_ODD, case.predict(run, list(_ODD)), strict=True):
+        _demand_whole(text, found)
+        demand(math.isfinite(float(found.score)), f"the score of {text!r:.40} is {found.score}")

@@ -1,0 +1,107 @@
+"""The kit for optimizers: every bundled one passes, and every planted fault is caught by the check meant for it."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+import pytest
+from mutants.optimizers import MUTANTS, Steady
+from optimizer_table import ROWS, Row
+
+import layerkit as lk
+from layerkit import optimizers
+from layerkit.testing.optimizer_case import OPTIMIZERS
+from layerkit.testing.optimizers import check_optimizer
+
+pytest.importorskip("jax", reason="optimizers are checked on every backend")
+
+LACKING = "it has no skip_rows: all rows are updated at every step"
+
+
+def formula_of(row: Row) -> Callable[[Any, list[Any], Any], Any]:
+    def formula(weight: Any, gradients: list[Any], opt_params: Any) -> Any:
+        reference = row.reference(weight, opt_params)
+        for gradient in gradients:
+            reference.step(gradient)
+        return reference.w
+
+    return formula
+
+
+@pytest.mark.parametrize("row", ROWS, ids=lambda row: row.id)
+def test_bundled_optimizers_pass(row: Row) -> None:
+    made = getattr(optimizers, row.name)
+    report = check_optimizer(made, formula_of(row), arguments=dict(row.arguments))
+    assert report.ok, str(report)
+    skipped = {result.name: result.message for result in report.skipped}
+    assert skipped == ({} if hasattr(made, "skip_rows") else {"skip_rows_equals_real_steps": LACKING})
+
+
+def test_nothing_is_skipped_for_one_that_has_everything() -> None:
+    report = check_optimizer(Steady)
+    assert report.ok, str(report)
+    assert len(report.results) == report.ran == len(OPTIMIZERS.checks) >= 30
+
+
+@pytest.mark.parametrize(("mutant", "name"), MUTANTS, ids=lambda value: getattr(value, "__name__", value))
+def test_a_planted_fault_is_caught(mutant: type[lk.Optimizer], name: str) -> None:
+    (result,) = check_optimizer(mutant, only=[name]).results
+    assert (result.name, result.status) == (name, "failed"), result.message
+
+
+def test_every_check_catches_something() -> None:
+    assert {name for _, name in MUTANTS} == set(OPTIMIZERS.names())
+
+
+def test_an_optimizer_that_was_made_is_checked_as_it_is() -> None:
+    def formula(weight: Any, gradients: list[Any], opt_params: Any) -> Any:
+        assert opt_params.mass == pytest.approx(0.25)
+        v = 0.0
+        for gradient in gradients:
+            v = 0.25 * v + gradient
+            weight = weight - opt_params.learning_rate * v
+        return weight
+
+    report = check_optimizer(Steady(0.3, mass=0.25), formula, only=["follows_its_formula"])
+    assert report.ok, str(report)
+    assert report.subject == "Steady"
+
+
+def make_nothing(learning_rate: float) -> None:
+    """w <- w"""
+
+
+def make_trouble(learning_rate: float) -> None:
+    """w <- w"""
+    raise ValueError("no luck today")
+
+
+class Raises(lk.Optimizer):
+    """w <- w - g"""
+
+    def update(self, step: Any, grads: Any, param: Any, slots: Any, opt_params: Any) -> tuple[Any, Any]:
+        return grads["left"], slots
+
+
+@pytest.mark.parametrize(
+    ("subject", "said"),
+    [
+        (make_nothing, "make_nothing(0.25) gives a NoneType, which is no lk.Optimizer"),
+        (make_trouble, "make_trouble(0.25) cannot be made: ValueError: no luck today"),
+        (lk.Optimizer, "Optimizer has no update method"),
+        (Raises, "Raises raises "),
+    ],
+)
+def test_what_is_no_optimizer_is_told_so(subject: Any, said: str) -> None:
+    report = check_optimizer(subject)
+    assert not report.ok
+    assert "error" not in {result.status for result in report.results}, str(report)
+    assert said in " ".join(result.message for result in report.results)
+
+
+def test_messages_have_numbers() -> None:
+    (result,) = check_optimizer(optimizers.SGD, lambda w, gs, p: w - sum(gs), only=["follows_its_formula"]).results
+    assert result.status == "failed"
+    assert result.message.startswith("on jax: a weight () is ")
+    assert "off the formula after 20 steps, more than" in result.message

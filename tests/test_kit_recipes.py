@@ -1,0 +1,72 @@
+"""The kit for recipes: the bundled one passes, and every planted fault is caught by the check meant for it."""
+
+from __future__ import annotations
+
+import gc
+from pathlib import Path
+from typing import Any
+
+import pytest
+from mutants.recipes import MUTANTS, WordCounts
+
+import layerkit as lk
+from layerkit.testing.recipe_case import RECIPES, RecipeCase
+from layerkit.testing.recipes import check_recipe
+
+pytest.importorskip("jax", reason="recipes are checked on every backend")
+
+
+def test_the_sentiment_recipe_passes() -> None:
+    report = check_recipe("sentiment")
+    assert report.ok, str(report)
+    assert not report.skipped
+    (beats,) = [result for result in report.results if result.name == "beats_the_majority_class"]
+    assert beats.figures["accuracy"] > 0.6 > beats.figures["majority"] == 0.5
+
+
+def test_a_small_recipe_passes() -> None:
+    report = check_recipe(WordCounts)
+    assert report.ok, str(report)
+    assert report.subject == "word-counts"
+    assert len(report.results) == report.ran == len(RECIPES.checks) >= 10
+
+
+@pytest.mark.parametrize(("mutant", "name"), MUTANTS, ids=lambda value: getattr(value, "__name__", value))
+def test_a_planted_fault_is_caught(mutant: type, name: str) -> None:
+    (result,) = check_recipe(mutant, only=[name]).results
+    assert (result.name, result.status) == (name, "failed"), result.message
+
+
+def test_every_check_catches_something() -> None:
+    assert {name for _, name in MUTANTS} == set(RECIPES.names())
+
+
+def test_a_recipe_that_does_not_train_fails_once_and_is_skipped_after_that() -> None:
+    class Stumbles(WordCounts):
+        """Counts words."""
+
+        def train(self, settings: Any, output: Path | None) -> Any:
+            raise ValueError("out of ink")
+
+    report = check_recipe(Stumbles)
+    assert [result.name for result in report.failed] == ["trains_on_every_backend"]
+    assert report.failed[0].message.endswith("raises ValueError: out of ink")
+    assert {result.message for result in report.skipped} == {"it does not train with its quick settings"}
+    assert not report.ok
+
+
+def test_settings_can_be_given() -> None:
+    report = check_recipe(WordCounts, {"smoothing": -1.0}, only=["quick_settings_fit"])
+    assert "smoothing is at least 0, got -1.0" in report.results[0].message
+    with pytest.raises(lk.UsageError, match="unknown recipe 'sentimental': did you mean 'sentiment'"):
+        check_recipe("sentimental")
+
+
+def test_nothing_stays_behind() -> None:
+    case = RecipeCase(WordCounts)
+    case.run()
+    folder = case.folder
+    assert any(folder.iterdir())
+    del case
+    gc.collect()
+    assert not folder.exists()
