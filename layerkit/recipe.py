@@ -41,7 +41,10 @@ complete, and offered by the hook ``layerkit_recipes``::
             return MajorityRun(label, {"accuracy": count / len(lines)})
 
         def load(self, path):
-            label = json.loads((path / "label.json").read_text())
+            try:
+                label = json.loads((path / "label.json").read_text())
+            except (OSError, ValueError) as error:
+                raise lk.LayerkitError(f"{str(path / 'label.json')!r} cannot be read: train the run again") from error
             return MajorityRun(label, lk.runs.read_run_file(path).metrics)
 
     @lk.hookimpl

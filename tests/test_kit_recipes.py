@@ -3,10 +3,13 @@
 from __future__ import annotations
 
 import gc
+import importlib.util
+import sys
 from pathlib import Path
 from typing import Any
 
 import pytest
+from distributions import majority_recipe
 from mutants.recipes import MUTANTS, WordCounts
 
 import layerkit as lk
@@ -53,6 +56,19 @@ def test_a_recipe_that_does_not_train_fails_once_and_is_skipped_after_that() -> 
     assert report.failed[0].message.endswith("raises ValueError: out of ink")
     assert {result.message for result in report.skipped} == {"it does not train with its quick settings"}
     assert not report.ok
+
+
+def test_the_documented_recipe_passes(tmp_path: Path) -> None:
+    (tmp_path / "majority.py").write_text(majority_recipe())
+    (tmp_path / "lines.txt").write_text("good day\nbad day\ngood one\n")
+    specification = importlib.util.spec_from_file_location("majority_recipe", tmp_path / "majority.py")
+    assert specification
+    assert specification.loader
+    module = sys.modules["majority_recipe"] = importlib.util.module_from_spec(specification)
+    specification.loader.exec_module(module)
+    report = check_recipe(module.Majority, {"data": tmp_path / "lines.txt"})
+    assert report.ok, str(report)
+    assert [result.name for result in report.skipped] == ["beats_the_majority_class"]
 
 
 def test_settings_can_be_given() -> None:
