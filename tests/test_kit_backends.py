@@ -9,6 +9,7 @@ import pytest
 from mutants.backends import MUTANTS, sound
 
 import layerkit as lk
+from layerkit.plugins import registry
 from layerkit.testing import conformance
 from layerkit.testing.backend_case import BACKENDS
 from layerkit.testing.backends import check_backend
@@ -72,3 +73,17 @@ def test_the_decorator_gives_a_test_for_each_check() -> None:
     (mark,) = test_numpy.pytestmark
     assert mark.args == ("check", BACKENDS.names())
     test_numpy("has_every_member")
+
+
+def test_the_reference_where_it_is_the_only_one(monkeypatch: pytest.MonkeyPatch) -> None:
+    missing = registry.missing_modules
+    monkeypatch.setattr(
+        registry,
+        "missing_modules",
+        lambda made: ("jax",) if getattr(made, "__name__", "") == "jax" else missing(made),
+    )
+    report = check_backend("numpy")
+    assert report.ok, str(report)
+    reasons = {result.message for result in report.skipped}
+    assert reasons == {"no other backend is installed to compare with", "no other backend is installed to stand beside"}
+    assert report.ran > 50

@@ -11,6 +11,7 @@ from optimizer_table import ROWS, Row
 
 import layerkit as lk
 from layerkit import optimizers
+from layerkit.plugins import registry
 from layerkit.testing.optimizer_case import OPTIMIZERS
 from layerkit.testing.optimizers import check_optimizer
 
@@ -105,3 +106,18 @@ def test_messages_have_numbers() -> None:
     assert result.status == "failed"
     assert result.message.startswith("on jax: a weight () is ")
     assert "off the formula after 20 steps, more than" in result.message
+
+
+def test_where_one_backend_alone_is_installed(monkeypatch: pytest.MonkeyPatch) -> None:
+    missing = registry.missing_modules
+    monkeypatch.setattr(
+        registry,
+        "missing_modules",
+        lambda made: ("jax",) if getattr(made, "__name__", "") == "jax" else missing(made),
+    )
+    report = check_optimizer(Steady)
+    assert report.ok, str(report)
+    assert {result.name: result.message for result in report.skipped} == {
+        "compiles_once": "nothing is compiled here: numpy",
+        "backends_agree": "one backend alone is installed, numpy",
+    }
