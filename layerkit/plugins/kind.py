@@ -15,7 +15,7 @@ from typing import Any, NamedTuple, TypeVar
 from layerkit.errors import LayerkitError, UsageError, suggest
 from layerkit.plugins import loader
 from layerkit.plugins.discovery import discover
-from layerkit.plugins.problems import explain, report
+from layerkit.plugins.problems import ShadowWarning, explain, report
 from layerkit.plugins.selection import VARIABLE, canonical
 
 __all__ = ["KINDS", "Offer", "Registry", "UnknownName"]
@@ -113,6 +113,17 @@ class Registry:
         self._load_others()
         return [*mine.values(), *(offer for offers in list(self._others.values()) for offer in offers)]
 
+    def offers_by(self, distribution: str) -> list[Offer]:
+        """What one distribution offers; no other plugin is imported for it.
+
+        >>> "numpy" in [offer.name for offer in Registry("backend").offers_by("layerkit")]
+        True
+        """
+        if canonical(distribution) == "layerkit":
+            return list(self.own().values())
+        self._load_others(distribution)
+        return [offer for offers in list(self._others.values()) for offer in offers if offer.by(distribution)]
+
     def register(self, constructor: T, owner: str = "") -> T:
         """Adds a constructor while the program runs, in place of what ``owner`` (its module) offered by that name.
 
@@ -190,7 +201,8 @@ class Registry:
         if offer.name in self.own() or offer.name in self.core():
             report(
                 f"plugin {offer.distribution} {offer.version} offers a {self.kind} {offer.name!r}, as layerkit does: "
-                f"{offer.name!r} stays layerkit's, the other is {offer.qualified!r}"
+                f"{offer.name!r} stays layerkit's, the other is {offer.qualified!r}",
+                category=ShadowWarning,
             )
 
     def _offers_of(self, plugin: loader.Plugin) -> list[Offer]:

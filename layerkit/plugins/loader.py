@@ -27,7 +27,7 @@ from layerkit.plugins.problems import PluginError, explain, one_line, report
 from layerkit.plugins.selection import canonical
 from layerkit.plugins.standard_output import printed_to_stderr
 
-__all__ = ["Plugin", "bundled", "third_party", "third_party_lock", "timed", "unusable"]
+__all__ = ["Plugin", "bundled", "plugins_of", "third_party", "third_party_lock", "timed", "unusable"]
 
 _HOOKS: dict[str, Callable[..., Any]] = {
     name: getattr(hookspecs, name) for name in hookspecs.__all__ if name.startswith("layerkit_")
@@ -188,6 +188,11 @@ def _plugins() -> tuple[Plugin, ...]:
 def bundled() -> list[Plugin]:
     """The plugins that came with layerkit; not loaded."""
     return [plugin for plugin in _plugins() if plugin.entry.bundled]
+
+
+def plugins_of(distribution: str) -> list[Plugin]:
+    """The plugins of one distribution, bundled or not; not loaded."""
+    return [plugin for plugin in _plugins() if canonical(plugin.entry.distribution) == canonical(distribution)]
 
 
 def third_party(distribution: str | None = None) -> list[Plugin]:

@@ -13,7 +13,7 @@ from layerkit.plugins.selection import VARIABLE
 if TYPE_CHECKING:  # discovery imports importlib.metadata, which takes as long as click
     from layerkit.plugins.discovery import Entry
 
-__all__ = ["PluginError", "PluginWarning", "explain", "one_line", "report"]
+__all__ = ["PluginError", "PluginWarning", "ShadowWarning", "explain", "one_line", "report"]
 
 _LONGEST = 300
 
@@ -24,11 +24,15 @@ class PluginWarning(LayerkitWarning):
     """A plugin does not work, or not as its author meant it to; the rest of layerkit does."""
 
 
+class ShadowWarning(PluginWarning):
+    """A plugin offers something under a name of layerkit's own: it works, and is found by its longer name."""
+
+
 class PluginError(Exception):
     """A fault of a plugin in one sentence, remedy included: no traceback would tell more."""
 
 
-def report(text: str, error: BaseException | None = None) -> None:
+def report(text: str, error: BaseException | None = None, category: type[PluginWarning] = PluginWarning) -> None:
     """Warns of ``text``, once per process; with LAYERKIT_DEBUG=1 the traceback goes before it."""
     if text in _said:
         return
@@ -36,7 +40,7 @@ def report(text: str, error: BaseException | None = None) -> None:
     if error is not None and os.environ.get("LAYERKIT_DEBUG") == "1":
         traceback.print_exception(error)
     # The warning belongs to no line of the caller's code: naming one would send people to the wrong file.
-    warnings.warn_explicit(text, PluginWarning, filename="<layerkit>", lineno=0)
+    warnings.warn_explicit(text, category, filename="<layerkit>", lineno=0)
 
 
 def explain(entry: Entry, error: BaseException) -> str:
