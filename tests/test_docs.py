@@ -41,7 +41,7 @@ def test_python_blocks(page: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPat
                 assert not failures, "".join(output)
                 names = test.globs
             else:
-                exec(compile("\n" * (line - 1) + code, str(page), "exec"), names)
+                exec(compile("\n" * (line - 1) + code, str(page), "exec", dont_inherit=True), names)
 
 
 @pytest.mark.parametrize("page", PAGES, ids=lambda page: page.stem)

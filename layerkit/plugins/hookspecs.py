@@ -40,36 +40,37 @@ _hookspec = pluggy.HookspecMarker("layerkit")
 
 @_hookspec
 def layerkit_layers() -> Sequence[Callable[..., Any]]:  # type: ignore[empty-body]
-    """Constructors of layers, found as ``layerkit.layers.NAME``. A complete plugin::
+    """Constructors of layers, found as ``layerkit.layers.NAME``.
 
-    import layerkit as lk
+    A complete plugin::
 
-    class Double(lk.Layer):
-        def forward(self, x):
-            return 2 * x
+        import layerkit as lk
 
-    @lk.hookimpl
-    def layerkit_layers():
-        return [Double]
+        class Double(lk.Layer):
+            def forward(self, x):
+                return 2 * x
+
+        @lk.hookimpl
+        def layerkit_layers():
+            return [Double]
     """
 
 
 @_hookspec
 def layerkit_optimizers() -> Sequence[Callable[..., Any]]:  # type: ignore[empty-body]
-    """Optimizer classes, found as ``layerkit.optimizers.NAME``. A complete plugin::
+    """Optimizer classes, found as ``layerkit.optimizers.NAME``.
 
-    import layerkit as lk
+    A complete plugin::
 
-    class SignDescent(lk.Optimizer):
-        def init(self, param):
-            return ()
+        import layerkit as lk
 
-        def update(self, step, grads, param, slots, opt_params):
-            return param - opt_params.learning_rate * lk.fastmath.numpy.sign(grads), slots
+        class SignDescent(lk.Optimizer):
+            def update(self, step, grads, param, slots, opt_params):
+                return param - opt_params.learning_rate * lk.fastmath.numpy.sign(grads), slots
 
-    @lk.hookimpl
-    def layerkit_optimizers():
-        return [SignDescent]
+        @lk.hookimpl
+        def layerkit_optimizers():
+            return [SignDescent]
     """
 
 
@@ -79,7 +80,9 @@ def layerkit_backends() -> Sequence[Callable[..., Any]]:  # type: ignore[empty-b
 
     ``requires`` names the modules it needs, ``remedy`` says how to install them; nothing of them is imported
     before the function is called. The default is the bundled backend of highest ``preference`` whose modules are
-    there. A complete plugin::
+    there.
+
+    A complete plugin::
 
         import layerkit as lk
 
@@ -98,17 +101,19 @@ def layerkit_backends() -> Sequence[Callable[..., Any]]:  # type: ignore[empty-b
 
 @_hookspec
 def layerkit_models() -> Sequence[Callable[..., Any]]:  # type: ignore[empty-body]
-    """Functions that compose a model from layers, found as ``layerkit.models.NAME``. A complete plugin::
+    """Functions that compose a model from layers, found as ``layerkit.models.NAME``.
 
-    import layerkit as lk
-    from layerkit import layers as tl
+    A complete plugin::
 
-    def Perceptron(n_classes=2):
-        return lk.Serial(tl.Dense(64), tl.Relu(), tl.Dense(n_classes), tl.LogSoftmax())
+        import layerkit as lk
+        from layerkit import layers as tl
 
-    @lk.hookimpl
-    def layerkit_models():
-        return [Perceptron]
+        def Perceptron(n_classes=2):
+            return lk.Serial(tl.Dense(64), tl.Relu(), tl.Dense(n_classes), tl.LogSoftmax())
+
+        @lk.hookimpl
+        def layerkit_models():
+            return [Perceptron]
     """
 
 
@@ -116,28 +121,34 @@ def layerkit_models() -> Sequence[Callable[..., Any]]:  # type: ignore[empty-bod
 def layerkit_recipes() -> Sequence[Callable[..., Any]]:  # type: ignore[empty-body]
     """Recipe classes (``layerkit.recipe.Recipe`` says what one is): whole tasks, from data to predictions.
 
-    ``class Haiku`` is found as ``lk.train("haiku")`` and ``layerkit train haiku``. A complete plugin::
+    ``class Haiku`` is found as ``lk.train("haiku")`` and ``layerkit train haiku``.
+
+    A complete plugin, whose recipe is in a module that is imported when recipes are asked for::
 
         import layerkit as lk
-        from my_package.haiku import Haiku
 
         @lk.hookimpl
         def layerkit_recipes():
+            from my_package.haiku import Haiku
+
             return [Haiku]
     """
 
 
 @_hookspec
 def layerkit_commands(cli: Any) -> None:
-    """Adds commands to ``cli``, a click group: each is then run as ``layerkit NAME``. A complete plugin::
+    """Adds commands to ``cli``, a click group: each is then run as ``layerkit NAME``.
 
-    import click
-    import layerkit as lk
+    A complete plugin::
 
-    @lk.hookimpl
-    def layerkit_commands(cli):
-        @cli.command()
-        @click.argument("text")
-        def shout(text):
-            click.echo(text.upper())
+        import click
+        import layerkit as lk
+
+        @lk.hookimpl
+        def layerkit_commands(cli):
+            @cli.command()
+            @click.argument("text")
+            def shout(text):
+                '''Prints TEXT in capitals.'''
+                click.echo(text.upper())
     """
