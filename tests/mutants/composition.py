@@ -8,6 +8,7 @@ from typing import Any
 import numpy as onp
 
 import layerkit as lk
+from layerkit import fastmath
 from layerkit.fastmath import numpy as np
 from layerkit.fastmath import random
 from mutants.table import breaks
@@ -39,7 +40,7 @@ class KnowsItsLength(lk.Layer):
         return x
 
 
-@breaks("is_safe_in_threads", "its outputs in four threads and in one")
+@breaks("is_safe_in_threads", "its outputs on numpy in four threads and in one")
 class ComputesOnItself(lk.Layer):
     def forward(self, x: Any) -> Any:
         self.x = x
@@ -64,3 +65,19 @@ class NamesakesInside(lk.Layer):
 
     def forward(self, x: Any) -> Any:
         return x * self.weights["a.b"] * self.weights["a"]["b"]
+
+
+@breaks("is_safe_in_threads", "on jax")
+class ComputesOnItselfOnJax(lk.Layer):
+    def forward(self, x: Any) -> Any:
+        if fastmath.backend_name() != "jax":
+            return x * 2
+        self.x = x
+        time.sleep(0.001)
+        return self.x * 2
+
+
+@breaks("takes_an_empty_batch", "output_signature differs between backends")
+class OtherWhenEmptyOnJax(lk.Layer):
+    def forward(self, x: Any) -> Any:
+        return x[:, :1] if fastmath.backend_name() == "jax" and not len(x) else x

@@ -126,8 +126,11 @@ def gives_the_same_when_shared(case: LayerCase) -> None:
 @check
 def is_safe_in_threads(case: LayerCase) -> None:
     """One layer called from four threads at once gives each what it gives alone, to the last bit."""
-    trial = case.reference
-    inputs = [case.arrays(seed) for seed in range(4)]
+    for trial in case.trials:
+        _try_in_threads(trial, [case.arrays(seed) for seed in range(4)])
+
+
+def _try_in_threads(trial: Trial, inputs: list[tuple[Any, ...]]) -> None:
     alone = [trial.eager(True, seed, inputs[seed]) for seed in range(4)]
     together: list[Any] = [None] * 4
     start = threading.Barrier(4)
@@ -147,9 +150,9 @@ def is_safe_in_threads(case: LayerCase) -> None:
             thread.join()
     for results, expected in zip(together, alone, strict=True):
         if isinstance(results, Exception):
-            raise Fault(f"called from four threads it fails: {results}")
+            raise Fault(f"called from four threads it fails on {trial.backend}: {results}")
         for once in results:
-            require_close("its outputs in four threads and in one", once, expected, 0.0)
+            require_close(f"its outputs on {trial.backend} in four threads and in one", once, expected, 0.0)
 
 
 def _exact(case: LayerCase) -> Trial:

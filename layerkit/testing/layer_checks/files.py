@@ -5,11 +5,12 @@ from __future__ import annotations
 import os
 import tempfile
 
+from layerkit import fastmath
 from layerkit.testing.layer_case import LayerCase
 from layerkit.testing.layer_suite import LAYERS
 from layerkit.testing.suite import Fault
 from layerkit.testing.trees import bare, leaves, require_same
-from layerkit.testing.trial import blaming
+from layerkit.testing.trial import Trial, blaming
 from layerkit.weights_file import tensor_paths
 
 __all__: list[str] = []
@@ -20,7 +21,11 @@ check = LAYERS.check("files")
 @check
 def comes_back_from_a_file(case: LayerCase) -> None:
     """Another layer of its kind that reads its file has the same weights and state, and computes the same."""
-    trial = case.reference
+    for trial in case.trials:
+        _write_and_read(case, trial)
+
+
+def _write_and_read(case: LayerCase, trial: Trial) -> None:
     with trial.active(), blaming("its file"), tempfile.TemporaryDirectory() as folder:
         path = os.path.join(folder, "layer.safetensors")
         layer, other = trial.make(), trial.make()
@@ -28,10 +33,12 @@ def comes_back_from_a_file(case: LayerCase) -> None:
         layer.weights = trial.weights
         layer.save_to_file(path)
         loaded = other.init_from_file(path, bare(case.signatures))
-        require_same("weights and state before and after a file", (trial.weights, layer.state), loaded)
+        kept = fastmath.to_host(((trial.weights, layer.state), loaded))
+        require_same(f"weights and state on {trial.backend}, before and after a file,", *kept)
         x = bare(trial.inputs)
         ours, theirs = (one.pure_fn(x, one.weights, one.state, trial.key(0)) for one in (layer, other))
-    require_same("its outputs before and after a file: something lies neither in weights nor in state;", ours, theirs)
+        results = fastmath.to_host((ours, theirs))
+    require_same("its outputs before and after a file: something lies neither in weights nor in state;", *results)
 
 
 @check
