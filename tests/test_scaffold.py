@@ -79,6 +79,7 @@ def test_nothing_is_left_to_fill_in(project: Project) -> None:
     assert expected | {f"src/{package}/__init__.py"} <= files.keys()
     for path, text in files.items():
         assert not re.search(r"TODO|\$(?!\{\{)\w|package\.", text), path
+        assert "://" not in text, f"{path} names a host"
         assert text.endswith("\n")
         assert "\r" not in text
     assert "python-version: ${{ matrix.python }}" in files[".github/workflows/tests.yml"]

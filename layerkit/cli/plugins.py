@@ -14,7 +14,7 @@ __all__ = ["command"]
     lazy={
         "list": ("layerkit.cli.plugins_list", "List the installed plugins, without importing them."),
         "new": ("layerkit.cli.plugins_new", "Write a new plugin: a small distribution that works."),
-        "check": ("layerkit.cli.plugins_check", "Try everything that a plugin offers."),
+        "check": ("layerkit.cli.plugins_check", "Try everything that the installed distribution NAME offers."),
         "commands": ("layerkit.cli.plugins_commands", "List the commands that plugins add."),
     },
 )
