@@ -191,6 +191,26 @@ def test_a_plugin_that_offers_nothing_fails_and_one_with_commands_does_not(site:
     assert (done.code, done.out) == (0, "commands 1.0: nothing that was checked\n")
 
 
+def test_a_model_with_an_example_is_tried_as_the_layer_it_is(site: Site) -> None:
+    models = """
+import layerkit as lk
+
+@lk.example(lk.f32(4, 8), factor=2)
+def Good(factor):
+    return lk.Fn("Times", lambda x: factor * x)
+
+def NeedsToBeTold(vocabulary):
+    return lk.Serial()
+
+@lk.hookimpl
+def layerkit_models():
+    return [Good, NeedsToBeTold]
+"""
+    site.add("models", entry_points="main = models", models=models)
+    done = site.layerkit("plugins", "check", "models", *QUICK)
+    assert (done.code, done.out.splitlines()[-1]) == (0, "models 1.0: 1 layer; all passed")
+
+
 def test_no_other_plugin_is_imported(site: Site) -> None:
     site.add("other", entry_points="main = other", other="raise SystemExit('imported')")
     done = site.layerkit("plugins", "check", "acme-scale", *QUICK)

@@ -92,6 +92,8 @@ def check_distribution(
     with _listening(faults, noise):
         faults += _load(distribution)
         offers = {registry.kind: registry.offers_by(distribution) for registry in registries.values()}
+    # A model is a layer; one without an example may need to be told a vocabulary first.
+    offers["layer"] += [offer for offer in offers["model"] if hasattr(offer.constructor, "layerkit_example")]
     for kind, found in ((kind, offers[kind]) for kind in checkers):
         chosen = None if only is None else [check for check in only if check in suites[kind].names()]
         for offer in sorted(found) if chosen != [] else ():
