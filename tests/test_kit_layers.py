@@ -288,6 +288,11 @@ def test_a_figure_that_is_no_number_is_still_json() -> None:
     assert json.loads(text)["results"][0]["figures"] == {"apart": "inf"}
 
 
+def test_a_report_in_which_nothing_ran_does_not_say_that_all_passed() -> None:
+    report = check_layer(tl.Weights, only=["inputs_are_not_mutated"])
+    assert report.summary == "layer Weights: ran 0 of 1, skipped 1, because it takes no inputs; nothing was tried"
+
+
 def test_what_a_layer_prints_or_warns_of_stays_out_of_sight(capfd: pytest.CaptureFixture[str]) -> None:
     class Loud(lk.Layer):
         """y = x, loudly.    x: (...)"""

@@ -103,7 +103,9 @@ class Report:
             parts.append(f"too few ran to tell anything: {self.minimum} have to")
         if expected := self._of("expected"):
             parts.append(f"{len(expected)} failed as declared")
-        if self.ok:
+        if self.ok and not self.ran:
+            parts.append("nothing was tried")
+        elif self.ok:
             parts.append("all others passed" if expected else "all passed")
         return "; ".join(parts)
 
