@@ -8,7 +8,7 @@ from collections.abc import Callable, Collection
 from typing import Any
 
 from layerkit.engine.layer_error import LayerError
-from layerkit.errors import suggest
+from layerkit.errors import shown, suggest
 
 __all__ = ["axes", "fraction", "function", "number", "one_of", "sizes", "whole_number"]
 
@@ -22,7 +22,7 @@ def whole_number(layer: str, name: str, value: Any, at_least: int | None = 1) ->
     whole = _index(value)
     if whole is None or (at_least is not None and whole < at_least):
         bound = "" if at_least is None else f" of at least {at_least}"
-        raise LayerError(f"{layer}: {name} must be a whole number{bound}, got {_shown(value)}")
+        raise LayerError(f"{layer}: {name} must be a whole number{bound}, got {shown(value)}")
     return whole
 
 
@@ -35,7 +35,7 @@ def number(
     real = _real(value)
     if real is None or not (at_least <= real <= at_most and real > above and math.isfinite(real)):
         wanted = " and ".join(bounds)
-        raise LayerError(f"{layer}: {name} must be a number{' ' + wanted if wanted else ''}, got {_shown(value)}")
+        raise LayerError(f"{layer}: {name} must be a number{' ' + wanted if wanted else ''}, got {shown(value)}")
     return real
 
 
@@ -43,7 +43,7 @@ def fraction(layer: str, name: str, value: Any) -> float:
     """``value`` as a float, if it lies in [0, 1)."""
     real = _real(value)
     if real is None or not 0 <= real < 1:
-        raise LayerError(f"{layer}: {name} must be a number of at least 0 and below 1, got {_shown(value)}")
+        raise LayerError(f"{layer}: {name} must be a number of at least 0 and below 1, got {shown(value)}")
     return real
 
 
@@ -54,7 +54,7 @@ def axes(layer: str, name: str, value: Any) -> int | tuple[int, ...]:
         return single
     several = [_index(item) for item in value] if isinstance(value, (tuple, list)) else []
     if not several or None in several or len(set(several)) < len(several):
-        raise LayerError(f"{layer}: {name} must be a whole number or a tuple of different ones, got {_shown(value)}")
+        raise LayerError(f"{layer}: {name} must be a whole number or a tuple of different ones, got {shown(value)}")
     return tuple(item for item in several if item is not None)
 
 
@@ -62,14 +62,14 @@ def sizes(layer: str, name: str, value: Any) -> tuple[int, ...]:
     """``value`` as a shape: a tuple of whole numbers of at least 0; a single one is accepted."""
     parts = [_index(item) for item in (value if isinstance(value, (tuple, list)) else (value,))]
     if any(part is None or part < 0 for part in parts):
-        raise LayerError(f"{layer}: {name} must be a tuple of whole numbers of at least 0, got {_shown(value)}")
+        raise LayerError(f"{layer}: {name} must be a tuple of whole numbers of at least 0, got {shown(value)}")
     return tuple(part for part in parts if part is not None)
 
 
 def function(layer: str, name: str, value: Any, takes: str) -> Callable[..., Any]:
     """``value``, if it can be called; ``takes`` says with what."""
     if not callable(value):
-        raise LayerError(f"{layer}: {name} must be a function of {takes}, got {_shown(value)}")
+        raise LayerError(f"{layer}: {name} must be a function of {takes}, got {shown(value)}")
     checked: Callable[..., Any] = value
     return checked
 
@@ -77,7 +77,7 @@ def function(layer: str, name: str, value: Any, takes: str) -> Callable[..., Any
 def one_of(layer: str, name: str, value: Any, known: Collection[str]) -> str:
     """``value``, if it is one of the words ``known``."""
     if value not in known:
-        raise LayerError(f"{layer}: unknown {name} {_shown(value)}: {suggest(str(value), known)}")
+        raise LayerError(f"{layer}: unknown {name} {shown(value)}: {suggest(str(value), known)}")
     return str(value)
 
 
@@ -97,8 +97,3 @@ def _real(value: Any) -> float | None:
         return float(value)
     except (TypeError, ValueError, OverflowError):
         return None
-
-
-def _shown(value: Any) -> str:
-    text = " ".join(repr(value).split())
-    return text if len(text) <= 60 else text[:57] + "..."

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
+from typing import Any
 
-__all__ = ["LayerkitError", "LayerkitWarning", "UsageError", "suggest"]
+__all__ = ["LayerkitError", "LayerkitWarning", "UsageError", "shown", "suggest"]
 
 
 class LayerkitError(Exception):
@@ -24,6 +25,16 @@ class UsageError(LayerkitError):
 
 class LayerkitWarning(UserWarning):
     """What a person should know, and what stops nothing: one plain line, which a command prints as its own."""
+
+
+def shown(value: Any) -> str:
+    """A value in at most 60 characters of one line, for messages.
+
+    >>> shown([1.5, None])
+    '[1.5, None]'
+    """
+    text = " ".join(repr(value).split())
+    return text if len(text) <= 60 else f"{text[:57]}..."
 
 
 def suggest(name: str, known: Iterable[str]) -> str:

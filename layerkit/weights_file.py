@@ -14,7 +14,7 @@ from layerkit.fastmath import nested_map, to_device, to_host, tree_leaves, tree_
 if TYPE_CHECKING:
     from layerkit.layer import Layer
 
-__all__ = ["load", "named_arrays", "save", "tensor_paths"]
+__all__ = ["load", "named_arrays", "names_within", "save", "tensor_paths"]
 
 
 def tensor_paths(layer: Layer, tree: Any, default: str = "weights") -> list[str]:
@@ -31,11 +31,11 @@ def _paths(layer: Layer, tree: Any, prefix: str, default: str) -> Iterator[str]:
             yield from _paths(sublayer, part, f"{prefix}{index}.{sublayer.kind}/", default)
         return
     bare = layer.weight_name if default == "weights" else layer.state_name
-    for name in _names(tree):
+    for name in names_within(tree):
         yield prefix + (name or bare)
 
 
-def _names(tree: Any, prefix: str = "") -> Iterator[str]:
+def names_within(tree: Any, prefix: str = "") -> Iterator[str]:
     """Names of the leaves inside one layer's tree: fields of named tuples, keys of dicts, positions in tuples."""
     if tree is None:
         return
@@ -49,7 +49,7 @@ def _names(tree: Any, prefix: str = "") -> Iterator[str]:
         yield prefix
         return
     for name, child in children:
-        yield from _names(child, f"{prefix}.{name}" if prefix else name)
+        yield from names_within(child, f"{prefix}.{name}" if prefix else name)
 
 
 def named_arrays(layer: Layer, weights: Any, state: Any = ()) -> dict[str, Any]:

@@ -9,9 +9,9 @@ import numpy as np
 import numpy.typing as npt
 
 from layerkit.data.order import BalancedOrder, PlainOrder, Rows
-from layerkit.errors import LayerkitError, UsageError
+from layerkit.errors import LayerkitError, UsageError, shown
 
-__all__ = ["Batches", "as_array", "shown", "whole"]
+__all__ = ["Batches", "as_array", "whole"]
 
 Array = npt.NDArray[Any]
 
@@ -139,16 +139,6 @@ def whole(name: str, value: Any, least: int) -> int:
     if isinstance(value, bool) or not hasattr(value, "__index__") or not least <= value.__index__() < 2**64:
         raise UsageError(f"{name} is a whole number from {least} up, got {value!r}")
     return int(value.__index__())
-
-
-def shown(value: Any) -> str:
-    """A value in at most 60 characters of one line, for messages.
-
-    >>> shown(np.zeros((2, 1)))
-    'array([[0.], [0.]])'
-    """
-    text = " ".join(repr(value).split())
-    return text if len(text) <= 60 else f"{text[:57]}..."
 
 
 def as_array(name: str, values: Any) -> Array:

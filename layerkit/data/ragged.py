@@ -9,9 +9,9 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from layerkit.data.batches import Array, Batches, shown, whole
+from layerkit.data.batches import Array, Batches, whole
 from layerkit.data.order import Rows
-from layerkit.errors import UsageError
+from layerkit.errors import UsageError, shown
 
 __all__ = ["RaggedBatches", "bucket_lengths"]
 

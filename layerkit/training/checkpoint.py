@@ -15,8 +15,8 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from layerkit.data.batches import shown
-from layerkit.errors import LayerkitError
+
+from layerkit.errors import LayerkitError, shown
 from layerkit.training.tensor_file import read_arrays, write_arrays
 from layerkit.training.variables import FILES
 

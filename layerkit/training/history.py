@@ -5,8 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
-from layerkit.data.batches import shown
-from layerkit.errors import LayerkitError
+from layerkit.errors import LayerkitError, shown
 
 __all__ = ["History"]
 

@@ -8,8 +8,8 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any, Concatenate, ParamSpec, TypeVar
 
-from layerkit.data.batches import shown, whole
-from layerkit.errors import LayerkitError, UsageError
+from layerkit.data.batches import whole
+from layerkit.errors import LayerkitError, UsageError, shown
 from layerkit.fastmath import backend_name, random, use_backend
 from layerkit.layer import Layer
 from layerkit.training import saving

@@ -6,8 +6,8 @@ import math
 from collections.abc import Callable, Sequence
 from typing import Any
 
-from layerkit.data.batches import shown, whole
-from layerkit.errors import UsageError
+from layerkit.data.batches import whole
+from layerkit.errors import UsageError, shown
 from layerkit.layer import Layer
 from layerkit.optimizer import Optimizer
 from layerkit.training.source import Source

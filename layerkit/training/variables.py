@@ -10,7 +10,7 @@ from layerkit.errors import LayerkitError
 from layerkit.fastmath import nested_map, tree_leaves, tree_unflatten
 from layerkit.layer import Layer
 from layerkit.training.own import copy
-from layerkit.weights_file import _names, tensor_paths
+from layerkit.weights_file import names_within, tensor_paths
 
 __all__ = ["FILES", "OfTask", "Variables"]
 
@@ -100,7 +100,7 @@ def _labelled(layer: Layer, tree: Any, kind: str, prefix: str) -> Any:
 
 
 def _slot_labels(path: str, slots: Any) -> Any:
-    return tree_unflatten([f"slots:{path}/{name or 'slot'}" for name in _names(slots)], slots)
+    return tree_unflatten([f"slots:{path}/{name or 'slot'}" for name in names_within(slots)], slots)
 
 
 def _check(file: str, wanted: Mapping[str, Any], found: Mapping[str, Any]) -> None:
