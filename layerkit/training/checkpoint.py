@@ -15,7 +15,6 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-
 from layerkit.errors import LayerkitError, shown
 from layerkit.training.tensor_file import read_arrays, write_arrays
 from layerkit.training.variables import FILES
