@@ -5,7 +5,7 @@ from __future__ import annotations
 import collections
 import functools
 import inspect
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any, ClassVar
 
 import numpy as onp
@@ -53,6 +53,9 @@ class Optimizer:
 
     limits: ClassVar[Mapping[str, str]] = {}
     """The interval that each of ``opt_params`` must lie in: ``{"b1": "[0, 1)", "eps": "(0, inf)"}``."""
+
+    backends: ClassVar[Sequence[str] | None] = None
+    """Names of the backends it runs on, where that is not all of them; the kit tries it on no other."""
 
     # Defaults live on the class: a subclass need not call super().__init__().
     learning_rate: Any = 0.01

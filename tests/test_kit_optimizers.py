@@ -11,6 +11,7 @@ from optimizer_table import ROWS, Row
 
 import layerkit as lk
 from layerkit import optimizers
+from layerkit.fastmath import numpy as np
 from layerkit.plugins import registry
 from layerkit.testing.optimizer_case import OPTIMIZERS
 from layerkit.testing.optimizers import check_optimizer
@@ -121,3 +122,45 @@ def test_where_one_backend_alone_is_installed(monkeypatch: pytest.MonkeyPatch) -
         "compiles_once": "nothing is compiled here: numpy",
         "backends_agree": "one backend alone is installed, numpy",
     }
+
+
+class OnNumpy(Steady):
+    __doc__ = Steady.__doc__
+    backends = ("numpy",)
+
+
+class OnNothingHere(Steady):
+    backends = ("abacus", "tally")
+
+
+def test_an_optimizer_is_tried_where_it_runs() -> None:
+    report = check_optimizer(OnNumpy)
+    assert report.ok, str(report)
+    assert {result.name: result.message for result in report.skipped} == {
+        "compiles_once": "nothing is compiled here: numpy",
+        "backends_agree": "it runs on numpy alone",
+    }
+    nowhere = check_optimizer(OnNothingHere, only=["first_step_goes_down"])
+    assert nowhere.results[0].message == "OnNothingHere runs on abacus and tally alone, not installed here"
+    assert not nowhere.ok
+
+
+class Counting(lk.Optimizer):
+    """w <- w - learning_rate * g;  n <- n + 1."""
+
+    def init(self, param: Any) -> Any:
+        return np.zeros((), "int32")
+
+    def update(self, step: Any, grads: Any, param: Any, slots: Any, opt_params: Any) -> tuple[Any, Any]:
+        return param - opt_params.learning_rate * grads, slots + 1
+
+
+def test_a_slot_may_be_a_count() -> None:
+    only = [
+        "slots_are_arrays_of_32_bits",
+        "slots_keep_their_form",
+        "bfloat16_weights_train",
+        "resumed_from_saved_slots",
+    ]
+    report = check_optimizer(Counting, only=only)
+    assert report.ok, str(report)

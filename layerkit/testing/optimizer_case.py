@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import functools
 import inspect
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, NamedTuple
 
@@ -12,6 +12,7 @@ import numpy as onp
 
 from layerkit.fastmath import nested_map, use_backend
 from layerkit.optimizer import Optimizer
+from layerkit.plugins import registry
 from layerkit.plugins.problems import one_line
 from layerkit.testing.blame import faults_of, installed_backends
 from layerkit.testing.suite import Fault, Suite
@@ -55,8 +56,9 @@ class OptimizerCase:
         if self.formula is None:
             self.formula = getattr(self.subject, "formula", None)
         self.problem = ""
+        self.only_on: Sequence[str] | None = None
         try:
-            self.make()
+            self.only_on = self.make().backends
         except Fault as fault:
             self.problem = str(fault)
 
@@ -66,7 +68,13 @@ class OptimizerCase:
 
     @functools.cached_property
     def backends(self) -> list[str]:
-        return installed_backends()
+        if self.only_on is None:
+            return installed_backends()
+        offered = registry.backend_names()
+        able = [n for n in self.only_on if n in offered and not registry.missing_modules(registry.backends.get(n))]
+        if not able:
+            raise Fault(f"{self.name} runs on {' and '.join(self.only_on) or 'no backend'} alone, not installed here")
+        return able
 
     def made(self, learning_rate: Any = _RATE) -> Any:
         """What the constructor gives, as it comes."""

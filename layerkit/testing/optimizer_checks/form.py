@@ -17,6 +17,8 @@ from layerkit.testing.trees import leaves, require_same, structure
 
 __all__: list[str] = []
 
+# A count of steps and a random key are whole numbers.
+_SLOTS = ("float32", "int32", "uint32")
 _FORMULA_SIGNS = ("<-", "=", "←", ":=")
 
 
@@ -67,13 +69,13 @@ def numbers_are_a_record(case: OptimizerCase) -> None:
 
 @check("slots")
 def slots_are_arrays_of_32_bits(case: OptimizerCase) -> None:
-    """The slots of a weight are a tree of float32 arrays without NaN or infinity, whatever the weight's shape."""
+    """The slots of a weight are a tree of float32, int32 or uint32 arrays, none with NaN or infinity, for any shape."""
     optimizer = case.make()
     for shape in SHAPES:
         slots = optimizer.init(np.asarray(numbers(shape, 0)))
         for slot in fastmath.tree_leaves(slots):
             dtype = str(getattr(slot, "dtype", type(slot).__name__))
-            demand(dtype == "float32", f"a slot of a float32 weight {shape} is {dtype}, not a float32 array")
+            demand(dtype in _SLOTS, f"a slot of a float32 weight {shape} is {dtype}: {', '.join(_SLOTS)} are allowed")
             demand(onp.isfinite(leaves(slot)[0]).all(), f"a slot of a weight {shape} is not finite at first")
 
 
@@ -118,7 +120,7 @@ def weights_keep_their_form(case: OptimizerCase) -> None:
 
 @check("dtypes")
 def bfloat16_weights_train(case: OptimizerCase) -> None:
-    """Weights in bfloat16 stay bfloat16 and move; their slots are float32, where small steps do not vanish."""
+    """Weights in bfloat16 stay bfloat16 and move; their slots are of 32 bits, where small steps do not vanish."""
     try:
         dtype = bf16().dtype
     except ImportError:
@@ -127,7 +129,7 @@ def bfloat16_weights_train(case: OptimizerCase) -> None:
     optimizer = case.make(0.5)  # small steps would be lost when the weights are rounded
     new, slots = run(optimizer, weights, 3)
     for slot in leaves((optimizer.tree_init(weights)[0], slots)):
-        demand(slot.dtype == onp.float32, f"a slot of a bfloat16 weight is {slot.dtype.name}, not float32")
+        demand(slot.dtype.name in _SLOTS, f"a slot of a bfloat16 weight is {slot.dtype.name}, not float32")
     for before, after in zip(leaves(weights), leaves(new), strict=True):
         demand(after.dtype == dtype, f"a bfloat16 weight is {after.dtype.name} after a step")
         moved = float(onp.abs(after.astype("float32") - before.astype("float32")).max())
