@@ -33,7 +33,7 @@ class Task(NamedTuple):
 
 TASKS = (
     Task("twitter_samples", {}, 0.993),
-    Task("sentence_polarity", {"steps": 1500, "learning_rate": 0.001}, 0.76),
+    Task("sentence_polarity", {"steps": 1500, "learning_rate": 0.001, "keep_stop_words": True}, 0.76),
 )
 
 

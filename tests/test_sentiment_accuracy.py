@@ -1,4 +1,4 @@
-"""The recipe on the real corpora, with the accuracy that a model of this kind reaches. benchmarks/accuracy.py does more."""
+"""The recipe on the real corpora reaches its targets; benchmarks/accuracy.py has all the figures."""
 
 from __future__ import annotations
 
@@ -33,6 +33,8 @@ def test_real_tweets(backend: str) -> None:
 
 
 def test_film_reviews() -> None:
-    """A third of the steps that the benchmark takes."""
-    run = trained("jax", corpus="sentence_polarity")
-    assert run.metrics["accuracy"] >= 0.735
+    settings = {"steps": 1500, "learning_rate": 0.001, "keep_stop_words": True}
+    run = trained("jax", corpus="sentence_polarity", **settings)
+    assert run.metrics["accuracy"] >= 0.76
+    good, not_good = run.predict(["it was good", "it was not good"])
+    assert (good.label, not_good.label) == ("positive", "negative")

@@ -233,6 +233,18 @@ def test_the_seeds_model_is_a_setting() -> None:
     assert repr(run.model) == f"Serial[\n  Embedding_{len(run.vocabulary)}_8\n  Mean\n  Dense_2\n  LogSoftmax\n]"
 
 
+def test_stop_words_can_be_kept(tmp_path: Path) -> None:
+    run = train(keep_stop_words=True, backend="numpy", output=tmp_path / "run")
+    without = train(backend="numpy")
+    assert "not" in run.vocabulary
+    assert "not" not in without.vocabulary
+    for one in (run, lk.load(tmp_path / "run")):
+        assert one.predict("not").note == ""
+        assert one.predict("not good").log_probs != one.predict("good").log_probs
+    assert without.predict("not").note == "there is no word in it"
+    assert without.predict("not good").log_probs == without.predict("good").log_probs
+
+
 # ---- data of one's own
 
 

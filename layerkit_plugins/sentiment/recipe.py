@@ -45,6 +45,9 @@ class SentimentSettings:
     mask_padding: bool = setting(
         True, help="Leave padding out of the mean, so that a text scores the same in any batch."
     )
+    keep_stop_words: bool = setting(
+        False, help="Keep words such as 'the' and 'not', which the notebook's model does not see."
+    )
     corpus: CorpusName | None = setting(
         None, help="A named corpus; without it twitter_samples, or starter where that cannot be had."
     )
@@ -72,11 +75,14 @@ class Sentiment:
         """Trains a classifier, saying how it goes; with an ``output`` folder, continues the run that is in it."""
         corpus = _corpus(settings)
         labels = corpus.label_names
-        words = [process_tweet(text) for text in corpus.train.texts]
+        words, held_out = (
+            [process_tweet(text, settings.keep_stop_words) for text in part.texts]
+            for part in (corpus.train, corpus.validation)
+        )
         vocabulary = build_vocabulary(words)
         print(*corpus.notes, *_in_words(corpus, vocabulary), sep="\n")
         train = _numbers(corpus.train, words, labels, vocabulary)
-        validation = _numbers(corpus.validation, map(process_tweet, corpus.validation.texts), labels, vocabulary)
+        validation = _numbers(corpus.validation, held_out, labels, vocabulary)
         loop = lk.Loop(
             MODELS[settings.model](len(vocabulary), len(labels), asdict(settings)),
             _train_task(train, len(labels), settings),
@@ -125,7 +131,9 @@ def _in_words(corpus: Corpus, vocabulary: Mapping[str, int]) -> tuple[str, str]:
     return f"{corpus.name}: {sizes}, {len(vocabulary):,} words", f"labels: {', '.join(corpus.label_names)}"
 
 
-def _numbers(examples: Examples, words: Any, labels: Sequence[str], vocabulary: Mapping[str, int]) -> _Numbers:
+def _numbers(
+    examples: Examples, words: Sequence[Sequence[str]], labels: Sequence[str], vocabulary: Mapping[str, int]
+) -> _Numbers:
     number = {label: place for place, label in enumerate(labels)}
     return _Numbers([tokens_to_ids(own, vocabulary) for own in words], [number[label] for label in examples.labels])
 

@@ -23,7 +23,7 @@ from .vocabulary import UNKNOWN, tokens_to_ids
 
 __all__ = ["SentimentRun", "latest", "padded_length", "rows_at_once"]
 
-_ARCHITECTURE = ("model", "embedding_dim", "mask_padding")
+_KEPT = ("model", "embedding_dim", "mask_padding", "keep_stop_words")
 
 _ROWS = 32
 _IDS_AT_ONCE = 1 << 15  # 32 MB of word vectors of 256 numbers
@@ -147,7 +147,7 @@ class SentimentRun:
           LayerkitError: a file cannot be written.
         """
         words = sorted(self.vocabulary, key=self.vocabulary.__getitem__)
-        model = {name: self.settings[name] for name in _ARCHITECTURE}
+        model = {name: self.settings[name] for name in _KEPT}
         held_out = run_folder.fingerprint(self._held_out())
         about = run_folder.About(self.labels, words, model, self.settings["corpus"], held_out)
         run_folder.write(folder, self.model, about)
@@ -188,7 +188,7 @@ class SentimentRun:
         return self.labels.index(label)
 
     def _ids(self, text: str | Sequence[str]) -> list[int]:
-        return tokens_to_ids(as_tokens(text), self.vocabulary)
+        return tokens_to_ids(as_tokens(text, self.settings["keep_stop_words"]), self.vocabulary)
 
     def _predictions(self, texts: Iterable[str]) -> list[Prediction]:
         ids = [self._ids(text) for text in texts]

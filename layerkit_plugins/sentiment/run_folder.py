@@ -29,7 +29,7 @@ class About(NamedTuple):
     words: Sequence[str]
     """In the order of their ids."""
     model: Mapping[str, Any]
-    """The settings that say which model it is."""
+    """The settings that say which model it is, and which words of a text it reads."""
     corpus: str | None
     held_out: str
     """The fingerprint of the examples that were held out."""

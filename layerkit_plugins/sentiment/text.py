@@ -36,7 +36,7 @@ _LINK = re.compile(r"https?:\/\/.*[\r\n]*")
 _LONG_RUN = re.compile(rf"(\S{{{MAX_RUN}}})\S+")
 
 
-def process_tweet(tweet: str) -> list[str]:
+def process_tweet(tweet: str, keep_stop_words: bool = False) -> list[str]:
     """The words of a tweet that carry meaning, lower-cased and stemmed.
 
     In this order, as in the notebook: stock tickers (``$GE``), a leading ``RT`` and links (with the rest of their
@@ -49,6 +49,7 @@ def process_tweet(tweet: str) -> list[str]:
 
     Args:
       tweet: any string, however odd; an empty one, or one of handles and links only, has no words.
+      keep_stop_words: keep words such as "the" and "not", which the notebook drops.
 
     Returns:
       The words in their order, a list of strings.
@@ -62,15 +63,18 @@ def process_tweet(tweet: str) -> list[str]:
 
     >>> process_tweet("#FollowFriday @France_Inte @PKuchly57 for being top engaged members this week :)")
     ['followfriday', 'top', 'engag', 'member', 'week', ':)']
+    >>> process_tweet("it was not good"), process_tweet("it was not good", keep_stop_words=True)
+    (['good'], ['it', 'wa', 'not', 'good'])
     """
     if not isinstance(tweet, str):
         raise UsageError(_not_a_string(tweet))
     text = tweet if len(tweet) <= MAX_RUN else _shortened(tweet)
     text = _LINK.sub("", _RETWEET.sub("", _TICKER.sub("", text))).replace("#", "")
-    return [word for token in _split(text) if (word := _words[token]) is not None]
+    words = _every_word if keep_stop_words else _words
+    return [word for token in _split(text) if (word := words[token]) is not None]
 
 
-def as_tokens(text: str | Sequence[str]) -> list[str]:
+def as_tokens(text: str | Sequence[str], keep_stop_words: bool = False) -> list[str]:
     """The words of a text, or the words themselves where somebody has processed the text already.
 
     >>> as_tokens("I hated my day"), as_tokens(["hate", "day"])
@@ -81,7 +85,7 @@ def as_tokens(text: str | Sequence[str]) -> list[str]:
             if not isinstance(word, str):
                 raise UsageError(f"a processed text is a list of strings, but holds {_shown(word)}")
         return list(text)
-    return process_tweet(text)  # type: ignore[arg-type]  # anything else is refused there, with a sentence
+    return process_tweet(text, keep_stop_words)  # type: ignore[arg-type]  # anything else is refused there, with a sentence
 
 
 class _Nltk(NamedTuple):
@@ -117,17 +121,20 @@ def _split(text: str) -> list[str]:
 class _Words(dict[str, "str | None"]):
     """What becomes of a token: its stem, or None where it is dropped. Worked out when first asked for."""
 
+    def __init__(self, keep_stop_words: bool = False) -> None:
+        super().__init__()
+        self._dropped = frozenset() if keep_stop_words else STOP_WORDS
+
     def __missing__(self, token: str) -> str | None:
         word = self._work_out(token)
         if len(token) <= _MAX_REMEMBERED_TOKEN and len(self) < _MAX_REMEMBERED:
             self[token] = word
         return word
 
-    @staticmethod
-    def _work_out(token: str) -> str | None:
+    def _work_out(self, token: str) -> str | None:
         lowered = token.lower()
         # The notebook asks `in string.punctuation`, which is true of any piece of that string, such as "<=>", too.
-        if lowered in STOP_WORDS or lowered in string.punctuation:
+        if lowered in self._dropped or lowered in string.punctuation:
             return None
         try:
             return _nltk().stem(lowered)
@@ -135,7 +142,7 @@ class _Words(dict[str, "str | None"]):
             return lowered
 
 
-_words = _Words()
+_words, _every_word = _Words(), _Words(keep_stop_words=True)
 
 
 def _shortened(text: str) -> str:
