@@ -21,20 +21,32 @@ class Backend(Protocol):
     """The one thing a backend plugin provides: an array language.
 
     Arrays carry ``shape``, ``dtype`` (NumPy's own dtype objects), ``astype``, ``reshape``, indexing and the arithmetic
-    operators. Numbers are float32 and int32 unless the caller asks for others, also inside ``numpy``; within
-    ``layerkit.fastmath.float64()`` they are float64 and int32. Trees are nested tuples, named tuples, lists and dicts
-    of arrays; ``()`` and ``None`` are trees without leaves. Every function here is safe to call from several threads
-    at once.
+    operators, also beside NumPy's arrays (a class with ``__array_ufunc__ = None`` is asked first). Numbers are float32
+    and int32 unless the caller asks for others, also inside ``numpy``; within ``layerkit.fastmath.float64()`` they are
+    float64 and int32. Trees are nested tuples, named tuples, lists and dicts of arrays; ``()`` and ``None`` are trees
+    without leaves. Every function here is safe to call from several threads at once.
     """
 
     name: str
     """The name it is asked for by, in lower case: ``numpy``."""
 
     numpy: Any
-    """A namespace with every name in ``layerkit.fastmath.numpy.NAMES``, behaving as NumPy's."""
+    """A namespace with every name in ``layerkit.fastmath.numpy.NAMES``, behaving as NumPy's.
+
+    Arguments that do not fit raise TypeError, ValueError or IndexError, whose message speaks of shapes, sizes, axes or
+    dimensions: layerkit makes an ``ArrayError`` of it. Where there is no one slope, the gradient is this: equal numbers
+    share that of ``maximum``, ``minimum``, ``fmax``, ``fmin``, ``clip`` and of the reductions ``max`` and ``min``;
+    ``abs`` has slope 1 at 0.
+    """
 
     random: Any
-    """A namespace with every name in ``layerkit.fastmath.random.NAMES``; the bits are those of threefry-2x32."""
+    """A namespace with every name in ``layerkit.fastmath.random.NAMES``; the bits are those of threefry-2x32.
+
+    Arguments come checked: a key is uint32 (2,), a shape a tuple, a dtype one that the function draws. ``uniform``,
+    ``bernoulli``, ``randint`` and ``permutation`` are equal to the bit on all backends (``low + u * span`` is rounded
+    once); ``normal``, ``truncated_normal`` and ``gumbel`` to 3 units in the last place, for which the logarithm and the
+    inverse of erf must be those of the reference, to the polynomial.
+    """
 
     def jit(
         self, f: Callable[..., Any], static_argnums: Sequence[int] = (), donate_argnums: Sequence[int] = ()
@@ -47,7 +59,8 @@ class Backend(Protocol):
         """A function that returns ``f``'s value and its gradient with respect to the arguments ``argnums`` (trees).
 
         ``f`` returns one scalar, or (scalar, aux) with ``has_aux``; aux comes back as plain arrays. Gradients have
-        their argument's structure, shapes and dtypes; integer leaves get zeros.
+        their argument's structure, shapes and dtypes; integer leaves get zeros. Inside of another function that is
+        being differentiated value, aux and gradient are differentiable themselves.
         """
 
     def vjp(self, f: Callable[..., Any], *primals: Any) -> tuple[Any, Callable[[Any], tuple[Any, ...]]]:
@@ -76,7 +89,11 @@ class Backend(Protocol):
     def custom_vjp(
         self, f: Callable[..., Any], forward: Callable[..., Any], backward: Callable[..., Any]
     ) -> Callable[..., Any]:
-        """``f`` with its own gradient: ``forward(*args) -> (y, residuals)``, ``backward(residuals, dy) -> d args``."""
+        """``f`` with its own gradient: ``forward(*args) -> (y, residuals)``, ``backward(residuals, dy) -> d args``.
+
+        ``y``, ``residuals`` and each argument are trees. ``backward`` returns a tuple, one entry an argument, in which
+        ``None`` stands for no gradient; what it returns for integers is not looked at.
+        """
 
     def remat(self, f: Callable[..., Any]) -> Callable[..., Any]:
         """``f``, whose intermediate results are computed again for the gradient rather than kept."""
@@ -119,7 +136,10 @@ class Backend(Protocol):
         """A layer's output with float64 and int64 narrowed to 32 bits (outside ``float64()``); others unchanged."""
 
     def is_traced(self, x: Any) -> bool:
-        """Whether ``x`` stands for a value that is not known yet (so that it cannot be looked at)."""
+        """Whether ``x`` stands for a value that is not known yet (so that it cannot be looked at).
+
+        It is true of the arguments inside ``abstract_eval`` in any case, also where that runs ``f`` on zeros.
+        """
 
     def float64(self) -> contextlib.AbstractContextManager[Any]:
         """What the backend itself must switch while 64-bit numbers are on."""
