@@ -42,4 +42,4 @@ $(VENV)/.ready-dev: $(BIN)/python pyproject.toml
 	@touch $@ $(VENV)/.ready-sentiment
 
 clean:
-	rm -rf $(VENV) .venv-torch build dist .pytest_cache .mypy_cache .ruff_cache .hypothesis
+	rm -rf $(VENV) .venv-examples .venv-torch build dist .pytest_cache .mypy_cache .ruff_cache .hypothesis
