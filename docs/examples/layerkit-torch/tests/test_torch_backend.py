@@ -113,6 +113,23 @@ def test_dtypes_of_sums(left, right):
     assert np.add(np.asarray(a), np.asarray(b)).dtype == wanted
 
 
+@pytest.mark.parametrize("name", ["square", "reciprocal", "ceil", "abs"])
+@pytest.mark.parametrize("dtype", ["bool", "int8", "int32", "float16"])
+def test_dtypes_of_single_numbers(name, dtype):
+    x = onp.ones(2, dtype)
+    with lk.use_backend("numpy"):
+        wanted = getattr(np, name)(x).dtype
+    assert getattr(np, name)(np.asarray(x)).dtype == wanted
+
+
+@pytest.mark.parametrize("name", ["power", "mod", "floor_divide"])
+def test_truths_as_numbers(name):
+    x = onp.array([True, False])
+    got = getattr(np, name)(np.asarray(x), True)
+    assert got.dtype == "int8"
+    assert got.tolist() == getattr(onp, name)(x, True).tolist()
+
+
 def test_whole_numbers_divided_by_zero():
     assert np.floor_divide(np.array([3, 4]), 0).tolist() == [0, 0]
 

@@ -39,6 +39,20 @@ def _of_any(f: _Torch) -> Callable[..., Array]:
     return call
 
 
+def _numbers(*xs: Any) -> tuple[Any, list[torch.Tensor]]:
+    """The operands as numbers: truths are whole ones of 8 bits."""
+    dtype, tensors = operands(*xs)
+    return (dtype, tensors) if dtype.kind != "b" else operands(*xs, dtype="int8")
+
+
+def _of_numbers(f: _Torch) -> Callable[..., Array]:
+    def call(*xs: Any) -> Array:
+        dtype, tensors = _numbers(*xs)
+        return wrapped(f(*tensors), dtype)
+
+    return call
+
+
 def _truth(f: _Torch) -> Callable[..., Array]:
     return lambda *xs: Array(f(*operands(*xs)[1]))
 
@@ -48,6 +62,11 @@ def _abs(x: torch.Tensor) -> torch.Tensor:
         # At 0 the slope is 1, as on every backend; torch's is 0. The sum makes 0 of -0.
         return torch.where(x >= 0, x + 0, -x)
     return x if x.dtype == torch.bool else torch.abs(x)
+
+
+def _whole(f: _Torch) -> _Torch:
+    """``f``, a rounding to whole numbers, of which whole numbers and truths have no need."""
+    return lambda x: f(x) if x.dtype.is_floating_point else x
 
 
 def _cbrt(x: torch.Tensor) -> torch.Tensor:
@@ -78,8 +97,6 @@ def _whole_divisor(f: _Torch) -> _Torch:
     def call(x: torch.Tensor, y: torch.Tensor) -> torch.Tensor:
         if x.dtype.is_floating_point:
             return f(x, y)
-        if x.dtype == torch.bool:
-            x, y = x.to(torch.int8), y.to(torch.int8)
         none = y == 0
         return torch.where(none, 0, f(x, torch.where(none, 1, y)))
 
@@ -99,7 +116,7 @@ def _reciprocal(x: torch.Tensor) -> torch.Tensor:
 
 
 def _power(x: Any, y: Any) -> Array:
-    dtype, (base, exponent) = operands(x, y)
+    dtype, (base, exponent) = _numbers(x, y)
     if type(y) in SCALARS:
         # By a plain number, of which torch knows that 2 is a square.
         return wrapped(torch.pow(base, y), dtype)
@@ -174,7 +191,7 @@ _FLOATS = {
     sin sinc sinh sqrt tan tanh divide true_divide
     """.split()
 }
-_ANY = {name: getattr(torch, name) for name in "ceil floor maximum minimum sign square subtract trunc".split()}
+_ANY = {name: getattr(torch, name) for name in "maximum minimum sign subtract".split()}
 _TRUTHS = """
     equal not_equal greater greater_equal less less_equal logical_and logical_or logical_xor logical_not
     isfinite isinf isnan
@@ -186,27 +203,29 @@ FUNCTIONS: dict[str, Callable[..., Any]] = {
     **{name: _of_floats(f) for name, f in (_FLOATS | {"cbrt": _cbrt}).items()},
     **{name: _of_any(f) for name, f in _ANY.items()},
     **{name: _truth(getattr(torch, _TORCH_TRUTHS.get(name, name))) for name in _TRUTHS},
+    **{name: _of_any(_whole(getattr(torch, name))) for name in ("ceil", "floor", "trunc")},
     "abs": _of_any(_abs),
     "add": _of_any(_add),
     "array_equal": _array_equal,
     "clip": _clip,
     "conj": _of_any(_real),
     "divmod": lambda x, y: (FUNCTIONS["floor_divide"](x, y), FUNCTIONS["mod"](x, y)),
-    "floor_divide": _of_any(_whole_divisor(_floor_divide)),
+    "floor_divide": _of_numbers(_whole_divisor(_floor_divide)),
     "fmax": _of_any(_shared(True)),
     "fmin": _of_any(_shared(False)),
     "invert": bits(torch.bitwise_not),
     "isclose": _isclose,
-    "mod": _of_any(_mod),
+    "mod": _of_numbers(_mod),
     "multiply": _of_any(_multiply),
     "nan_to_num": _nan_to_num,
     "negative": _of_any(_negative),
     "positive": _of_any(lambda x: x),
     "power": _power,
-    "reciprocal": _of_any(_reciprocal),
-    "remainder": _of_any(_mod),
+    "reciprocal": _of_numbers(_reciprocal),
+    "remainder": _of_numbers(_mod),
     "round": _round,
     "select": _select,
+    "square": _of_numbers(torch.square),
     "where": _where,
 }
 """By NumPy's name."""
