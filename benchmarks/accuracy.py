@@ -1,8 +1,9 @@
-"""How often the sentiment recipe is right on held-out texts, and how far NumPy's weights are from JAX's.
+"""How often the sentiment recipe is right on held-out texts; how far apart are scores and weights that should be equal.
 
 Run: ``NLTK_DATA=... python benchmarks/accuracy.py [--seeds 3]`` (it needs twitter_samples and sentence_polarity). Every
-corpus is trained on with every seed on every backend; then one seed for 100 steps on both, and their weights compared.
-Exits with 1 if a target is missed.
+corpus is trained on with every seed on every backend; the last tweets' log-probabilities are computed alone and in a
+batch with longer ones; one seed is trained for 100 steps on both backends, and the weights are compared. Exits with 1
+if a target is missed.
 """
 
 from __future__ import annotations
@@ -18,9 +19,12 @@ import numpy as np
 
 import layerkit as lk
 from layerkit import fastmath
+from layerkit_plugins.sentiment.batches import pad
+from layerkit_plugins.sentiment.corpus import load_corpus
+from layerkit_plugins.sentiment.vocabulary import tweet_to_tensor
 
 BACKENDS = ("numpy", "jax")
-WEIGHTS_TARGET = 1e-4
+WEIGHTS_TARGET, SCORES_TARGET = 1e-4, 1e-6
 
 
 class Task(NamedTuple):
@@ -60,6 +64,23 @@ def accuracies(task: Task, seeds: int) -> bool:
     return reached
 
 
+def scores_apart(backend: str, tweets: int = 200) -> tuple[float, float]:
+    """How far a tweet's log-probabilities alone are from those in a batch: by ``predict``, and by the bare model.
+
+    The bare model gets the tweet alone without padding, and is compared relative to the number's size where that is
+    beyond 1: shapes that differ are multiplied in other orders, and float32 has seven digits.
+    """
+    run, _ = train("twitter_samples", backend)
+    texts = load_corpus("twitter_samples").validation.texts
+    ids = [tweet_to_tensor(text, run.vocabulary) or [0] for text in texts[-tweets:]]
+    with lk.use_backend(backend):
+        scores = [prediction.log_probs for prediction in run.predict(texts)][-tweets:]
+        by_predict = np.abs(np.subtract(scores, [run.predict(text).log_probs for text in texts[-tweets:]]))
+        together = fastmath.to_host(run.model(pad(ids)))
+        alone = np.stack([fastmath.to_host(run.model(pad([own])))[0] for own in ids])
+    return float(by_predict.max()), float((np.abs(together - alone) / np.maximum(1, np.abs(alone))).max())
+
+
 def weights_apart(steps: int = 100) -> float:
     """The largest difference between the weights of the two backends after some steps from one seed."""
     runs = [train("twitter_samples", backend, steps=steps)[0] for backend in BACKENDS]
@@ -71,15 +92,23 @@ def main() -> int:
     """Measures, prints, and returns the exit code."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--seeds", type=int, default=3)
-    parser.add_argument("--corpus", choices=[task.corpus for task in TASKS], help="only this one")
+    parser.add_argument("--corpus", choices=[*(task.corpus for task in TASKS), "none"], help="only this one")
     given = parser.parse_args()
     reached = True
     for task in TASKS:
         if given.corpus in (None, task.corpus):
             reached &= accuracies(task, given.seeds)
+    for backend in BACKENDS:
+        by_predict, by_model = scores_apart(backend)
+        reached &= max(by_predict, by_model) <= SCORES_TARGET
+        print(
+            f"{backend}: log-probabilities alone and in a batch: predict at most {by_predict:.1e} apart, "
+            f"the model {by_model:.1e} of their size, target {SCORES_TARGET:.0e}"
+        )
     apart = weights_apart()
+    reached &= apart <= WEIGHTS_TARGET
     print(f"weights after 100 steps, NumPy against JAX: at most {apart:.1e} apart, target {WEIGHTS_TARGET:.0e}")
-    return int(not (reached and apart <= WEIGHTS_TARGET))
+    return int(not reached)
 
 
 if __name__ == "__main__":

@@ -112,3 +112,15 @@ def test_a_prediction_starts_neither_compiler_nor_training(folder: Path) -> None
     environment = {name: value for name, value in os.environ.items() if name != "LAYERKIT_BACKEND"}
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True, env=environment)
     assert done.stdout.splitlines()[-1] == "[]"
+
+
+def test_help_fits_and_shows_the_defaults(capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["train", "sentiment", "--help"]) == 0
+    out = capsys.readouterr().out
+    assert max(map(len, out.splitlines())) <= 80
+    words = " ".join(out.split())
+    assert "--steps N Training steps. [default: 500]" in words
+    assert "--learning-rate X" in words
+    assert "[default: 0.003]" in words
+    assert "--data FILE A CSV, TSV or JSONL file" in words
+    assert "(500)" not in words
