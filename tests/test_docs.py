@@ -14,7 +14,9 @@ import pytest
 import layerkit as lk
 
 ROOT = Path(__file__).parent.parent
-PAGES = sorted([ROOT / "README.md", *(page for page in (ROOT / "docs").rglob("*.md") if "/." not in page.as_posix())])
+PAGES = sorted(
+    [ROOT / "README.md", *(p for p in (ROOT / "docs").rglob("*.md") if "/." not in p.relative_to(ROOT).as_posix())]
+)
 BLOCK = re.compile(r"^```(\w+)\n(.*?)^```$", re.MULTILINE | re.DOTALL)
 FLAGS = doctest.ELLIPSIS | doctest.NORMALIZE_WHITESPACE
 
