@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import functools
-import importlib.metadata
-import re
+import os
+import sys
+from collections.abc import Iterator
+from pathlib import Path
 from typing import NamedTuple
 
 from layerkit.plugins.selection import Selection, canonical
@@ -60,16 +62,13 @@ def discover() -> Discovery:
 
 
 def _installed() -> tuple[list[Entry], list[str]]:
-    # Only the distributions with the group are parsed: all of them would take longer than importing click.
     found: dict[str, list[Entry]] = {}
     problems: list[str] = []
-    for distribution in importlib.metadata.distributions():
+    for folder in _metadata_folders():
         try:
-            entries = _entries_of(distribution)
+            entries = _entries_in(folder)
         except Exception as error:
-            problems.append(
-                f"the metadata of {_name(distribution)} is broken ({type(error).__name__}): install it again"
-            )
+            problems.append(f"the metadata of {folder.stem} is broken ({type(error).__name__}): install it again")
             continue
         if entries:
             # The first on the path wins, as it does for imports: an editable install lies beside its build.
@@ -77,19 +76,54 @@ def _installed() -> tuple[list[Entry], list[str]]:
     return sorted(entry for entries in found.values() for entry in entries), problems
 
 
-def _entries_of(distribution: importlib.metadata.Distribution) -> list[Entry]:
-    text = distribution.read_text("entry_points.txt")
-    if not text or not re.search(rf"^\s*\[{GROUP}\]", text, re.MULTILINE):
-        return []
-    name, version = distribution.metadata["Name"], distribution.metadata["Version"]
-    if not name:
-        raise ValueError("no name")
-    points = distribution.entry_points.select(group=GROUP)
-    return sorted({Entry(name, version or "(no version)", point.name, point.value) for point in points})
+# The files are read here, and not by importlib.metadata: its import (of the email package and more) takes longer than
+# everything else that `layerkit plugins list` does, and every program that asks for a layer would pay it.
 
 
-def _name(distribution: importlib.metadata.Distribution) -> str:
+def _metadata_folders() -> Iterator[Path]:
+    """The folders of installed distributions' metadata, in the order of the path."""
+    for place in dict.fromkeys(sys.path):
+        try:
+            names = sorted(os.listdir(place or "."))
+        except OSError:
+            continue  # a zip archive, or nothing
+        yield from (Path(place, name) for name in names if name.endswith((".dist-info", ".egg-info")))
+
+
+def _entries_in(folder: Path) -> list[Entry]:
     try:
-        return str(distribution.metadata["Name"] or "a distribution without a name")
-    except Exception:
-        return "a distribution"
+        text = (folder / "entry_points.txt").read_bytes()
+    except (FileNotFoundError, NotADirectoryError):
+        return []
+    if b"[" + GROUP.encode() + b"]" not in text:
+        return []
+    points = list(_points(text.decode("utf-8")))
+    if not points:
+        return []
+    about = _headers(folder / ("METADATA" if folder.suffix == ".dist-info" else "PKG-INFO"))
+    return sorted({Entry(about["name"], about.get("version", "(no version)"), *point) for point in points})
+
+
+def _points(text: str) -> Iterator[tuple[str, str]]:
+    """(name, value) of the group's entry points: lines ``name = value`` under ``[layerkit]``."""
+    section = ""
+    for line in map(str.strip, text.splitlines()):
+        if line.startswith("[") and line.endswith("]"):
+            section = line[1:-1].strip()
+        elif section == GROUP and line and not line.startswith(("#", ";")):
+            name, equals, value = line.partition("=")
+            if not (equals and name.strip() and value.strip()):
+                raise ValueError(f"{line!r} is no entry point")
+            yield name.strip(), value.strip()
+
+
+def _headers(path: Path) -> dict[str, str]:
+    """The headers of a distribution's metadata, by name in lower case, up to the first blank line."""
+    headers: dict[str, str] = {}
+    for line in path.read_text("utf-8").splitlines():
+        if not line.strip():
+            break
+        name, colon, value = line.partition(":")
+        if colon and not line[0].isspace():
+            headers.setdefault(name.lower(), value.strip())
+    return headers

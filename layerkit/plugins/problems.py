@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 from layerkit.errors import LayerkitWarning
 from layerkit.plugins.selection import VARIABLE
 
-if TYPE_CHECKING:  # discovery imports importlib.metadata, which takes as long as click
+if TYPE_CHECKING:
     from layerkit.plugins.discovery import Entry
 
 __all__ = ["PluginError", "PluginWarning", "ShadowWarning", "explain", "one_line", "report"]
