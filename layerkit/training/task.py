@@ -15,7 +15,32 @@ from layerkit.training.source import Source
 __all__ = ["EvalTask", "TrainTask", "listed", "shared_sources"]
 
 
-class TrainTask:
+class _Task:
+    """What training and evaluation tasks have in common: where their batches come from."""
+
+    _source: Source
+
+    @property
+    def labeled_data(self) -> Any:
+        """The iterator of batches, as it was given."""
+        return self._source.labeled_data
+
+    @property
+    def source(self) -> Source:
+        """The batches, with their position."""
+        return self._source
+
+    @property
+    def sample_batch(self) -> tuple[Any, ...]:
+        """The next batch, which stays the next: a look at shapes and dtypes costs no example."""
+        return self._source.peek()
+
+    def next_batch(self) -> tuple[Any, ...]:
+        """The next batch: arrays (inputs..., targets, weights)."""
+        return self._source.next()
+
+
+class TrainTask(_Task):
     """Labeled data, a loss and an optimizer: what a model is trained on.
 
     Args:
@@ -60,21 +85,6 @@ class TrainTask:
         self._n_steps_per_checkpoint = whole("n_steps_per_checkpoint", n_steps_per_checkpoint, 1)
 
     @property
-    def labeled_data(self) -> Any:
-        """The iterator of batches, as it was given."""
-        return self._source.labeled_data
-
-    @property
-    def source(self) -> Source:
-        """The batches, with their position."""
-        return self._source
-
-    @property
-    def sample_batch(self) -> tuple[Any, ...]:
-        """The next batch, which stays the next: a look at shapes and dtypes costs no example."""
-        return self._source.peek()
-
-    @property
     def loss_layer(self) -> Layer:
         """The layer that computes the loss."""
         return self._loss_layer
@@ -94,10 +104,6 @@ class TrainTask:
         """Steps from one checkpoint to the next."""
         return self._n_steps_per_checkpoint
 
-    def next_batch(self) -> tuple[Any, ...]:
-        """The next batch: arrays (inputs..., targets, weights)."""
-        return self._source.next()
-
     def learning_rate(self, step: int) -> float:
         """The learning rate of a step, counted from 0.
 
@@ -116,7 +122,7 @@ class TrainTask:
         return rate
 
 
-class EvalTask:
+class EvalTask(_Task):
     """Labeled data and metrics: what a model is measured by.
 
     Args:
@@ -160,21 +166,6 @@ class EvalTask:
         self._n_eval_batches = whole("n_eval_batches", n_eval_batches, 1)
 
     @property
-    def labeled_data(self) -> Any:
-        """The iterator of batches, as it was given."""
-        return self._source.labeled_data
-
-    @property
-    def source(self) -> Source:
-        """The batches, with their position."""
-        return self._source
-
-    @property
-    def sample_batch(self) -> tuple[Any, ...]:
-        """The next batch, which stays the next."""
-        return self._source.peek()
-
-    @property
     def metrics(self) -> list[Layer]:
         """The layers that measure."""
         return self._metrics
@@ -188,10 +179,6 @@ class EvalTask:
     def n_eval_batches(self) -> int:
         """Over how many batches the metrics are averaged."""
         return self._n_eval_batches
-
-    def next_batch(self) -> tuple[Any, ...]:
-        """The next batch: arrays (inputs..., targets, weights)."""
-        return self._source.next()
 
 
 def _check_kind(name: str, value: Any, kind: type, such_as: str) -> None:
