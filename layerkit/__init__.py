@@ -20,7 +20,7 @@ _NAMES = {
     "layerkit.fastmath": "use_backend",
     "layerkit.layer": "Fn Layer LayerError PureLayer",
     "layerkit.optimizer": "Optimizer",
-    "layerkit.plugins": "hookimpl",
+    "layerkit.plugins": "deferred hookimpl",
     "layerkit.runs": "load train",
     "layerkit.shapes": "ShapeDtype bf16 bool_ f16 f32 f64 i32 signature u32",
     "layerkit.summary": "summary",

@@ -44,6 +44,7 @@ from layerkit.layer import Layer as Layer
 from layerkit.layer import LayerError as LayerError
 from layerkit.layer import PureLayer as PureLayer
 from layerkit.optimizer import Optimizer as Optimizer
+from layerkit.plugins import deferred as deferred
 from layerkit.plugins import hookimpl as hookimpl
 from layerkit.runs import load as load
 from layerkit.runs import train as train

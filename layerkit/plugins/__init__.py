@@ -5,15 +5,16 @@ from __future__ import annotations
 import importlib
 from typing import Any
 
-__all__ = ["API_VERSION", "PluginWarning", "hookimpl", "registry"]
+__all__ = ["API_VERSION", "PluginWarning", "deferred", "hookimpl", "registry"]
 
 # `layerkit plugins list` reads metadata alone, so pluggy waits until somebody needs a hook.
-_HOMES = {"API_VERSION": "hookspecs", "hookimpl": "hookspecs", "PluginWarning": "problems"}
+_HOMES = {"deferred": "deferral", "API_VERSION": "hookspecs", "hookimpl": "hookspecs", "PluginWarning": "problems"}
 
 
 def __getattr__(name: str) -> Any:
     if name == "registry":
         return importlib.import_module("layerkit.plugins.registry")
     if name in _HOMES:
-        return getattr(importlib.import_module(f"layerkit.plugins.{_HOMES[name]}"), name)
+        globals()[name] = value = getattr(importlib.import_module(f"layerkit.plugins.{_HOMES[name]}"), name)
+        return value
     raise AttributeError(f"module {__name__!r} has no attribute {name!r}")

@@ -14,9 +14,11 @@ from typing import Any, NamedTuple, TypeVar
 
 from layerkit.errors import LayerkitError, UsageError, suggest
 from layerkit.plugins import loader
+from layerkit.plugins.deferral import Deferred
 from layerkit.plugins.discovery import discover
-from layerkit.plugins.problems import ShadowWarning, explain, report
+from layerkit.plugins.problems import ShadowWarning, explain, one_line, report
 from layerkit.plugins.selection import VARIABLE, canonical
+from layerkit.plugins.standard_output import printed_to_stderr
 
 __all__ = ["KINDS", "Offer", "Registry", "UnknownName"]
 
@@ -35,9 +37,29 @@ class Offer(NamedTuple):
     """A constructor somebody offers under a name."""
 
     name: str
-    constructor: Callable[..., Any]
+    offered: Callable[..., Any]
     distribution: str
     version: str
+
+    @property
+    def constructor(self) -> Callable[..., Any]:
+        """What makes the thing; one that was deferred is imported now.
+
+        Raises:
+            LayerkitError: that import fails.
+        """
+        if not isinstance(self.offered, Deferred):
+            return self.offered
+        if self.offered.loaded is not None:
+            return self.offered.loaded
+        try:
+            with printed_to_stderr():
+                return self.offered.load()
+        except KeyboardInterrupt:
+            raise
+        except BaseException as error:
+            remedy = f"install or upgrade {self.distribution}"
+            raise LayerkitError(f"{self.name} cannot be imported: {one_line(error)}: {remedy}") from error
 
     @property
     def qualified(self) -> str:
@@ -207,14 +229,15 @@ class Registry:
 
     def _offers_of(self, plugin: loader.Plugin) -> list[Offer]:
         """A plugin's offers of this kind; what is no constructor is reported and left out."""
-        entry, offers = plugin.entry, {}
+        entry, offers = plugin.entry, dict[Any, Offer]()
         for constructor in self._constructors(plugin):
             try:
                 name = self._checked_name(constructor)
             except Exception as error:
                 report(f"plugin {entry}: {self.hook}: {error}")
             else:
-                offers[id(constructor)] = Offer(name, constructor, entry.distribution, entry.version)
+                offer = Offer(name, constructor, entry.distribution, entry.version)
+                offers[_identity(offer)] = offer
         return list(offers.values())
 
     def _constructors(self, plugin: loader.Plugin) -> list[Any]:
@@ -235,7 +258,7 @@ class Registry:
         return self._only(name, [o for o in self._others.get(bare, ()) if o.by(distribution)])
 
     def _only(self, name: str, offers: Iterable[Offer]) -> Offer:
-        found = {id(offer.constructor): offer for offer in offers}
+        found = {_identity(offer): offer for offer in offers}
         if len(found) == 1:
             return found.popitem()[1]
         if not found:
@@ -283,6 +306,11 @@ class Registry:
         """The shortest name that finds ``offer``."""
         if self.own().get(offer.name) is offer:
             return offer.name
-        rivals = {id(o.constructor) for o in self._others.get(offer.name, ())}
+        rivals = {_identity(o) for o in self._others.get(offer.name, ())}
         taken = offer.name in self.own() or offer.name in self.core()
         return offer.qualified if taken or len(rivals) > 1 else offer.name
+
+
+def _identity(offer: Offer) -> Any:
+    """Equal for two offers of one thing; nothing is imported for it."""
+    return offer.offered if isinstance(offer.offered, Deferred) else id(offer.offered)

@@ -11,9 +11,10 @@ import warnings
 from collections.abc import Callable, Collection, Iterator, Mapping
 from dataclasses import dataclass
 
-from layerkit.errors import UsageError, suggest
+from layerkit.errors import LayerkitError, UsageError, suggest
 from layerkit.plugins import loader
 from layerkit.plugins.discovery import GROUP, Entry, discover
+from layerkit.plugins.kind import Offer
 from layerkit.plugins.problems import PluginWarning, ShadowWarning, explain, report
 from layerkit.plugins.registry import registries
 from layerkit.plugins.selection import VARIABLE, canonical
@@ -91,7 +92,7 @@ def check_distribution(
     reports: list[Report] = []
     with _listening(faults, noise):
         faults += _load(distribution)
-        offers = {registry.kind: registry.offers_by(distribution) for registry in registries.values()}
+        offers = {registry.kind: _usable(registry.offers_by(distribution), faults) for registry in registries.values()}
     # A model is a layer; one without an example may need to be told a vocabulary first.
     offers["layer"] += [offer for offer in offers["model"] if hasattr(offer.constructor, "layerkit_example")]
     for kind, found in ((kind, offers[kind]) for kind in checkers):
@@ -139,6 +140,19 @@ def _load(distribution: str) -> list[str]:
     """Imports the plugins of a distribution; a sentence about each that cannot be used."""
     broken = [plugin for plugin in loader.plugins_of(distribution) if not plugin.load()]
     return [explain(plugin.entry, plugin.error) for plugin in broken if plugin.error is not None]
+
+
+def _usable(offers: list[Offer], faults: list[str]) -> list[Offer]:
+    """The offers without those that were deferred and cannot be imported, of which a sentence is noted each."""
+    usable = []
+    for offer in offers:
+        try:
+            offer.constructor  # noqa: B018  # looking at it imports it
+        except LayerkitError as error:
+            faults.append(f"{offer.distribution} {offer.version}: {error}")
+        else:
+            usable.append(offer)
+    return usable
 
 
 def _adds_commands(distribution: str) -> bool:

@@ -1,43 +1,42 @@
-"""The bundled layers, one family a file; each file lists its own in ``LAYERS``."""
+"""The bundled layers, one family a file; a family is imported once one of its layers is asked for."""
 
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from typing import Any
 
-from layerkit.plugins import hookimpl
-from layerkit_plugins.layers import (
-    activations,
-    dense,
-    dropout,
-    elementwise,
-    embedding,
-    losses,
-    masking,
-    metrics,
-    normalization,
-    reductions,
-    softmax,
-    sources,
-)
+from layerkit.plugins import deferred, hookimpl
 
 __all__ = ["layerkit_layers"]
+
+_FAMILIES = {
+    "activations": (
+        "Elu Exp FastGelu Gelu Glu HardSigmoid HardTanh LeakyRelu Log ParametricRelu Relu Selu Sigmoid "
+        "Softplus Swish Tanh ThresholdedLinearUnit"
+    ),
+    "dense": "Dense",
+    "dropout": "Dropout",
+    "elementwise": "Negate PrintShape StopGradient ThresholdToBinary ToFloat",
+    "embedding": "Embedding",
+    "losses": (
+        "BinaryCrossEntropy BinaryCrossEntropyLoss BinaryCrossEntropySum CategoryCrossEntropy "
+        "CrossEntropyLoss CrossEntropyLossWithLogSoftmax CrossEntropySum L2Loss SmoothL1Loss "
+        "WeightedCategoryCrossEntropy WeightedSum"
+    ),
+    "masking": "MaskedMean PaddingMask",
+    "metrics": (
+        "Accuracy CategoryAccuracy MacroAveragedFScore MaskedSequenceAccuracy SequenceAccuracy "
+        "WeightedCategoryAccuracy WeightedFScore"
+    ),
+    "normalization": "BatchNorm LayerNorm",
+    "reductions": "ArgMax Flatten Max Mean Min Sum",
+    "softmax": "LogSoftmax LogSumExp Softmax",
+    "sources": "RandomUniform Weights",
+}
 
 
 @hookimpl
 def layerkit_layers() -> Sequence[Callable[..., Any]]:
     """The constructors of every family."""
-    return [
-        *activations.LAYERS,
-        *dense.LAYERS,
-        *dropout.LAYERS,
-        *elementwise.LAYERS,
-        *embedding.LAYERS,
-        *losses.LAYERS,
-        *masking.LAYERS,
-        *metrics.LAYERS,
-        *normalization.LAYERS,
-        *reductions.LAYERS,
-        *softmax.LAYERS,
-        *sources.LAYERS,
-    ]
+    families = _FAMILIES.items()
+    return [layer for family, names in families for layer in deferred(f"{__name__}.{family}", *names.split())]

@@ -12,7 +12,6 @@ from layerkit.fastmath import numpy as np
 from layerkit_plugins.layers.inputs import as_float, float_dtype, in_dtype_of, require_rank
 
 __all__ = [
-    "LAYERS",
     "Elu",
     "Exp",
     "FastGelu",
@@ -276,24 +275,3 @@ class ThresholdedLinearUnit(lk.Layer):
         if tuple(threshold.shape) != (x.shape[-1],):
             raise lk.LayerError(f"expected last axis {threshold.shape[-1]}, got {tuple(x.shape)}")
         return np.maximum(as_float(x), threshold)
-
-
-LAYERS = [
-    Elu,
-    Exp,
-    FastGelu,
-    Gelu,
-    Glu,
-    HardSigmoid,
-    HardTanh,
-    LeakyRelu,
-    Log,
-    ParametricRelu,
-    Relu,
-    Selu,
-    Sigmoid,
-    Softplus,
-    Swish,
-    Tanh,
-    ThresholdedLinearUnit,
-]

@@ -12,7 +12,7 @@ from layerkit.fastmath import random
 from layerkit.initializers import GlorotUniformInitializer, RandomNormalInitializer
 from layerkit_plugins.layers.inputs import as_float, bfloat16, first_weights, require_rank
 
-__all__ = ["LAYERS", "Dense", "DenseWeights"]
+__all__ = ["Dense", "DenseWeights"]
 
 _KERNEL = GlorotUniformInitializer()
 _BIAS = RandomNormalInitializer(1e-6)
@@ -84,6 +84,3 @@ class Dense(lk.Layer):
             raise lk.LayerError(f"expected last axis {kernel.shape[0]}, got {tuple(x.shape)}")
         y = np.matmul(as_float(x), kernel)
         return y if bias is None else y + bias
-
-
-LAYERS = [Dense]

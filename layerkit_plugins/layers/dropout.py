@@ -11,7 +11,7 @@ from layerkit.fastmath import numpy as np
 from layerkit.fastmath import random
 from layerkit_plugins.layers.inputs import as_float, axes_of
 
-__all__ = ["LAYERS", "Dropout"]
+__all__ = ["Dropout"]
 
 
 @lk.example(lk.f32(4, 8), rate=0.5)
@@ -55,6 +55,3 @@ def _axes(shared_axes: Any) -> tuple[int, ...]:
         return ()
     checked = arguments.axes("Dropout", "shared_axes", shared_axes)
     return checked if isinstance(checked, tuple) else (checked,)
-
-
-LAYERS = [Dropout]

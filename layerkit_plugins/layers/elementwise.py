@@ -10,7 +10,7 @@ from layerkit import arguments, fastmath
 from layerkit.fastmath import numpy as np
 from layerkit_plugins.layers.inputs import as_float, default_float
 
-__all__ = ["LAYERS", "Negate", "PrintShape", "StopGradient", "ThresholdToBinary", "ToFloat"]
+__all__ = ["Negate", "PrintShape", "StopGradient", "ThresholdToBinary", "ToFloat"]
 
 
 @lk.example(lk.f32(4, 8))
@@ -78,6 +78,3 @@ def PrintShape(n_in: int = 1, msg: str = "") -> lk.Layer:
         return arrays[0] if count == 1 else arrays
 
     return lk.PureLayer(show, count, count, "PrintShape")
-
-
-LAYERS = [Negate, PrintShape, StopGradient, ThresholdToBinary, ToFloat]

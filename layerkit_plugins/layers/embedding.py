@@ -10,7 +10,7 @@ from layerkit import arguments, fastmath
 from layerkit.initializers import ScaledInitializer
 from layerkit_plugins.layers.inputs import bfloat16, first_weights
 
-__all__ = ["LAYERS", "Embedding"]
+__all__ = ["Embedding"]
 
 # Over [-sqrt(3 / d), sqrt(3 / d)): the numbers of a row have variance 1 / d, its squared length is 1 on average.
 _KERNEL = ScaledInitializer(out_dim=-1, in_dim=-2, scale=1.0, mode="fan_out", distribution="uniform")
@@ -65,6 +65,3 @@ class Embedding(lk.Layer):
         if ids.dtype.kind not in "iu":
             raise lk.LayerError(f"ids must be whole numbers (int32), got {ids.dtype.name} {tuple(ids.shape)}")
         return fastmath.take_rows(self.weights, ids)
-
-
-LAYERS = [Embedding]

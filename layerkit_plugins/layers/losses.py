@@ -23,7 +23,6 @@ from layerkit_plugins.layers.weighting import (
 )
 
 __all__ = [
-    "LAYERS",
     "BinaryCrossEntropy",
     "BinaryCrossEntropyLoss",
     "BinaryCrossEntropySum",
@@ -330,18 +329,3 @@ def WeightedSum() -> lk.Layer:
     4.0
     """
     return lk.Fn("WeightedSum", lambda x, weights: weighted_sum(full_float(x), full_weights(weights, x.shape)))
-
-
-LAYERS = [
-    BinaryCrossEntropy,
-    BinaryCrossEntropyLoss,
-    BinaryCrossEntropySum,
-    CategoryCrossEntropy,
-    CrossEntropyLoss,
-    CrossEntropyLossWithLogSoftmax,
-    CrossEntropySum,
-    L2Loss,
-    SmoothL1Loss,
-    WeightedCategoryCrossEntropy,
-    WeightedSum,
-]

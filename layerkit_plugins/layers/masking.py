@@ -9,7 +9,7 @@ from layerkit import arguments
 from layerkit.fastmath import numpy as np
 from layerkit_plugins.layers.inputs import as_float, require_rank
 
-__all__ = ["LAYERS", "MaskedMean", "PaddingMask"]
+__all__ = ["MaskedMean", "PaddingMask"]
 
 
 @lk.example(lk.i32(4, 6, max=3))
@@ -62,6 +62,3 @@ def MaskedMean() -> lk.Layer:
         return np.sum(np.where(holds, x, 0), axis=1) / np.maximum(count, 1)
 
     return lk.Fn("MaskedMean", masked_mean)
-
-
-LAYERS = [MaskedMean, PaddingMask]

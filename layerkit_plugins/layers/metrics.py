@@ -16,7 +16,6 @@ from layerkit_plugins.layers.inputs import require_rank, require_some
 from layerkit_plugins.layers.weighting import class_ids, full_float, full_weights, mean, require_shape, weighted_mean
 
 __all__ = [
-    "LAYERS",
     "Accuracy",
     "CategoryAccuracy",
     "MacroAveragedFScore",
@@ -247,14 +246,3 @@ def _f_score(
 
     f = score if weighted else lambda scores, targets: score(scores, targets)
     return lk.PureLayer(f, 3 if weighted else 2, name=name)
-
-
-LAYERS = [
-    Accuracy,
-    CategoryAccuracy,
-    MacroAveragedFScore,
-    MaskedSequenceAccuracy,
-    SequenceAccuracy,
-    WeightedCategoryAccuracy,
-    WeightedFScore,
-]

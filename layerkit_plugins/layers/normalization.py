@@ -10,7 +10,7 @@ from layerkit import arguments, fastmath
 from layerkit.fastmath import numpy as np
 from layerkit_plugins.layers.inputs import as_float, axes_of, float_dtype, in_dtype_of, require_rank
 
-__all__ = ["LAYERS", "BatchNorm", "BatchNormState", "BatchNormWeights", "LayerNorm", "LayerNormWeights"]
+__all__ = ["BatchNorm", "BatchNormState", "BatchNormWeights", "LayerNorm", "LayerNormWeights"]
 
 
 class LayerNormWeights(NamedTuple):
@@ -164,6 +164,3 @@ class BatchNorm(lk.Layer):
             (old * old_var + new * var).astype(old_var.dtype),
             n_batches + 1,
         )
-
-
-LAYERS = [BatchNorm, LayerNorm]

@@ -11,7 +11,7 @@ from layerkit import arguments
 from layerkit.fastmath import numpy as np
 from layerkit_plugins.layers.inputs import as_float, axes_of, require_some
 
-__all__ = ["LAYERS", "ArgMax", "Flatten", "Max", "Mean", "Min", "Sum"]
+__all__ = ["ArgMax", "Flatten", "Max", "Mean", "Min", "Sum"]
 
 Axis = int | tuple[int, ...] | None
 
@@ -127,6 +127,3 @@ def Flatten(n_axes_to_keep: int = 1) -> lk.Layer:
         return np.reshape(x, (*x.shape[:n], math.prod(x.shape[n:])))
 
     return lk.Fn("Flatten" if n == 1 else f"Flatten_keep{n}", flatten)
-
-
-LAYERS = [ArgMax, Flatten, Max, Mean, Min, Sum]

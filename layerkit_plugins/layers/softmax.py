@@ -9,7 +9,7 @@ import layerkit as lk
 from layerkit import arguments, fastmath
 from layerkit_plugins.layers.inputs import as_float, in_dtype_of, require_some
 
-__all__ = ["LAYERS", "LogSoftmax", "LogSumExp", "Softmax"]
+__all__ = ["LogSoftmax", "LogSumExp", "Softmax"]
 
 
 def _along(name: str, axis: int, f: Callable[[Any, int], Any]) -> lk.Layer:
@@ -60,6 +60,3 @@ def LogSumExp(axis: int = -1) -> lk.Layer:
     [0.6931]
     """
     return _along("LogSumExp", axis, lambda x, one: fastmath.logsumexp(x, axis=one, keepdims=True))
-
-
-LAYERS = [LogSoftmax, LogSumExp, Softmax]

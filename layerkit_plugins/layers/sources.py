@@ -13,7 +13,7 @@ from layerkit.fastmath import random
 from layerkit.initializers import RandomNormalInitializer
 from layerkit_plugins.layers.inputs import bfloat16, first_weights
 
-__all__ = ["LAYERS", "RandomUniform", "Weights"]
+__all__ = ["RandomUniform", "Weights"]
 
 
 @lk.example(rows_independent=False, initializer=RandomNormalInitializer(1.0), shape=(4, 3))
@@ -101,6 +101,3 @@ def _float(layer: str, dtype: Any) -> Any:
     if found is None or found.kind in "biucOSUMm":
         raise lk.LayerError(f"{layer}: dtype must be a floating-point one, got {dtype!r}")
     return found
-
-
-LAYERS = [RandomUniform, Weights]

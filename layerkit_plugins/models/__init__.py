@@ -1,12 +1,11 @@
-"""The bundled models: compositions of layers, one family a file; each file lists its own in ``MODELS``."""
+"""The bundled models: compositions of layers, one family a file, imported once one of its models is asked for."""
 
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from typing import Any
 
-from layerkit.plugins import hookimpl
-from layerkit_plugins.models import mlp
+from layerkit.plugins import deferred, hookimpl
 
 __all__ = ["layerkit_models"]
 
@@ -14,4 +13,4 @@ __all__ = ["layerkit_models"]
 @hookimpl
 def layerkit_models() -> Sequence[Callable[..., Any]]:
     """The bundled models."""
-    return [*mlp.MODELS]
+    return [*deferred(f"{__name__}.mlp", "MLP")]

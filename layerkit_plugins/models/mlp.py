@@ -8,7 +8,7 @@ import layerkit as lk
 from layerkit import arguments
 from layerkit import layers as tl
 
-__all__ = ["MLP", "MODELS"]
+__all__ = ["MLP"]
 
 
 @lk.example(lk.f32(4, 8))
@@ -48,6 +48,3 @@ def MLP(
     if not out_activation:
         stack.pop()
     return lk.Serial(tl.Flatten() if flatten else [], stack)
-
-
-MODELS = [MLP]

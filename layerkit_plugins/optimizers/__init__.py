@@ -1,22 +1,27 @@
-"""The bundled optimizers, one family a file."""
+"""The bundled optimizers, one family a file, imported once one of its optimizers is asked for."""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
+from typing import Any
 
-import layerkit as lk
-from layerkit_plugins.optimizers.adafactor import Adafactor
-from layerkit_plugins.optimizers.adagrad import Adagrad
-from layerkit_plugins.optimizers.adam import Adam, AdamW
-from layerkit_plugins.optimizers.momentum import Momentum
-from layerkit_plugins.optimizers.rms_prop import RMSProp
-from layerkit_plugins.optimizers.sgd import SGD
-from layerkit_plugins.optimizers.sm3 import SM3
+from layerkit.plugins import deferred, hookimpl
 
 __all__ = ["layerkit_optimizers"]
 
+_FAMILIES = {
+    "adafactor": "Adafactor",
+    "adagrad": "Adagrad",
+    "adam": "Adam AdamW",
+    "momentum": "Momentum",
+    "rms_prop": "RMSProp",
+    "sgd": "SGD",
+    "sm3": "SM3",
+}
 
-@lk.hookimpl
-def layerkit_optimizers() -> Sequence[type[lk.Optimizer]]:
+
+@hookimpl
+def layerkit_optimizers() -> Sequence[Callable[..., Any]]:
     """Every optimizer of this package."""
-    return [SGD, Momentum, RMSProp, Adagrad, Adam, AdamW, Adafactor, SM3]
+    families = _FAMILIES.items()
+    return [optimizer for family, names in families for optimizer in deferred(f"{__name__}.{family}", *names.split())]
