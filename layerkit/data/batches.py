@@ -107,6 +107,10 @@ class Batches(Iterator[tuple[Array, ...]]):
             raise LayerkitError(f"a position has the number of the next batch, got {batch!r}")
         self._next = batch
 
+    def examples_at(self, position: Mapping[str, Any]) -> Rows:
+        """Which examples make the batch at a position: their numbers, counted from 0, in the order of its rows."""
+        return self._order.rows(position["batch"])
+
     def __next__(self) -> tuple[Array, ...]:
         if self._n_batches is not None and self._next >= self._n_batches:
             raise StopIteration

@@ -65,10 +65,13 @@ def run(
             if cell is not None:
                 frame.weights, frame.state = cell[0], cell[1]
         x = fit_inputs(layer, x)
+        observer = frame.observer
+        if observer is not None:
+            x = observer.enter(frame, x)
         y = layer.forward(x) if not layer.has_backward else _run_with_backward(layer, x, frame)
         y = fit_outputs(layer, y)
-        if frame.observer is not None:
-            frame.observer(frame, x, y)
+        if observer is not None:
+            y = observer.leave(frame, x, y)
         if cell is not None:
             return y, _share_state(frame, cell, state)
         if fold is None and frame.shared is not None:

@@ -20,10 +20,10 @@ if TYPE_CHECKING:
     from layerkit.engine.sources import Trail
     from layerkit.layer import Layer
 
-__all__ = ["Frame", "current", "observing"]
+__all__ = ["Frame", "Observer", "current", "observing"]
 
 _current: ContextVar[Frame | None] = ContextVar("layerkit_frame", default=None)
-_observer: ContextVar[Callable[[Frame, Any, Any], None] | None] = ContextVar("layerkit_observer", default=None)
+_observer: ContextVar[Observer | None] = ContextVar("layerkit_observer", default=None)
 
 
 class Frame:
@@ -72,7 +72,7 @@ class Frame:
         if parent is None:
             self.shared: dict[Layer, Any] | None = None
             self.training = False
-            self.observer: Callable[[Frame, Any, Any], None] | None = _observer.get()
+            self.observer: Observer | None = _observer.get()
         else:
             self.shared = parent.shared
             self.training = parent.training
@@ -110,10 +110,34 @@ def current() -> Frame | None:
     return _current.get()
 
 
+class Observer:
+    """Stands beside every layer's call: it sees what goes in and what comes out, and may put something else there."""
+
+    def enter(self, frame: Frame, inputs: Any) -> Any:
+        """What the layer gets in place of ``inputs``."""
+        return inputs
+
+    def leave(self, frame: Frame, inputs: Any, outputs: Any) -> Any:
+        """What the caller gets in place of ``outputs``."""
+        return outputs
+
+
+class _Look(Observer):
+    def __init__(self, look: Callable[[Frame, Any, Any], None]) -> None:
+        self._look = look
+
+    def leave(self, frame: Frame, inputs: Any, outputs: Any) -> Any:
+        self._look(frame, inputs, outputs)
+        return outputs
+
+
 @contextmanager
-def observing(observer: Callable[[Frame, Any, Any], None]) -> Iterator[None]:
-    """Inside the ``with`` block, ``observer(frame, inputs, outputs)`` is told of every layer's call when it ends."""
-    token = _observer.set(observer)
+def observing(observer: Observer | Callable[[Frame, Any, Any], None]) -> Iterator[None]:
+    """Inside the ``with`` block the observer stands beside every layer's call.
+
+    A function ``look(frame, inputs, outputs)`` is told of each when it ends, and changes nothing.
+    """
+    token = _observer.set(observer if isinstance(observer, Observer) else _Look(observer))
     try:
         yield
     finally:

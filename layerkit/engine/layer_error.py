@@ -12,7 +12,7 @@ from layerkit.errors import LayerkitError
 if TYPE_CHECKING:
     from layerkit.layer import Layer
 
-__all__ = ["LayerError", "explain"]
+__all__ = ["LayerError", "explain", "path_in_words"]
 
 
 class LayerError(LayerkitError):
@@ -42,11 +42,16 @@ def explain(frame: Frame, inputs: Any, error: Exception) -> LayerError:
     """
     if isinstance(error, LayerError) and error.path:
         return error
-    names = [f.layer.name if f.position is None else f"{f.position}:{f.layer.name}" for f in frame.ancestry()]
-    path = shorten(names[::-1])
+    path = path_in_words(frame)
     fault = in_plain_words(error).removeprefix(f"{frame.layer.name}: ")
     text = fault + _about_inputs(fault, _arrays(inputs), sources(frame, inputs))
     return LayerError(f"{path}: {text} (layer made in {frame.layer.made_at})", path, frame.layer)
+
+
+def path_in_words(frame: Frame) -> str:
+    """The layer of a frame by its names from the outermost one inwards: ``Serial > 1:Branch > 0:Dense_4``."""
+    names = [f.layer.name if f.position is None else f"{f.position}:{f.layer.name}" for f in frame.ancestry()]
+    return shorten(names[::-1])
 
 
 def _about_inputs(fault: str, arrays: list[Any], source: str) -> str:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 from collections import deque
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from typing import Any
 
 from layerkit.errors import LayerkitError, UsageError
@@ -95,6 +95,12 @@ class Source:
             say(f"{self.name} does not save its position: skipping the {wanted - self._taken} batches seen before")
         while self._taken < wanted:
             self.next()
+
+    def examples_at(self, position: Any, rows: Sequence[int]) -> tuple[int, ...]:
+        """Which examples of the data stand in these rows of the batch at ``position``; none where nobody knows."""
+        find = getattr(self._iterator, "examples_at", None)
+        examples = find(position) if find is not None and rows else ()
+        return tuple(int(examples[row]) for row in rows if row < len(examples))
 
     def _draw(self) -> Any:
         try:

@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+import functools
 from collections.abc import Callable
 from typing import Any, NamedTuple
 
-from layerkit.fastmath import cond, jit, random, value_and_grad
+from layerkit.fastmath import cond, jit, random, tree_leaves, value_and_grad
 from layerkit.fastmath import numpy as np
 from layerkit.layer import Layer
 from layerkit.training.batch import parts
@@ -26,11 +27,11 @@ class Carry(NamedTuple):
 
 
 def make_step(model: Layer, task: TrainTask, opt_params: Any) -> Callable[..., tuple[Any, Carry]]:
-    """The function ``step(carry, keys, n, learning_rate, batch) -> (loss, carry)`` of a task, compiled.
+    """The function ``step(carry, keys, n, learning_rate, batch) -> ((loss, alive), carry)`` of a task, compiled.
 
     ``n`` counts steps from 0; ``learning_rate`` is a number, or ``None`` where the optimizer has its own. Where the
-    loss is not finite, and ever after, the carry comes back as it went in, with ``alive`` false: the weights that the
-    loss was computed with can still be looked at.
+    loss or a gradient is not finite, and ever after, the carry comes back as it went in, with ``alive`` false: the
+    weights that the loss was computed with can still be looked at.
     """
     update = task.optimizer.tree_update
 
@@ -48,12 +49,17 @@ def make_step(model: Layer, task: TrainTask, opt_params: Any) -> Callable[..., t
             weights, slots, _ = update(n, gradients, old, carry.task.slots, record)
             return Carry(weights[0], state[0], OfTask(weights[1], state[1], slots), carry.alive)
 
-        carry = carry._replace(alive=np.logical_and(carry.alive, np.isfinite(loss)))
+        alive = functools.reduce(np.logical_and, map(_is_finite, tree_leaves((loss, gradients))), carry.alive)
+        carry = carry._replace(alive=alive)
         # A branch costs nothing measurable; choosing each array with np.where makes XLA copy all of them, and a step
         # of the notebook's classifier takes twice as long.
-        return loss, cond(carry.alive, move, lambda carry, gradients, state: carry, carry, gradients, state)
+        return (loss, alive), cond(alive, move, lambda carry, gradients, state: carry, carry, gradients, state)
 
     return jit(step, donate_argnums=(0,))
+
+
+def _is_finite(array: Any) -> Any:
+    return np.all(np.isfinite(array))
 
 
 def compute_loss(

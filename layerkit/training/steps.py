@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 from collections.abc import Callable
 from typing import Any
 
@@ -26,7 +25,7 @@ class Steps:
         model: the model; it gets weights if it has none.
         tasks: what the steps may be on.
         seed: what weights and random layers are made from.
-        give_back: told which batches were not trained on after all, when a loss is not finite.
+        give_back: told which batches were not trained on after all, when a loss or a gradient is not finite.
     """
 
     def __init__(
@@ -49,18 +48,18 @@ class Steps:
         """One step; it may still be running when this returns.
 
         Raises:
-            NotFiniteError: the loss of the step before is not finite.
+            NotFiniteError: the loss of the step before, or its gradient, is not finite.
         """
         if self.shared:
             self.variables.own()
             self.shared = False
         variables, number = self.variables, item.task
         carry = Carry(variables.weights, variables.state, variables.tasks[number], variables.alive)
-        loss, carry = self._programs[number](carry, self.keys, self.done, item.learning_rate, item.on_device)
+        seen, carry = self._programs[number](carry, self.keys, self.done, item.learning_rate, item.on_device)
         variables.weights, variables.state, variables.tasks[number], variables.alive = carry
         self.done += 1
         # The device is busy with this step: time to look at the loss of the one before.
-        before, self._unseen = self._unseen, (item, self.done, loss)
+        before, self._unseen = self._unseen, (item, self.done, seen)
         if before is not None:
             self._see(*before)
 
@@ -87,9 +86,9 @@ class Steps:
             task.loss_layer.weights, task.loss_layer.state = own.loss_weights, own.loss_state
         self.shared = True
 
-    def _see(self, item: Item, step: int, loss: Any) -> None:
-        value = float(loss)
-        if not math.isfinite(value):
+    def _see(self, item: Item, step: int, seen: tuple[Any, Any]) -> None:
+        value, alive = map(float, seen)
+        if not alive:
             self._stop(item, step, value)
         total, count = self.sums[item.task]
         self.sums[item.task] = total + value, count + 1
@@ -103,4 +102,4 @@ class Steps:
         variables.alive = to_device(np.array(True))
         carry = Carry(variables.weights, variables.state, variables.tasks[item.task], None)
         loss_layer = self._tasks[item.task].loss_layer
-        raise diagnose(step, value, self._model, loss_layer, carry, self.keys, item.on_device)
+        raise diagnose(step, value, self._model, loss_layer, carry, self.keys, item)

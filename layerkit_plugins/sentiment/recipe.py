@@ -13,7 +13,7 @@ from layerkit import optimizers
 from layerkit.data import RaggedBatches
 from layerkit.recipe import setting
 from layerkit.settings import make_settings
-from layerkit.training import lr_schedules
+from layerkit.training import NotFiniteError, lr_schedules
 
 from .corpus import Corpus, Examples, corpus_or_starter, load_corpus, read_file
 from .model import MODELS
@@ -93,7 +93,10 @@ class Sentiment:
             random_seed=settings.seed,
             keep_checkpoints=_KEPT_CHECKPOINTS,
         )
-        _run(loop, settings.steps, output)
+        try:
+            _run(loop, settings.steps, output)
+        except NotFiniteError as error:
+            raise error.quoting(corpus.train.texts) from error
         about = {**asdict(settings), "corpus": corpus.name if settings.data is None else None}
         run = SentimentRun(loop.eval_model, vocabulary, labels, {}, about, lambda: corpus.validation)
         run.metrics = run.measure(*validation)

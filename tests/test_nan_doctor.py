@@ -1,0 +1,149 @@
+"""What is said of a loss or a gradient that is not finite: the layer, the rows, the examples, the weight."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import numpy as onp
+import pytest
+from not_finite_models import CASES, ROWS, WIDTH, Case, batch, inverse, total
+from training_setups import Descent, backend, host, same
+
+import layerkit as lk
+from layerkit import layers as tl
+from layerkit import optimizers
+from layerkit.data import RaggedBatches
+from layerkit.fastmath import numpy as np
+from layerkit.training import NotFiniteError
+
+__all__ = ["backend"]
+
+
+def diagnosed(case: Case) -> NotFiniteError:
+    model, x = case.make(), (case.inputs or batch)()
+    if case.spoil is not None:
+        model.init(lk.shapes.signature(x))
+        case.spoil(model)
+    data = [(x, onp.zeros(x.shape[:1], onp.float32))]
+    loop = lk.Loop(model, lk.TrainTask(data, (case.loss or total)(), Descent(0.0)), log=None)
+    with pytest.raises(NotFiniteError) as caught:
+        loop.run(2)
+    assert loop.step == 0
+    return caught.value
+
+
+def test_there_are_twenty() -> None:
+    assert len(CASES) >= 20
+    assert sum(case.gradient for case in CASES) >= 5
+
+
+@pytest.mark.parametrize("case", CASES, ids=lambda case: case.name)
+def test_the_layer_that_is_not_finite_is_named(case: Case, backend: str) -> None:
+    error = diagnosed(case)
+    text = str(error)
+    assert (error.step, error.path, error.weight) == (1, case.path, case.weight), text
+    assert text.startswith("step 1: the loss ")
+    assert f"{case.path}: " in text
+    assert ("and its gradient is not finite" in text) == case.gradient
+    assert text.isprintable()
+    if case.inputs is None or case.inputs.__name__ != "sequences":
+        assert error.rows == case.rows, text
+
+
+def ragged(rows: list[list[int]], **options: Any) -> RaggedBatches:
+    return RaggedBatches(rows, [0] * len(rows), 4, seed=3, **options)
+
+
+@pytest.mark.parametrize("pad_last", [False, True])
+def test_the_examples_of_the_data_are_named(backend: str, pad_last: bool) -> None:
+    examples = [[1, 2, 3]] * 9
+    examples[6] = [1, 7]
+    model = tl.Serial(tl.Embedding(8, 2), tl.Mean(axis=1), tl.Dense(2), tl.LogSoftmax())
+    model.init(lk.i32(4, 3))
+    table = onp.ones((8, 2), onp.float32)
+    table[7] = onp.inf
+    model.weights = (table, *model.weights[1:])
+    loop = lk.Loop(model, lk.TrainTask(ragged(examples, pad_last=pad_last), tl.CrossEntropyLoss(), Descent()), log=None)
+    with pytest.raises(NotFiniteError) as caught:
+        loop.run(20)
+    error = caught.value
+    assert error.path == "Serial > 0:Embedding_8_2"
+    assert error.examples == (6,)
+    assert "(example 6 of the data)" in str(error)
+    order = ragged(examples).examples_at({"batch": error.step - 1})
+    assert [order[row] for row in error.rows] == [6]
+
+
+def test_data_that_do_not_know_their_examples(backend: str) -> None:
+    error = diagnosed(CASES[0])
+    assert (error.rows, error.examples) == ((2,), ())
+    assert "; in row 2 of the batch's 4, counted from 0; " in str(error)
+
+
+def test_all_rows_and_many_rows() -> None:
+    x = onp.zeros((40, 2), onp.float32)
+    for count, said in ((40, "in all 40 rows of the batch"), (8, "in rows 0, 1, 2, 3 and 4 more of the batch's 40")):
+        x[:] = 1
+        x[:count] = 0
+        loop = lk.Loop(inverse(), lk.TrainTask([(x, x)], total(), Descent()), log=None)
+        with pytest.raises(NotFiniteError) as caught:
+            loop.run(1)
+        assert said in str(caught.value)
+        assert caught.value.rows == tuple(range(count))
+
+
+def test_a_loss_of_each_row_alone_tells_the_row(backend: str) -> None:
+    """The loss layer gives one number, and no other layer is at fault: the rows are tried one by one."""
+    loss = tl.Fn("Logs", lambda y, t: np.log(y.sum(axis=1)).mean())
+    loop = lk.Loop(tl.Relu(), lk.TrainTask([(batch(), onp.zeros(ROWS))], loss, Descent()), log=None)
+    with pytest.raises(NotFiniteError) as caught:
+        loop.run(1)
+    assert (caught.value.path, caught.value.rows) == ("Logs", (2,))
+
+
+def test_arrays_of_unlike_length_have_no_rows_in_common(backend: str) -> None:
+    data = [(batch(), onp.zeros(3))]
+    loop = lk.Loop(inverse(), lk.TrainTask(data, total(), Descent()), log=None)
+    with pytest.raises(NotFiniteError) as caught:
+        loop.run(1)
+    assert (caught.value.path, caught.value.rows) == ("HERE", ())
+
+
+def test_nothing_changes_by_the_step_that_failed(backend: str, tmp_path: Path) -> None:
+    """A gradient that is not finite leaves weights, slots and state as they were, and the run can go on from there."""
+    good, bad = onp.ones((ROWS, WIDTH), onp.float32), batch()
+    model = tl.Serial(
+        tl.Dense(WIDTH, use_bias=False, kernel_initializer=lambda shape, rng: np.eye(WIDTH)),
+        tl.Fn("Root", lambda x: np.sqrt(x)),
+    )
+    task = lk.TrainTask(iter([(x, good) for x in (good, good, bad)]), total(), optimizers.Adam(0.0))
+    loop = lk.Loop(model, task, output_dir=tmp_path, checkpoint_at=lambda step: True, log=None, learning_curve=False)
+    loop.run(2)
+    before = host((loop.model.weights, loop.model.state))
+    with pytest.raises(NotFiniteError, match=r"step 3: .*, and its gradient is not finite: Serial > 1:Root: "):
+        loop.run(1)
+    assert loop.step == 2
+    assert same(before, host((loop.model.weights, loop.model.state)))
+    assert sorted(path.name for path in (tmp_path / "checkpoints").iterdir())[-1] == "step-00000002"
+
+
+def test_the_recipe_quotes_the_text(monkeypatch: pytest.MonkeyPatch) -> None:
+    from layerkit_plugins.sentiment import recipe
+
+    def spoilt(*args: Any) -> lk.Layer:
+        model = classifier(*args)
+        return tl.Serial(model, tl.Fn("Spoilt", lambda y: y / (y - y)))
+
+    classifier = recipe.MODELS["classifier"]
+    monkeypatch.setitem(recipe.MODELS, "classifier", spoilt)
+    with pytest.raises(NotFiniteError) as caught:
+        lk.train("sentiment", corpus="starter", steps=2, batch_size=2, backend="numpy", embedding_dim=4)
+    assert caught.value.path == "Serial > 1:Spoilt"
+    first = caught.value.examples[0]
+    assert f"; example {first} is '" in str(caught.value)
+
+
+def test_without_examples_there_is_nothing_to_quote() -> None:
+    error = NotFiniteError("step 3: ...", 3)
+    assert error.quoting(["a"]) is error
