@@ -48,7 +48,8 @@ class Initializer:
     def __call__(self, shape: Shape, rng: Any) -> Any:
         # Drawn in 32 bits, and widened inside float64(): the same weights in both precisions.
         dtype = np.float64 if fastmath.float64_enabled() else np.float32
-        return self._draw(tuple(shape), rng).astype(dtype)
+        drawn = self._draw(tuple(shape), rng)
+        return drawn if drawn.dtype == dtype else drawn.astype(dtype)
 
     def __repr__(self) -> str:
         return self._written

@@ -32,7 +32,7 @@ def in_plain_words(error: Exception) -> str:
     if type(error).__name__ in _TOO_CURIOUS:
         return "Python looks at the value of an array (an if, a while, float() or numpy); use np.where or fastmath.cond"
     for pattern, words in _WORDS:
-        found = pattern.search(text)
+        found = re.search(pattern, text)
         if found:
             return words(found)
     return f"{type(error).__name__}: {text}" if text else type(error).__name__
@@ -66,36 +66,33 @@ def _always(words: str) -> Callable[[re.Match[str]], str]:
     return lambda found: words
 
 
-_WORDS: list[tuple[re.Pattern[str], Callable[[re.Match[str]], str]]] = [
-    (re.compile(pattern), words)
-    for pattern, words in [
-        (r"remapped shapes \[original->remapped\]: .*newaxis.*", _product_of_remapped),
-        (r"matmul arguments: .*", _product),
-        (
-            r"(?i)(?:broadcast|broadcasting).*?([(\[].*)",
-            lambda m: f"shapes {' and '.join(_shapes(m[1]))} do not broadcast together",
-        ),
-        (r"size (\d+) is different from (\d+)", _sizes(2, 1)),
-        (r"contracting dimensions to have the same shape, got \((\d+),\) and \((\d+),\)", _sizes(1, 2)),
-        (r"matmul.*(?:has 0,|has ndim 0)", _always("matrix product with a single number")),
-        (r"reshape array of (?:shape .* \()?size (\d+)\)? into shape \(([^)]*)\)", _reshape),
-        (
-            r"axis (-?\d+) is out of bounds for array of dimension (\d+)",
-            lambda m: f"there is no axis {m[1]} in an array of {m[2]} axes",
-        ),
-        (
-            r"oo many indices.* is (\d+)-dimensional, but (\d+) were indexed",
-            lambda m: f"{m[2]} indices for an array of {m[1]} axes",
-        ),
-        (r"(?:ind|Ind)\w+ must .*integer.*bool", _always("an index is a whole number or a boolean")),
-        (
-            r"numpy boolean |not supported for the input types|did not contain a loop|does not accept dtype"
-            r"|unsupported operand type|Error interpreting argument",
-            _always("an operation that is not defined for such arrays"),
-        ),
-        (
-            r"(?:'numpy\.ndarray' object|Tracer|ArrayBox'? object|ArrayImpl'? object) has no attribute '?(\w+)",
-            lambda m: f"an array has no attribute {m[1]!r}",
-        ),
-    ]
+_WORDS: list[tuple[str, Callable[[re.Match[str]], str]]] = [
+    (r"remapped shapes \[original->remapped\]: .*newaxis.*", _product_of_remapped),
+    (r"matmul arguments: .*", _product),
+    (
+        r"(?i)(?:broadcast|broadcasting).*?([(\[].*)",
+        lambda m: f"shapes {' and '.join(_shapes(m[1]))} do not broadcast together",
+    ),
+    (r"size (\d+) is different from (\d+)", _sizes(2, 1)),
+    (r"contracting dimensions to have the same shape, got \((\d+),\) and \((\d+),\)", _sizes(1, 2)),
+    (r"matmul.*(?:has 0,|has ndim 0)", _always("matrix product with a single number")),
+    (r"reshape array of (?:shape .* \()?size (\d+)\)? into shape \(([^)]*)\)", _reshape),
+    (
+        r"axis (-?\d+) is out of bounds for array of dimension (\d+)",
+        lambda m: f"there is no axis {m[1]} in an array of {m[2]} axes",
+    ),
+    (
+        r"oo many indices.* is (\d+)-dimensional, but (\d+) were indexed",
+        lambda m: f"{m[2]} indices for an array of {m[1]} axes",
+    ),
+    (r"(?:ind|Ind)\w+ must .*integer.*bool", _always("an index is a whole number or a boolean")),
+    (
+        r"numpy boolean |not supported for the input types|did not contain a loop|does not accept dtype"
+        r"|unsupported operand type|Error interpreting argument",
+        _always("an operation that is not defined for such arrays"),
+    ),
+    (
+        r"(?:'numpy\.ndarray' object|Tracer|ArrayBox'? object|ArrayImpl'? object) has no attribute '?(\w+)",
+        lambda m: f"an array has no attribute {m[1]!r}",
+    ),
 ]

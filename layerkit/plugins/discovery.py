@@ -6,7 +6,6 @@ import functools
 import os
 import sys
 from collections.abc import Iterator
-from pathlib import Path
 from typing import NamedTuple
 
 from layerkit.plugins.selection import Selection, canonical
@@ -68,7 +67,8 @@ def _installed() -> tuple[list[Entry], list[str]]:
         try:
             entries = _entries_in(folder)
         except Exception as error:
-            problems.append(f"the metadata of {folder.stem} is broken ({type(error).__name__}): install it again")
+            name = os.path.splitext(os.path.basename(folder))[0]
+            problems.append(f"the metadata of {name} is broken ({type(error).__name__}): install it again")
             continue
         if entries:
             # The first on the path wins, as it does for imports: an editable install lies beside its build.
@@ -80,19 +80,19 @@ def _installed() -> tuple[list[Entry], list[str]]:
 # everything else that `layerkit plugins list` does, and every program that asks for a layer would pay it.
 
 
-def _metadata_folders() -> Iterator[Path]:
+def _metadata_folders() -> Iterator[str]:
     """The folders of installed distributions' metadata, in the order of the path."""
     for place in dict.fromkeys(sys.path):
         try:
             names = sorted(os.listdir(place or "."))
         except OSError:
             continue  # a zip archive, or nothing
-        yield from (Path(place, name) for name in names if name.endswith((".dist-info", ".egg-info")))
+        yield from (os.path.join(place, name) for name in names if name.endswith((".dist-info", ".egg-info")))
 
 
-def _entries_in(folder: Path) -> list[Entry]:
+def _entries_in(folder: str) -> list[Entry]:
     try:
-        text = (folder / "entry_points.txt").read_bytes()
+        text = _read(folder, "entry_points.txt")
     except (FileNotFoundError, NotADirectoryError):
         return []
     if b"[" + GROUP.encode() + b"]" not in text:
@@ -100,7 +100,7 @@ def _entries_in(folder: Path) -> list[Entry]:
     points = list(_points(text.decode("utf-8")))
     if not points:
         return []
-    about = _headers(folder / ("METADATA" if folder.suffix == ".dist-info" else "PKG-INFO"))
+    about = _headers(_read(folder, "METADATA" if folder.endswith(".dist-info") else "PKG-INFO").decode("utf-8"))
     return sorted({Entry(about["name"], about.get("version", "(no version)"), *point) for point in points})
 
 
@@ -117,10 +117,15 @@ def _points(text: str) -> Iterator[tuple[str, str]]:
             yield name.strip(), value.strip()
 
 
-def _headers(path: Path) -> dict[str, str]:
+def _read(folder: str, name: str) -> bytes:
+    with open(os.path.join(folder, name), "rb") as file:
+        return file.read()
+
+
+def _headers(text: str) -> dict[str, str]:
     """The headers of a distribution's metadata, by name in lower case, up to the first blank line."""
     headers: dict[str, str] = {}
-    for line in path.read_text("utf-8").splitlines():
+    for line in text.splitlines():
         if not line.strip():
             break
         name, colon, value = line.partition(":")

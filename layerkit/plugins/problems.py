@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-import traceback
 import warnings
 from typing import TYPE_CHECKING
 
@@ -38,6 +37,8 @@ def report(text: str, error: BaseException | None = None, category: type[PluginW
         return
     _said.add(text)
     if error is not None and os.environ.get("LAYERKIT_DEBUG") == "1":
+        import traceback  # a plugin that works never needs it
+
         traceback.print_exception(error)
     # The warning belongs to no line of the caller's code: naming one would send people to the wrong file.
     warnings.warn_explicit(text, category, filename="<layerkit>", lineno=0)

@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import functools
 import math
-import string
 from collections.abc import Sequence
 from typing import Any
 
@@ -17,6 +16,8 @@ import numpy as onp
 from layerkit.fastmath import ArrayError
 
 __all__ = ["check_einsum", "einsum"]
+
+_LETTERS = "".join(chr(first + i) for first in (ord("a"), ord("A")) for i in range(26))
 
 _Term = tuple[str, Any]
 """An operand: a letter for each axis, and the array."""
@@ -55,7 +56,7 @@ def _labels(subscripts: str, ranks: tuple[int, ...]) -> tuple[list[str], str]:
     for term, count, rank in zip(terms, named, ranks, strict=True):
         if count > rank or (count < rank and "..." not in term):
             raise ArrayError(f"np.einsum: {subscripts!r} has {term!r} for an operand of {rank} axes")
-    unused = "".join(letter for letter in string.ascii_letters if letter not in subscripts)
+    unused = "".join(letter for letter in _LETTERS if letter not in subscripts)
     most = max(rank - count for rank, count in zip(ranks, named, strict=True))
     labels = [
         term.replace("...", unused[most - (rank - count) : most])
