@@ -1,8 +1,9 @@
-"""Tweets per second of CPU time: process_tweet against the notebook's way, both cold, and whether the words agree.
+"""Tweets per second of CPU time: process_tweet against the notebook's way, and whether the words agree.
 
 Run: ``NLTK_DATA=... python benchmarks/text_speed.py [--rounds 5]`` (it needs twitter_samples and stopwords).
-Every figure comes from a process of its own, in which NLTK is imported and nothing has been processed yet; the two
-ways take turns, so that a busy spell of the machine falls on both. The time of importing is printed apart.
+Every round has processes of its own, in which NLTK is imported and nothing has been processed yet: that is "cold".
+"warm" is the second time in the same process, with what is remembered from the first. The ways take turns, so that
+a busy spell of the machine falls on all. The time of importing is printed apart. Exits with 1 if a target is missed.
 """
 
 from __future__ import annotations
@@ -18,7 +19,8 @@ import sys
 import time
 from collections.abc import Callable
 
-TARGET = 4.0
+TARGET = 4.0  # times the notebook's, cold
+WARM_TARGET = 16_000
 
 
 def notebook_way() -> Callable[[str], list[str]]:
@@ -57,7 +59,7 @@ WAYS = {"notebook": notebook_way, "layerkit": layerkit_way}
 
 
 def measure(way: str) -> dict[str, object]:
-    """Processes every tweet once in this process."""
+    """Processes every tweet in this process, twice."""
     from layerkit_plugins.sentiment.corpus import twitter_samples
 
     tweets = twitter_samples().texts
@@ -66,8 +68,11 @@ def measure(way: str) -> dict[str, object]:
     imported = time.process_time()
     words = [process_tweet(tweet) for tweet in tweets]
     done = time.process_time()
-    digest = hashlib.sha256(json.dumps(words).encode()).hexdigest()
-    return {"rate": len(tweets) / (done - imported), "import": imported - start, "words": digest, "tweets": len(tweets)}
+    again = [process_tweet(tweet) for tweet in tweets]
+    twice = time.process_time()
+    digest = hashlib.sha256(json.dumps([words, again]).encode()).hexdigest()
+    rates = {"cold": len(tweets) / (done - imported), "warm": len(tweets) / (twice - done)}
+    return {**rates, "import": imported - start, "words": digest}
 
 
 def main() -> int:
@@ -86,17 +91,17 @@ def main() -> int:
             rounds.append(json.loads(subprocess.run(command, stdout=subprocess.PIPE, check=True).stdout))
     medians = {}
     for way, rounds in results.items():
-        rates = [float(str(one["rate"])) for one in rounds]
-        medians[way] = statistics.median(rates)
-        imports = statistics.median(float(str(one["import"])) for one in rounds)
-        print(
-            f"{way:9} {medians[way]:8,.0f} tweets a CPU-second (median of {len(rates)}; {min(rates):,.0f} to "
-            f"{max(rates):,.0f}), import {imports:.2f} s"
-        )
-    ratio = medians["layerkit"] / medians["notebook"]
+        for when in ("cold", "warm"):
+            rates = [float(str(one[when])) for one in rounds]
+            medians[way, when] = statistics.median(rates)
+            spread = f"median of {len(rates)}; {min(rates):,.0f} to {max(rates):,.0f}"
+            print(f"{way:9} {when} {medians[way, when]:8,.0f} tweets a CPU-second ({spread})")
+        print(f"{way:9} import {statistics.median(float(str(one['import'])) for one in rounds):.2f} s")
+    ratio, warm = medians["layerkit", "cold"] / medians["notebook", "cold"], medians["layerkit", "warm"]
     same = len({str(one["words"]) for rounds in results.values() for one in rounds}) == 1
-    print(f"{ratio:.1f} times as fast (target {TARGET:.0f}), words {'the same' if same else 'DIFFERENT'}")
-    return 0 if same and ratio >= TARGET else 1
+    print(f"cold {ratio:.1f} times as fast (target {TARGET:.0f}), warm {warm:,.0f} (target {WARM_TARGET:,})")
+    print(f"words {'the same' if same else 'DIFFERENT'}")
+    return 0 if same and ratio >= TARGET and warm >= WARM_TARGET else 1
 
 
 if __name__ == "__main__":

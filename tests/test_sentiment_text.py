@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import re
 import string
 import subprocess
@@ -9,6 +10,7 @@ import sys
 import time
 import warnings
 import zipfile
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -18,16 +20,17 @@ from hypothesis import strategies as st
 
 pytest.importorskip("nltk", reason="texts are split by NLTK")
 
+import regex
 from nltk.stem.porter import PorterStemmer
 from nltk.tokenize.casual import TweetTokenizer
 
 from layerkit.errors import LayerkitError, UsageError
-from layerkit_plugins.sentiment import nltk_corpora, text
+from layerkit_plugins.sentiment import nltk_corpora, text, tokens
 from layerkit_plugins.sentiment.stop_words import STOP_WORDS
 from layerkit_plugins.sentiment.text import MAX_CHARACTERS, MAX_RUN, as_tokens, process_tweet
 from layerkit_plugins.sentiment.vocabulary import build_vocabulary, tokens_to_ids, tweet_to_tensor
 
-MODULES = ["batches", "corpus", "data_file", "examples", "nltk_corpora", "text", "text_lines", "vocabulary"]
+MODULES = ["batches", "corpus", "data_file", "examples", "nltk_corpora", "text", "text_lines", "tokens", "vocabulary"]
 
 
 @pytest.fixture(autouse=True)
@@ -64,6 +67,37 @@ def test_any_text_gives_what_nltk_gives_step_by_step(tweet: str) -> None:
     words = process_tweet(tweet)
     assert words == plainly(tweet)
     assert words == process_tweet(tweet)
+
+
+def test_a_thousand_made_up_strings_have_the_tokens_and_words_of_nltk_alone() -> None:
+    script = Path(__file__).parent.parent / "benchmarks" / "text_fuzz.py"
+    command = [sys.executable, str(script), "--strings", "5000", "--seed", "7"]
+    done = subprocess.run(command, capture_output=True, text=True, env={**os.environ, "NLTK_DATA": "nowhere"})
+    assert "5,000 made-up strings: 0 differences" in done.stdout, done.stderr
+    assert done.returncode == 0
+
+
+def test_no_letter_is_a_digit_or_a_space_to_the_tokenizer() -> None:
+    letters = "".join(re.findall(tokens._LETTER, "".join(map(chr, range(sys.maxunicode + 1)))))
+    assert len(letters) > 100_000
+    assert not regex.findall(r"[\d\s]", letters)
+
+
+@pytest.mark.parametrize(
+    ("whole", "parts"),
+    [
+        ("it is good", ["it", "is", "good"]),
+        ("call 555 0199 now", ["call", "555 0199", "now"]),
+        ("a . . b", ["a", ". .", "b"]),
+        ("a .\t . b", ["a", ".\t .", "b"]),
+        ("so . @bob . on", ["so", ".   .", "on"]),
+        ("1 (800) 555 0199", ["1 (800) 555 0199"]),
+        ("Q & A for 1", ["Q & A for 1"]),
+        ("end.   Next", ["end.", "Next"]),
+    ],
+)
+def test_the_pieces_of_a_text(whole: str, parts: list[str]) -> None:
+    assert tokens.pieces(whole) == parts
 
 
 @pytest.mark.parametrize(
@@ -204,11 +238,15 @@ def test_the_notice_comes_once_a_process() -> None:
 
 def test_a_stream_of_junk_does_not_fill_the_memo(monkeypatch: pytest.MonkeyPatch) -> None:
     words = text._Words()
+    of_pieces = text._WordsOfPieces(words)
     assert words["z" * 65] == "z" * 65
-    assert len(words) == 0
-    monkeypatch.setattr(text, "_MAX_REMEMBERED", 3)
+    assert of_pieces["day," * 17] == ("day",) * 17
+    assert (len(words), len(of_pieces)) == (2, 0)
+    monkeypatch.setattr(text, "_MAX_REMEMBERED", 4)
     assert [words[token] for token in ("days", "the", "nights", "weeks")] == ["day", None, "night", "week"]
-    assert words == {"days": "day", "the": None, "nights": "night"}
+    assert words == {"day": "day", ",": None, "days": "day", "the": None}
+    assert {of_pieces["days" + "!" * n] for n in range(6)} == {("day",)}
+    assert list(of_pieces) == ["days", "days!", "days!!", "days!!!"]
 
 
 def test_a_tokenizer_out_of_time_is_asked_for_halves(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -217,28 +255,28 @@ def test_a_tokenizer_out_of_time_is_asked_for_halves(monkeypatch: pytest.MonkeyP
             raise TimeoutError
         return part.split()
 
-    real = text._nltk()
-    monkeypatch.setattr(text, "_nltk", lambda: real._replace(tokenize=impatient))
-    assert process_tweet("good bad  ") == ["good", "bad"]
+    real = tokens.nltk()
+    monkeypatch.setattr(tokens, "nltk", lambda: real._replace(tokenize=impatient))
+    assert tokens.tokens("good bad  ") == ["good", "bad"]
 
 
 def test_a_stemmer_that_recurses_too_deep_leaves_the_word(monkeypatch: pytest.MonkeyPatch) -> None:
     def deep(word: str) -> str:
         raise RecursionError
 
-    real = text._nltk()
-    monkeypatch.setattr(text, "_nltk", lambda: real._replace(stem=deep))
+    real = tokens.nltk()
+    monkeypatch.setattr(text, "nltk", lambda: real._replace(stem=deep))
     assert text._Words()["Yyyy"] == "yyyy"
 
 
 def test_without_nltk_the_error_says_what_to_install(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setitem(sys.modules, "nltk.stem.porter", None)
-    text._nltk.cache_clear()
+    tokens.nltk.cache_clear()
     try:
         with pytest.raises(LayerkitError, match=r'pip install "layerkit\[nlp\]"') as caught:
-            process_tweet("good day")
+            process_tweet("g00d day")
     finally:
-        text._nltk.cache_clear()
+        tokens.nltk.cache_clear()
     assert "\n" not in str(caught.value)
     assert caught.value.exit_code == 1
 

@@ -1,4 +1,4 @@
-"""The two classes of NLTK that texts are split with, without the rest of NLTK."""
+"""The two modules of NLTK that texts are split with, without the rest of NLTK."""
 
 from __future__ import annotations
 
@@ -11,11 +11,11 @@ from pathlib import Path
 from types import ModuleType
 from typing import Any
 
-__all__ = ["tokenizer_and_stemmer"]
+__all__ = ["casual_and_porter"]
 
 
-def tokenizer_and_stemmer() -> tuple[Any, Any]:
-    """NLTK's classes TweetTokenizer and PorterStemmer.
+def casual_and_porter() -> tuple[Any, Any]:
+    """NLTK's modules ``tokenize.casual``, with TweetTokenizer, and ``stem.porter``.
 
     ``import nltk`` also loads parsers, chunkers, corpus readers and, where it is installed, SciPy: over a second for
     what is not needed here. So the two modules are imported with empty packages around them, which are gone
@@ -28,10 +28,7 @@ def tokenizer_and_stemmer() -> tuple[Any, Any]:
     if "nltk" not in sys.modules and threading.active_count() == 1:
         with contextlib.suppress(Exception):
             return _alone()
-    from nltk.stem.porter import PorterStemmer
-    from nltk.tokenize.casual import TweetTokenizer
-
-    return TweetTokenizer, PorterStemmer
+    return _modules()
 
 
 def _alone() -> tuple[Any, Any]:
@@ -45,9 +42,12 @@ def _alone() -> tuple[Any, Any]:
             package = ModuleType(name)
             package.__path__ = [str(place)]
             sys.modules[name] = package
-        tokenizer = importlib.import_module("nltk.tokenize.casual").TweetTokenizer
-        return tokenizer, importlib.import_module("nltk.stem.porter").PorterStemmer
+        return _modules()
     finally:
         for name in set(sys.modules) - before:
             if name.partition(".")[0] == "nltk":
                 del sys.modules[name]
+
+
+def _modules() -> tuple[Any, Any]:
+    return importlib.import_module("nltk.tokenize.casual"), importlib.import_module("nltk.stem.porter")

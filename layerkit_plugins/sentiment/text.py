@@ -1,7 +1,8 @@
 """Tweets into words: the notebook's ``process_tweet``, with everything it needs made once.
 
 The notebook built a tokenizer, a stemmer and the list of stop words anew for every tweet, and stemmed the same
-words again and again. Here each is made once, when the first text comes, and what becomes of a token is remembered.
+words again and again. Here each is made once, when the first text comes, and what becomes of a piece of text between
+blanks, and of a token, is remembered.
 """
 
 from __future__ import annotations
@@ -10,13 +11,12 @@ import functools
 import re
 import string
 import warnings
-from collections.abc import Callable, Sequence
-from typing import NamedTuple
+from collections.abc import Sequence
 
-from layerkit.errors import LayerkitError, LayerkitWarning, UsageError
+from layerkit.errors import LayerkitWarning, UsageError
 
-from .nltk_parts import tokenizer_and_stemmer
 from .stop_words import STOP_WORDS
+from .tokens import nltk, pieces, tokens
 
 __all__ = ["MAX_CHARACTERS", "MAX_RUN", "as_tokens", "process_tweet"]
 
@@ -26,8 +26,8 @@ MAX_CHARACTERS = 10_000
 MAX_RUN = 1_000
 """How much is read of one run without a space: on "a.a.a..." some NLTK releases need seconds for 4,000 characters."""
 
-# Longer tokens are stemmed but not remembered, and a full memo stays as it is: a stream of junk cannot fill memory.
-_MAX_REMEMBERED_TOKEN = 64
+# What is longer is not remembered, and a full memo stays as it is: a stream of junk cannot fill memory.
+_MAX_REMEMBERED_LENGTH = 64
 _MAX_REMEMBERED = 200_000
 
 _TICKER = re.compile(r"\$\w*")
@@ -70,8 +70,8 @@ def process_tweet(tweet: str, keep_stop_words: bool = False) -> list[str]:
         raise UsageError(_not_a_string(tweet))
     text = tweet if len(tweet) <= MAX_RUN else _shortened(tweet)
     text = _LINK.sub("", _RETWEET.sub("", _TICKER.sub("", text))).replace("#", "")
-    words = _every_word if keep_stop_words else _words
-    return [word for token in _split(text) if (word := words[token]) is not None]
+    words = _all if keep_stop_words else _some
+    return [word for piece in pieces(text) for word in words[piece]]
 
 
 def as_tokens(text: str | Sequence[str], keep_stop_words: bool = False) -> list[str]:
@@ -88,36 +88,6 @@ def as_tokens(text: str | Sequence[str], keep_stop_words: bool = False) -> list[
     return process_tweet(text, keep_stop_words)  # type: ignore[arg-type]  # anything else is refused there, with a sentence
 
 
-class _Nltk(NamedTuple):
-    tokenize: Callable[[str], list[str]]
-    stem: Callable[[str], str]
-
-
-@functools.cache
-def _nltk() -> _Nltk:
-    try:
-        TweetTokenizer, PorterStemmer = tokenizer_and_stemmer()
-    except ImportError as error:
-        raise LayerkitError(
-            f'texts are split into words by NLTK, which cannot be imported ({error}): pip install "layerkit[nlp]"'
-        ) from error
-    # Case is kept here and dropped in _Words, once a distinct token. The tokenizer would keep that of an emoticon
-    # such as ":D", after a search in every token, only for the stemmer to drop it: the words are the same.
-    tokenizer = TweetTokenizer(preserve_case=True, strip_handles=True, reduce_len=True)
-    return _Nltk(tokenizer.tokenize, PorterStemmer().stem)
-
-
-def _split(text: str) -> list[str]:
-    try:
-        return _nltk().tokenize(text)
-    except TimeoutError:
-        # Newer NLTK gives up after five seconds by the clock, which a very busy machine can reach: try in halves.
-        if len(text) < 2:
-            return text.split()
-        middle = len(text) // 2
-        return _split(text[:middle]) + _split(text[middle:])
-
-
 class _Words(dict[str, "str | None"]):
     """What becomes of a token: its stem, or None where it is dropped. Worked out when first asked for."""
 
@@ -126,23 +96,37 @@ class _Words(dict[str, "str | None"]):
         self._dropped = frozenset() if keep_stop_words else STOP_WORDS
 
     def __missing__(self, token: str) -> str | None:
-        word = self._work_out(token)
-        if len(token) <= _MAX_REMEMBERED_TOKEN and len(self) < _MAX_REMEMBERED:
+        lowered = token.lower()
+        word = self._work_out(token) if lowered == token else self[lowered]
+        if len(token) <= _MAX_REMEMBERED_LENGTH and len(self) < _MAX_REMEMBERED:
             self[token] = word
         return word
 
     def _work_out(self, token: str) -> str | None:
-        lowered = token.lower()
         # The notebook asks `in string.punctuation`, which is true of any piece of that string, such as "<=>", too.
-        if lowered in self._dropped or lowered in string.punctuation:
+        if token in self._dropped or token in string.punctuation:
             return None
         try:
-            return _nltk().stem(lowered)
-        except RecursionError:  # older NLTK recurses once for every y of "YyYyYy..."
-            return lowered
+            return nltk().stem(token)
+        except RecursionError:  # older NLTK recurses once for every y of "yyyyyy..."
+            return token
 
 
-_words, _every_word = _Words(), _Words(keep_stop_words=True)
+class _WordsOfPieces(dict[str, "tuple[str, ...]"]):
+    """The words of a piece of text, worked out when first asked for."""
+
+    def __init__(self, words: _Words) -> None:
+        super().__init__()
+        self._words = words
+
+    def __missing__(self, piece: str) -> tuple[str, ...]:
+        found = tuple([word for token in tokens(piece) if (word := self._words[token]) is not None])
+        if len(piece) <= _MAX_REMEMBERED_LENGTH and len(self) < _MAX_REMEMBERED:
+            self[piece] = found
+        return found
+
+
+_some, _all = _WordsOfPieces(_Words()), _WordsOfPieces(_Words(keep_stop_words=True))
 
 
 def _shortened(text: str) -> str:
