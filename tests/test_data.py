@@ -15,7 +15,7 @@ from hypothesis import strategies as st
 from training_setups import threads
 
 import layerkit as lk
-from layerkit.data import ArrayBatches, Prefetch, RaggedBatches, bucket_lengths
+from layerkit.data import Ahead, ArrayBatches, RaggedBatches, bucket_lengths
 from layerkit.data.order import shuffled
 from layerkit.fastmath import backend_name
 
@@ -223,10 +223,10 @@ def test_a_position_is_where_the_batches_go_on(balanced: bool, ahead: bool, stop
 
     for make in both(seed=5, balanced=balanced):
         whole = take(make(), 15)
-        first = Prefetch(make(), 3) if ahead else make()
+        first = Ahead(make(), 3) if ahead else make()
         take(first, stop)
         position = json.loads(json.dumps(first.position))
-        rest = Prefetch(make(), 3) if ahead else make()
+        rest = Ahead(make(), 3) if ahead else make()
         take(rest, 2)
         rest.seek(position)
         for ours, theirs in zip(take(rest, 15 - stop), whole[stop:], strict=True):
@@ -305,7 +305,7 @@ BAD = [
         "inputs have rows of different lengths: RaggedBatches takes those",
     ),
     (lambda: bucket_lengths([], 2), "there are no lengths to find buckets for"),
-    (lambda: Prefetch([], 0), "n_ahead is a whole number from 1 up, got 0"),
+    (lambda: Ahead([], 0), "n_ahead is a whole number from 1 up, got 0"),
 ]
 
 
@@ -328,7 +328,7 @@ def test_items_come_in_order_and_no_more_are_made_than_may_lie_ready() -> None:
             made.append(k)
             yield k
 
-    with Prefetch(source(), 3) as ahead:
+    with Ahead(source(), 3) as ahead:
         assert take(ahead, 5) == [0, 1, 2, 3, 4]
         assert ahead.peek() == ahead.peek() == 5
         deadline = time.monotonic() + 5
@@ -342,7 +342,7 @@ def test_items_come_in_order_and_no_more_are_made_than_may_lie_ready() -> None:
 
 
 def test_items_that_were_not_taken_come_back() -> None:
-    ahead = Prefetch(iter(range(10)), 4)
+    ahead = Ahead(iter(range(10)), 4)
     assert next(ahead) == 0
     deadline = time.monotonic() + 5
     while len(ahead._shared.ready) < 4 and time.monotonic() < deadline:
@@ -357,12 +357,12 @@ def test_an_end_and_an_exception_come_after_the_items_before_them() -> None:
         yield 2
         raise KeyError("row 3")
 
-    with Prefetch(source()) as ahead:
+    with Ahead(source()) as ahead:
         assert take(ahead, 2) == [1, 2]
         for _ in range(2):
             with pytest.raises(KeyError, match="row 3"):
                 next(ahead)
-    assert list(Prefetch([1, 2])) == [1, 2]
+    assert list(Ahead([1, 2])) == [1, 2]
     assert threads() == []
 
 
@@ -372,12 +372,12 @@ def test_the_thread_computes_with_the_caller_s_backend() -> None:
             yield backend_name()
 
     for name in ("numpy", "jax"):
-        with lk.use_backend(name), Prefetch(source()) as ahead:
+        with lk.use_backend(name), Ahead(source()) as ahead:
             assert next(ahead) == name
 
 
 def test_a_prefetch_that_is_forgotten_ends_its_thread() -> None:
-    ahead = Prefetch(iter(range(100)))
+    ahead = Ahead(iter(range(100)))
     next(ahead)
     assert len(threads()) == 1
     del ahead
@@ -395,7 +395,7 @@ def test_closing_waits_only_as_long_as_it_is_told_to() -> None:
         yield 1
         never.wait(10)
 
-    ahead = Prefetch(source())
+    ahead = Ahead(source())
     assert next(ahead) == 1
     start = time.monotonic()
     assert ahead.close(patience=0.1) == []
@@ -404,6 +404,6 @@ def test_closing_waits_only_as_long_as_it_is_told_to() -> None:
 
 
 def test_it_has_no_position_where_the_source_has_none() -> None:
-    with Prefetch(iter([1, 2])) as ahead:
+    with Ahead(iter([1, 2])) as ahead:
         next(ahead)
         assert ahead.position is None

@@ -69,6 +69,7 @@ LIBRARIES = {
     "safetensors": ("layerkit.weights_file", "layerkit.training."),
     "matplotlib": ("layerkit.training.",),
     "tensorboardX": ("layerkit.training.",),
+    "tokenizers": ("layerkit.data.tokenize",),
 }
 
 # What a plugin may use: these modules and their public names.

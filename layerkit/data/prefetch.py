@@ -9,8 +9,9 @@ from contextvars import copy_context
 from typing import Any, Generic, TypeVar
 
 from layerkit.data.batches import whole
+from layerkit.data.stage import Stage
 
-__all__ = ["Prefetch"]
+__all__ = ["Ahead", "Prefetch"]
 
 T = TypeVar("T")
 
@@ -25,7 +26,7 @@ class _Shared(Generic[T]):
         self.closed = False
 
 
-class Prefetch(Iterator[T]):
+class Ahead(Iterator[T]):
     """The items of an iterator, made on a background thread up to ``n_ahead`` items ahead of their use.
 
     The thread starts at the first ``next`` and runs in a copy of that caller's context, so the active backend is the
@@ -38,7 +39,7 @@ class Prefetch(Iterator[T]):
         source: an iterator; ``position`` is taken from it where it has one.
         n_ahead: items to hold ready.
 
-    >>> with Prefetch(iter([1, 2, 3])) as ahead:
+    >>> with Ahead(iter([1, 2, 3])) as ahead:
     ...     list(ahead)
     [1, 2, 3]
     """
@@ -105,7 +106,7 @@ class Prefetch(Iterator[T]):
         )
         self._thread.start()
 
-    def __enter__(self) -> Prefetch[T]:
+    def __enter__(self) -> Ahead[T]:
         return self
 
     def __exit__(self, *exc: object) -> None:
@@ -117,6 +118,18 @@ class Prefetch(Iterator[T]):
             _stop(shared)
 
 
+def Prefetch(n_prefetch: int = 2) -> Stage:
+    """A stage that has up to ``n_prefetch`` items made ahead of their use, on a background thread: see ``Ahead``.
+
+    ``Loop`` does so by itself; this is for other uses.
+
+    >>> list(Prefetch()([1, 2, 3]))
+    [1, 2, 3]
+    """
+    n_ahead = whole("n_prefetch", n_prefetch, 1)
+    return Stage("Prefetch", lambda items: Ahead(items, n_ahead))
+
+
 def _stop(shared: _Shared[Any]) -> None:
     with shared.changed:
         shared.closed = True
@@ -124,7 +137,7 @@ def _stop(shared: _Shared[Any]) -> None:
 
 
 def _work(source: Iterator[T], shared: _Shared[T], n_ahead: int) -> None:
-    """The thread's life. It must not know the Prefetch, which could then never be forgotten."""
+    """The thread's life. It must not know the Ahead, which could then never be forgotten."""
     while True:
         with shared.changed:
             while len(shared.ready) >= n_ahead and not shared.closed:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator
 from typing import Any, NamedTuple
 
-from layerkit.data.prefetch import Prefetch
+from layerkit.data.prefetch import Ahead
 from layerkit.errors import UsageError
 from layerkit.fastmath import devices, to_device, use_backend
 from layerkit.training.interrupt import Interrupts
@@ -96,7 +96,7 @@ class Feed:
         self._positions = {source: source.position for source in sources}
         self._interrupts = interrupts
         self._items = items
-        self._ahead = Prefetch(items) if background else None
+        self._ahead = Ahead(items) if background else None
         self._returned: list[Item] = []
 
     def take(self) -> Item:
