@@ -359,7 +359,8 @@ class Layer:
     def accept_inputs(self, x: Any) -> Any:
         """Inputs that are not n_in arrays: refused here, taken by combinators that have a use for them."""
         got = len(x) if type(x) is tuple else 1
-        raise LayerError(f"takes {count(self.n_in, 'input')}, got {got}")
+        bare = ", in a tuple: give it bare" if got == self.n_in else ""
+        raise LayerError(f"takes {count(self.n_in, 'input')}, got {got}{bare}")
 
     def accept_outputs(self, y: Any) -> Any:
         """Outputs that are not n_out arrays: refused here."""

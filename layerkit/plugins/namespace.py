@@ -6,10 +6,14 @@ import sys
 from collections.abc import Callable
 from typing import Any
 
-from layerkit.errors import LayerkitError
+from layerkit.errors import LayerkitError, UsageError
 from layerkit.plugins.kind import Registry
 
 __all__ = ["namespace"]
+
+
+class _NoSuchName(UsageError, AttributeError):
+    """A name that nobody offers: Python wants an AttributeError, a person the sentence."""
 
 
 def namespace(module: str, registry: Registry) -> tuple[Callable[[str], Any], Callable[[], list[str]]]:
@@ -24,7 +28,7 @@ def namespace(module: str, registry: Registry) -> tuple[Callable[[str], Any], Ca
         try:
             found = registry.get(name)
         except LayerkitError as error:
-            raise AttributeError(f"module {module!r}: {error}") from error
+            raise _NoSuchName(f"module {module!r}: {error}") from error
         if registry.owner(name) == "layerkit":
             setattr(sys.modules[module], name, found)  # nothing can change it, so the next look-up need not come here
         return found

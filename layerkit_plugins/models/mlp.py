@@ -7,6 +7,7 @@ from collections.abc import Callable, Sequence
 import layerkit as lk
 from layerkit import arguments
 from layerkit import layers as tl
+from layerkit.errors import shown
 
 __all__ = ["MLP"]
 
@@ -31,7 +32,7 @@ def MLP(
         mode: accepted, and not needed: nothing here differs between training and evaluation.
 
     Raises:
-        LayerError: a width is no whole number of at least 1, or there is none.
+        LayerError: a width is no whole number of at least 1, or there is none; the activation is no constructor.
 
     >>> MLP((16, 2), activation_fn=tl.Tanh, flatten=False)
     Serial[
@@ -43,7 +44,9 @@ def MLP(
     widths = [arguments.whole_number("MLP", "layer_widths", width) for width in layer_widths]
     if not widths:
         raise lk.LayerError("MLP: layer_widths must hold at least one width, got none")
-    activation = activation_fn or tl.Relu
+    activation = tl.Relu if activation_fn is None else activation_fn
+    if not callable(activation):
+        raise lk.LayerError(f"MLP: activation_fn must be a constructor such as tl.Relu, got {shown(activation)}")
     stack = [layer for width in widths for layer in (tl.Dense(width), activation())]
     if not out_activation:
         stack.pop()

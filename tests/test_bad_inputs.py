@@ -1,0 +1,99 @@
+"""Every bad input of the tables: one line that names the thing, the right exit code, and nothing half-written."""
+
+from __future__ import annotations
+
+import math
+import time
+import warnings
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import numpy as onp
+import pytest
+from bad_inputs import construction, files, layers, texts
+from bad_inputs.case import Case
+
+import layerkit as lk
+from layerkit.errors import LayerkitWarning
+from layerkit_plugins.sentiment import text as texts_module
+
+
+def each(cases: list[Case]) -> Any:
+    return pytest.mark.parametrize("case", cases, ids=[case.name for case in cases])
+
+
+def outcome(act: Callable[[], Any]) -> tuple[int, str, Any]:
+    """(exit code, message, result)."""
+    try:
+        return 0, "", act()
+    except lk.LayerkitError as error:
+        message = str(error)
+        assert message.isprintable(), message
+        assert len(message) < 600
+        return error.exit_code, message, None
+
+
+def check(case: Case, act: Callable[[], Any]) -> tuple[str, Any]:
+    code, message, result = outcome(act)
+    assert code == case.code, message
+    if case.code:
+        assert case.says in message
+    return message, result
+
+
+@each(layers.CASES)
+def test_arrays_that_a_layer_is_given(case: Case) -> None:
+    found = []
+    for backend in ("numpy", "jax"):
+        with lk.use_backend(backend):
+            message, result = check(case, case.act)
+            found.append((message, lk.fastmath.to_host(result)))
+    (text, left), (other, right) = found
+    assert text == other
+    if not case.code:
+        assert (left.dtype, left.shape) == (right.dtype, right.shape)
+        assert onp.allclose(left, right, rtol=1e-5, atol=1e-6)
+
+
+@each(construction.CASES)
+def test_layers_that_are_made_wrongly(case: Case) -> None:
+    _, result = check(case, case.act)
+    assert bool(case.code) != bool(result)
+
+
+@pytest.fixture(scope="module")
+def run() -> Any:
+    """A classifier that knows a few words."""
+    return lk.train("sentiment", corpus="starter", steps=2, backend="numpy", embedding_dim=4)
+
+
+@each(texts.CASES)
+def test_texts(case: Case, run: Any, tmp_path: Path) -> None:
+    with lk.use_backend("numpy"), warnings.catch_warnings(record=True) as caught:
+        warnings.simplefilter("always")
+        texts_module._say_that_texts_are_cut.cache_clear()
+        start = time.perf_counter()
+        _, predictions = check(case, lambda: run.predict(case.act(tmp_path)))
+        assert time.perf_counter() - start < 5
+    if case.code:
+        return
+    for prediction in predictions if isinstance(predictions, list) else [predictions]:
+        assert prediction.label in run.labels
+        assert 0 < prediction.score <= 1
+        assert sum(map(math.exp, prediction.log_probs)) == pytest.approx(1, abs=1e-5)
+        if case.says in (texts.NO_WORD, texts.UNKNOWN):
+            assert prediction.note == case.says
+    assert {warning.category for warning in caught} <= {LayerkitWarning}
+    assert case.says != texts.CUT or str(caught[0].message).startswith(texts.CUT)
+
+
+def listing(folder: Path) -> list[str]:
+    return sorted(path.relative_to(folder).as_posix() for path in folder.rglob("*"))
+
+
+@each(files.CASES)
+def test_data_files(case: Case, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    check(case, lambda: case.act(tmp_path))
+    if case.code:
+        assert "run" not in listing(tmp_path)
