@@ -169,9 +169,10 @@ def _make_folder(folder: Path) -> list[Path]:
 
 
 def _clear(folder: Path, made: list[Path]) -> None:
-    """Takes back ``run.json``, if it is all there is, and the folders made for it."""
+    """Takes back ``run.json`` and the folders beside it, if no other file is there, and the folders made for it."""
     with contextlib.suppress(OSError):
-        if [path.name for path in folder.iterdir()] == [NAME]:
-            (folder / NAME).unlink()
+        if [path for path in folder.rglob("*") if not path.is_dir()] == [folder / NAME]:
+            for path in folder.iterdir():
+                shutil.rmtree(path) if path.is_dir() else path.unlink()
         for path in made:
             path.rmdir()

@@ -3,15 +3,17 @@
 from __future__ import annotations
 
 import math
+import shutil
+import tempfile
 import time
 import warnings
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
 import numpy as onp
 import pytest
-from bad_inputs import construction, files, layers, texts
+from bad_inputs import commands, construction, files, layers, plugins, texts
 from bad_inputs.case import Case
 
 import layerkit as lk
@@ -97,3 +99,59 @@ def test_data_files(case: Case, tmp_path: Path, capsys: pytest.CaptureFixture[st
     check(case, lambda: case.act(tmp_path))
     if case.code:
         assert "run" not in listing(tmp_path)
+
+
+@pytest.fixture(scope="module")
+def home(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A folder with a trained run and a file of lines."""
+    folder = tmp_path_factory.mktemp("commands")
+    lk.train(
+        "sentiment", corpus="starter", steps=2, batch_size=2, backend="numpy", embedding_dim=4, output=folder / "run"
+    )
+    (folder / "lines.txt").write_text("one day\nanother\n")
+    return folder
+
+
+@pytest.fixture
+def shell(home: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> Iterator[commands.Shell]:
+    # Not below pytest's own folder, into which nobody but its owner may look.
+    with tempfile.TemporaryDirectory() as name:
+        folder = Path(name)
+        shutil.copytree(home, folder, dirs_exist_ok=True)
+        folder.chmod(0o755)
+        monkeypatch.chdir(folder)
+        yield commands.Shell(folder, monkeypatch, capsys)
+        folder.chmod(0o755)
+
+
+@each(commands.CASES)
+def test_commands(case: Case, shell: commands.Shell) -> None:
+    before = listing(shell.folder)
+    done = case.act(shell)
+    assert done.code == case.code, done.err
+    lines = done.err.splitlines()
+    if case.code in (0, 141):
+        assert not any(line.startswith("layerkit: ") for line in lines), done.err
+        return
+    if case.code != 130:
+        assert listing(shell.folder) == before
+    if case.says.startswith("Usage"):
+        assert lines[0].startswith(case.says)
+        return
+    assert len(lines) == 1, done.err
+    assert lines[0].startswith("layerkit: ")
+    assert case.says in lines[0]
+    assert lines[0].isprintable()
+
+
+@pytest.fixture(scope="module")
+def world(tmp_path_factory: pytest.TempPathFactory) -> plugins.World:
+    return plugins.world(tmp_path_factory.mktemp("plugins"))
+
+
+@each(plugins.CASES)
+def test_plugins(case: Case, world: plugins.World) -> None:
+    code, text = case.act(world)
+    assert code == case.code, text
+    assert case.says in text
+    assert len(text.splitlines()) <= 1
