@@ -21,6 +21,7 @@ ROOT = Path(layerkit.__file__).parent.parent
 # The rooms of the house: the modules in each, and the rooms that each may import from. A new module needs a room.
 ROOMS = {
     "errors": "errors",
+    "cache": "cache_folder",
     "shapes": "shapes",
     "fastmath": "fastmath",
     "layer": "arguments engine initializers layer weights_file",
@@ -37,6 +38,7 @@ ROOMS = {
 }
 ARROWS = {
     "errors": "",
+    "cache": "",
     "shapes": "errors",
     "fastmath": "errors shapes plugins",
     "layer": "errors shapes fastmath",
@@ -74,7 +76,7 @@ LIBRARIES = {
 
 # What a plugin may use: these modules and their public names.
 PUBLIC = {
-    *"arguments data errors example fastmath initializers layers models".split(),
+    *"arguments cache_folder data errors example fastmath initializers layers models".split(),
     *"optimizers plugins recipe runs settings shapes training".split(),
 }
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Mapping
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any, ClassVar, Literal, NamedTuple
@@ -15,11 +15,11 @@ from layerkit.recipe import setting
 from layerkit.settings import make_settings
 from layerkit.training import NotFiniteError, lr_schedules
 
+from .bulk import process
 from .corpus import Corpus, Examples, corpus_or_starter, load_corpus, read_file
 from .model import MODELS
 from .run import SentimentRun, rows_at_once
-from .text import process_tweet
-from .vocabulary import build_vocabulary, tokens_to_ids
+from .vocabulary import build_vocabulary
 
 __all__ = ["Sentiment", "SentimentSettings"]
 
@@ -56,6 +56,9 @@ class SentimentSettings:
     )
     text_column: str = setting("text", help="The file's column of texts.", metavar="NAME")
     label_column: str = setting("label", help="The file's column of labels.", metavar="NAME")
+    text_workers: int = setting(
+        0, help="Processes that split texts into words; 0 for none but this one.", least=0, most=256, may_change=True
+    )
 
 
 class _Numbers(NamedTuple):
@@ -75,14 +78,8 @@ class Sentiment:
         """Trains a classifier, saying how it goes; with an ``output`` folder, continues the run that is in it."""
         corpus = _corpus(settings)
         labels = corpus.label_names
-        words, held_out = (
-            [process_tweet(text, settings.keep_stop_words) for text in part.texts]
-            for part in (corpus.train, corpus.validation)
-        )
-        vocabulary = build_vocabulary(words)
+        vocabulary, train, validation = _in_numbers(corpus, settings)
         print(*corpus.notes, *_in_words(corpus, vocabulary), sep="\n")
-        train = _numbers(corpus.train, words, labels, vocabulary)
-        validation = _numbers(corpus.validation, held_out, labels, vocabulary)
         loop = lk.Loop(
             MODELS[settings.model](len(vocabulary), len(labels), asdict(settings)),
             _train_task(train, len(labels), settings),
@@ -134,11 +131,16 @@ def _in_words(corpus: Corpus, vocabulary: Mapping[str, int]) -> tuple[str, str]:
     return f"{corpus.name}: {sizes}, {len(vocabulary):,} words", f"labels: {', '.join(corpus.label_names)}"
 
 
-def _numbers(
-    examples: Examples, words: Sequence[Sequence[str]], labels: Sequence[str], vocabulary: Mapping[str, int]
-) -> _Numbers:
-    number = {label: place for place, label in enumerate(labels)}
-    return _Numbers([tokens_to_ids(own, vocabulary) for own in words], [number[label] for label in examples.labels])
+def _in_numbers(corpus: Corpus, settings: SentimentSettings) -> tuple[dict[str, int], _Numbers, _Numbers]:
+    """The vocabulary of the training texts, the training examples and those held out."""
+    train, validation = corpus.train, corpus.validation
+    n_train = len(train.texts)
+    processed = process([*train.texts, *validation.texts], settings.keep_stop_words, settings.text_workers)
+    vocabulary = build_vocabulary([processed.words_of_first(n_train)])
+    ids = processed.ids(vocabulary)
+    place = {label: number for number, label in enumerate(corpus.label_names)}
+    targets = [[place[label] for label in part.labels] for part in (train, validation)]
+    return vocabulary, _Numbers(ids[:n_train], targets[0]), _Numbers(ids[n_train:], targets[1])
 
 
 def _train_task(train: _Numbers, n_labels: int, settings: SentimentSettings) -> lk.TrainTask:

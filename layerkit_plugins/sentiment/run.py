@@ -121,8 +121,11 @@ class SentimentRun:
             examples = read_examples(data, *columns, known_labels=self.labels)
         else:
             examples = self._held_out()
+        from .bulk import process  # a prediction does without
+
         targets = [self._number(label) for label in examples.labels]
-        return self.measure([self._ids(text) for text in examples.texts], targets)
+        processed = process(examples.texts, self.settings["keep_stop_words"], self.settings["text_workers"])
+        return self.measure(processed.ids(self.vocabulary), targets)
 
     def held_out(self) -> tuple[list[str], list[str]]:
         """The texts that it was not trained on, and their labels.

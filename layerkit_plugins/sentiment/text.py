@@ -11,14 +11,14 @@ import functools
 import re
 import string
 import warnings
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 
 from layerkit.errors import LayerkitWarning, UsageError
 
 from .stop_words import STOP_WORDS
 from .tokens import nltk, pieces, tokens
 
-__all__ = ["MAX_CHARACTERS", "MAX_RUN", "as_tokens", "process_tweet"]
+__all__ = ["MAX_CHARACTERS", "MAX_RUN", "as_tokens", "process_tweet", "warn_of_cuts"]
 
 MAX_CHARACTERS = 10_000
 """How much of one text is read. A tweet has at most 280 characters, a long film review about as many as this."""
@@ -127,6 +127,13 @@ class _WordsOfPieces(dict[str, "tuple[str, ...]"]):
 
 
 _some, _all = _WordsOfPieces(_Words()), _WordsOfPieces(_Words(keep_stop_words=True))
+
+
+def warn_of_cuts(texts: Iterable[str]) -> None:
+    """Says so if not all of a text is read, as `process_tweet` does, for texts that were processed elsewhere."""
+    for text in texts:
+        if len(text) > MAX_RUN:
+            _shortened(text)
 
 
 def _shortened(text: str) -> str:

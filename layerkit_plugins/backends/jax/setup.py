@@ -16,9 +16,10 @@ from typing import Any
 
 import jax
 
+from layerkit.cache_folder import cache_folder
 from layerkit.errors import UsageError
 
-__all__ = ["cache_folder", "compilations", "device_words", "find_device", "quiet_donation", "set_up"]
+__all__ = ["compilations", "device_words", "find_device", "program_folder", "quiet_donation", "set_up"]
 
 
 @functools.cache
@@ -40,18 +41,14 @@ def _is_news(record: logging.LogRecord) -> bool:
 # Compiled programs on disk -------------------------------------------------------------------------------------------
 
 
-def cache_folder() -> Path | None:
-    """Where compiled programs are kept: LAYERKIT_CACHE (a folder, or ``off``), else the user's cache folder.
+def program_folder() -> Path | None:
+    """Where compiled programs are kept: ``xla`` in layerkit's cache folder.
 
     Programs hold instructions of the processor they were compiled on, and a home folder may be shared by several kinds
     of them, so each kind has a folder of its own.
     """
-    chosen = os.environ.get("LAYERKIT_CACHE", "")
-    if chosen.lower() == "off":
-        return None
-    base = os.environ.get("XDG_CACHE_HOME") or "~/.cache"
-    folder = Path(chosen) if chosen else Path(base) / "layerkit" / "xla"
-    return folder.expanduser() / _processor()
+    folder = cache_folder("xla")
+    return None if folder is None else folder / _processor()
 
 
 def _processor() -> str:
@@ -67,8 +64,8 @@ def _keep_programs() -> None:
     if jax.config.jax_compilation_cache_dir is not None:
         return
     # A home that is missing or cannot be written only means that programs are compiled again next time.
-    with contextlib.suppress(OSError, RuntimeError):
-        folder = cache_folder()
+    with contextlib.suppress(OSError):
+        folder = program_folder()
         if folder is None:
             return
         folder.mkdir(parents=True, exist_ok=True)
