@@ -88,6 +88,16 @@ MISUSES: dict[str, tuple[Callable[[], Any], str]] = {
     "segments in a table": (lambda: fm.segment_sum(ones(2, 3), [[0, 1, 0], [1, 0, 1]], 2), "got ids of shape (2, 3)"),
     "more than there are": (lambda: fm.top_k(ones(2, 3), 4), "the 4 largest of the last axis of shape (2, 3)"),
     "fewer than none": (lambda: fm.top_k(ones(3), -1), "top_k: the -1 largest"),
+    "a slice too far": (
+        lambda: fm.update_slice(ones(2, 3), ones(2, 2), 2, 1),
+        "update_slice: a part of shape (2, 2) does not fit into (2, 3) from 2 on along axis 1",
+    ),
+    "a slice too wide": (
+        lambda: fm.update_slice(ones(2, 3), ones(1, 2), 0),
+        "of shape (1, 2) does not fit into (2, 3)",
+    ),
+    "a slice of other axes": (lambda: fm.update_slice(ones(2, 3), ones(2), 0), "of shape (2,) does not fit"),
+    "a slice along no axis": (lambda: fm.update_slice(ones(2), ones(2), 0, 1), "update_slice: there is no axis 1"),
     "the largest of a number": (lambda: fm.top_k(ones(), 1), "of shape ()"),
     "shapes that do not fit": (
         lambda: np.add(ones(2, 3), ones(2, 4)),

@@ -29,6 +29,7 @@ from layerkit.fastmath.ops import (
     to_device,
     to_host,
     top_k,
+    update_slice,
 )
 from layerkit.fastmath.transforms import custom_vjp, grad, jit, value_and_grad, vjp, vmap
 from layerkit.fastmath.trees import nested_map, tree_flatten, tree_leaves, tree_unflatten
@@ -70,6 +71,7 @@ __all__ = [
     "tree_flatten",
     "tree_leaves",
     "tree_unflatten",
+    "update_slice",
     "use_backend",
     "value_and_grad",
     "vjp",

@@ -117,6 +117,13 @@ class Backend(Protocol):
     def top_k(self, x: Any, k: int) -> tuple[Any, Any]:
         """The k largest values along the last axis, in falling order, and their positions."""
 
+    def update_slice(self, x: Any, part: Any, start: Any, axis: int) -> Any:
+        """``x`` with ``part`` in place of what lies from ``start`` on along ``axis``; all other axes are as long.
+
+        A ``start`` from which ``part`` does not fit raises ``ArrayError`` where it is known; inside ``jit`` it is moved
+        to the nearest from which it does.
+        """
+
     def to_host(self, tree: Any) -> Any:
         """The tree with every leaf a NumPy array."""
 

@@ -29,6 +29,7 @@ __all__ = [
     "to_device",
     "to_host",
     "top_k",
+    "update_slice",
 ]
 
 
@@ -108,6 +109,19 @@ def top_k(x: Any, k: int) -> tuple[Any, Any]:
     ([3.0, 2.0], [0, 2])
     """
     return active().top_k(x, k)
+
+
+def update_slice(x: Any, part: Any, start: Any, axis: int = 0) -> Any:
+    """``x`` with ``part`` in place of what lies from ``start`` on along ``axis``; ``start`` may be computed.
+
+    Raises:
+        ArrayError: ``part`` does not fit there. Inside ``jit``, where nothing can be raised, ``start`` is moved to the
+            nearest from which it does.
+
+    >>> update_slice(np.zeros(5), np.array([1.0, 2.0]), np.array(3)).tolist()
+    [0.0, 0.0, 0.0, 1.0, 2.0]
+    """
+    return active().update_slice(x, part, start, axis)
 
 
 def stop_gradient(x: Any) -> Any:

@@ -74,6 +74,8 @@ OPERATIONS = [
     _operation("top_k", lambda x: fm.top_k(x, 2), A),
     _operation("top_k", lambda x: fm.top_k(x, 3), J),
     _operation("top_k", lambda x: fm.top_k(x, 2), TIES),
+    _operation("update_slice", lambda x, y: fm.update_slice(x, y[:, :2], 1, axis=1), A, B),
+    _operation("update_slice", lambda x, i: fm.update_slice(x, x[:2] * 2, i, axis=-2), S, K[2]),
     _operation("logsumexp", fm.logsumexp, onp.full((2, 3), -onp.inf, "float32")),
     _operation("logsumexp", lambda x: fm.logsumexp(x, 1), TIES),
     _operation("one_hot", lambda i: fm.one_hot(i, 4), I),

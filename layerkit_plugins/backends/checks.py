@@ -24,6 +24,7 @@ __all__ = [
     "check_segments",
     "check_table",
     "check_top_k",
+    "check_update",
     "leaf_axes",
     "loop_length",
     "mapped_axes",
@@ -185,3 +186,18 @@ def check_top_k(x: Any, k: int) -> None:
     """There are k numbers along the last axis."""
     if not x.shape or not 0 <= k <= x.shape[-1]:
         raise ArrayError(f"top_k: the {k} largest of the last axis of shape {tuple(x.shape)}")
+
+
+def check_update(x: Any, part: Any, start: int | None, axis: int) -> None:
+    """The part has the axes of the whole, and fits from ``start`` on; ``None`` where that is not known."""
+    shape, of_part = tuple(x.shape), tuple(part.shape)
+    if not -len(shape) <= axis < len(shape):
+        raise ArrayError(f"update_slice: there is no axis {axis} in an array of shape {shape}")
+    axis %= len(shape)
+    room = shape[axis] - (of_part[axis] if len(of_part) == len(shape) else 0)
+    if room < 0 or of_part != (*shape[:axis], shape[axis] - room, *shape[axis + 1 :]):
+        raise ArrayError(f"update_slice: a part of shape {of_part} does not fit into {shape} along axis {axis}")
+    if start is not None and not 0 <= start <= room:
+        raise ArrayError(
+            f"update_slice: a part of shape {of_part} does not fit into {shape} from {start} on along axis {axis}"
+        )

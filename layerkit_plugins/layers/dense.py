@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable
 from typing import Any, NamedTuple
 
@@ -82,5 +83,7 @@ class Dense(lk.Layer):
         require_rank(x, 1)
         if x.shape[-1] != kernel.shape[0]:
             raise lk.LayerError(f"expected last axis {kernel.shape[0]}, got {tuple(x.shape)}")
-        y = np.matmul(as_float(x), kernel)
-        return y if bias is None else y + bias
+        # One product of two matrices, however many axes: several times as fast as a product for each row of a batch.
+        rows = np.reshape(as_float(x), (math.prod(x.shape[:-1]), x.shape[-1]))
+        y = np.matmul(rows, kernel)
+        return np.reshape(y if bias is None else y + bias, (*x.shape[:-1], kernel.shape[1]))

@@ -13,7 +13,7 @@ import numpy as onp
 
 from layerkit.fastmath import nested_map
 from layerkit.shapes import ShapeDtype
-from layerkit_plugins.backends.checks import check_segments, check_table, check_top_k
+from layerkit_plugins.backends.checks import check_segments, check_table, check_top_k, check_update
 from layerkit_plugins.backends.ids import check_id_dtype, check_ids
 from layerkit_plugins.backends.jax import control, gradients, setup
 from layerkit_plugins.backends.jax.control import as_array
@@ -98,6 +98,11 @@ class JaxBackend:
         check_top_k(x, k)
         values, places = jax.lax.top_k(x, k)
         return values, places
+
+    def update_slice(self, x: Any, part: Any, start: Any, axis: int) -> Any:
+        x, part = as_array(x), as_array(part)
+        check_update(x, part, None if isinstance(start, _Tracer) else int(start), axis)
+        return jax.lax.dynamic_update_slice_in_dim(x, part.astype(x.dtype), start, axis)
 
     # Where arrays live -----------------------------------------------------------------------------------------------
 

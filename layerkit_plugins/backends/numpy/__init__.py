@@ -38,6 +38,7 @@ class NumpyBackend:
     logsumexp = staticmethod(special.logsumexp)
     erf = staticmethod(special.erf)
     top_k = staticmethod(special.top_k)
+    update_slice = staticmethod(special.update_slice)
     scan = staticmethod(control.scan)
     cond = staticmethod(control.cond)
     while_loop = staticmethod(control.while_loop)

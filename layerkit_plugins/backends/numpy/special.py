@@ -1,4 +1,4 @@
-"""Functions that NumPy lacks: erf, logsumexp, top_k."""
+"""Functions that NumPy lacks: erf, logsumexp, top_k, update_slice."""
 
 from __future__ import annotations
 
@@ -6,10 +6,10 @@ from typing import Any
 
 import numpy as onp
 
-from layerkit_plugins.backends.checks import check_top_k
+from layerkit_plugins.backends.checks import check_top_k, check_update
 from layerkit_plugins.backends.numpy.namespace import known, np, overloaded
 
-__all__ = ["erf", "logsumexp", "top_k"]
+__all__ = ["erf", "logsumexp", "top_k", "update_slice"]
 
 # W. J. Cody, "Rational Chebyshev approximations for the error function", Mathematics of Computation 23 (1969) 631-637,
 # tables II and III, in the digits of his program CALERF: x P(x^2)/Q(x^2) up to 0.46875, then 1 - exp(-x^2) P(x)/Q(x).
@@ -85,3 +85,15 @@ def top_k(x: Any, k: int) -> tuple[Any, Any]:
     order = onp.argsort(plain[..., ::-1], axis=-1, kind="stable")[..., ::-1][..., :k]
     positions = (last - order).astype(onp.int32)
     return np.take_along_axis(x, positions, -1), positions
+
+
+def update_slice(x: Any, part: Any, start: Any, axis: int) -> Any:
+    """``x`` with ``part`` from ``start`` on: a new array, put together from three."""
+    x, part = np.asarray(x), np.asarray(part)
+    first = int(known(start))
+    check_update(x, part, first, axis)
+    axis %= x.ndim
+    before, after = (
+        (slice(None),) * axis + (piece,) for piece in (slice(first), slice(first + part.shape[axis], None))
+    )
+    return np.concatenate([x[before], part.astype(x.dtype), x[after]], axis=axis)

@@ -44,6 +44,7 @@ class TorchBackend:
     take_rows = staticmethod(rows.take_rows)
     segment_sum = staticmethod(rows.segment_sum)
     top_k = staticmethod(rows.top_k)
+    update_slice = staticmethod(rows.update_slice)
     logsumexp = staticmethod(logsumexp)
 
     def jit(self, f: _Function, static_argnums: Sequence[int] = (), donate_argnums: Sequence[int] = ()) -> _Function:

@@ -1,4 +1,4 @@
-"""Rows of tables by id, and the largest numbers of an axis."""
+"""Rows of tables by id, the largest numbers of an axis, and a slice in place of another."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ import torch
 from layerkit.fastmath import ArrayError
 from layerkit_torch.array import Array, as_array, in_signed, operands, wrapped
 
-__all__ = ["segment_sum", "take_rows", "top_k"]
+__all__ = ["segment_sum", "take_rows", "top_k", "update_slice"]
 
 
 def _checked(ids: Any, rows: int) -> torch.Tensor:
@@ -54,3 +54,24 @@ def top_k(x: Any, k: int) -> tuple[Array, Array]:
         raise ArrayError(f"top_k: the {k} largest of the last axis of shape {tuple(tensor.shape)}")
     values, places = torch.sort(tensor, dim=-1, descending=True, stable=True)
     return wrapped(values[..., :k], dtype), Array(places[..., :k].to(torch.int32))
+
+
+def update_slice(x: Any, part: Any, start: Any, axis: int) -> Array:
+    """``x`` with ``part`` from ``start`` on along ``axis``."""
+    dtype, (whole, piece) = operands(as_array(x), as_array(part))
+    first, shape = int(start), tuple(whole.shape)
+    if not -whole.ndim <= axis < whole.ndim:
+        raise ArrayError(f"update_slice: there is no axis {axis} in an array of shape {shape}")
+    fits = piece.ndim == whole.ndim and all(
+        a == b for i, (a, b) in enumerate(zip(piece.shape, shape, strict=True)) if i != axis % whole.ndim
+    )
+    if not fits or not 0 <= first <= shape[axis] - piece.shape[axis]:
+        raise ArrayError(
+            f"update_slice: a part of shape {tuple(piece.shape)} does not fit into {shape} from {first} on"
+        )
+    parts = (
+        whole.narrow(axis, 0, first),
+        piece,
+        whole.narrow(axis, end := first + piece.shape[axis], shape[axis] - end),
+    )
+    return wrapped(torch.cat(parts, axis), dtype)
