@@ -138,6 +138,17 @@ def _weighted(generator: onp.random.Generator) -> tuple[Any, ...]:
 _three = (lk.f32(6), lk.f32(6), lk.f32(6))
 _ids = (lk.f32(4, 3), lk.i32(4), lk.f32(4))
 _whole = {"rows_independent": False}
+_masked = (lk.f32(2, 5, 8), lk.bool_(2, 1, 1, 5))
+_queries = (lk.f32(2, 4, 8), lk.f32(2, 5, 8), lk.f32(2, 5, 8), lk.bool_(2, 1, 1, 5))
+_remembers = {"evaluation_leaves_the_state": "in predict mode it remembers what was, which is what it is for"}
+_sines = {"init_follows_its_key": "its table begins as sines and cosines, without a random number"}
+_predicts = {
+    "mode": "predict",
+    "has_state": True,
+    "state_in_evaluation": True,
+    "expected_failures": _remembers,
+    "rows_independent": False,
+}
 
 
 ROWS: list[Row] = [
@@ -152,6 +163,28 @@ ROWS: list[Row] = [
     row("ParametricRelu", "negative a", a=-2.0),
     row("Selu", "alpha and lmbda", alpha=0.5, lmbda=2.0),
     row("Gelu", "whole numbers", lk.i32(4, 8, max=5)),
+    # -- attention ----------------------------------------------------------------------------------------------------
+    *map(row, ["Attention", "AttentionQKV", "CausalAttention", "ConfigurableAttention", "DotProductAttention"]),
+    *map(row, ["DotProductCausalAttention", "MergeHeads", "PureAttention", "SplitIntoHeads"]),
+    row("Attention", "chunks", lk.f32(2, 5, 6), lk.bool_(2, 1, 5, 5), d_feature=8, n_heads=4, chunk_size=2),
+    row("Attention", "dropout", *_masked, d_feature=8, dropout=0.5, draws_in_training=True),
+    row("Attention", "dropout in chunks", *_masked, d_feature=8, dropout=0.5, chunk_size=2, draws_in_training=True),
+    row(
+        "AttentionQKV",
+        "predict",
+        *_queries,
+        d_feature=8,
+        mode="predict",
+        cache_KV_in_predict=True,
+        state_in_evaluation=True,
+        expected_failures=_remembers,
+        **_whole,
+    ),
+    row("CausalAttention", "chunks", lk.f32(2, 5, 8), d_feature=8, n_heads=2, chunk_size=2),
+    row("CausalAttention", "dconv", lk.f32(2, 5, 8), d_feature=8, n_heads=2, use_dconv=True),
+    row("CausalAttention", "predict", lk.f32(2, 2, 8), d_feature=8, n_heads=2, max_inference_length=9, **_predicts),
+    row("ConfigurableAttention", "rotary", lk.f32(2, 5, 8), q_layer=tl.Rotate(2), k_layer=tl.Rotate(2), n_heads=2),
+    row("DotProductCausalAttention", "3 axes", *[lk.f32(2, 5, 4)] * 3, chunk_size=3),
     # -- dense, embedding, dropout ------------------------------------------------------------------------------------
     row("Dense"),
     row("Dense", "no bias", n_units=2, use_bias=False),
@@ -208,6 +241,7 @@ ROWS: list[Row] = [
     row("MaskedMean", values=_padded),
     row("MaskedMean", "mask for attention", lk.f32(4, 6, 8), lk.bool_(4, 1, 1, 6)),
     row("MaskedMean", "no features", lk.f32(4, 6), lk.bool_(4, 6)),
+    row("EncoderDecoderMask"),
     row("PaddingMask"),
     row("PaddingMask", "pad 2", pad=2),
     # -- metrics ------------------------------------------------------------------------------------------------------
@@ -235,6 +269,32 @@ ROWS: list[Row] = [
         "BatchNorm", "bare", lk.f32(6, 5), axis=(0,), center=False, scale=False, trains_differently=True, has_state=True
     ),
     row("BatchNorm", "mode eval", lk.f32(6, 5), axis=(0,), mode="eval"),
+    # -- positions ----------------------------------------------------------------------------------------------------
+    *map(row, ["AxialPositionalEncoding", "LearnedPositionalEncoding", "PositionalEncoding", "Rotate"]),
+    row("SinCosPositionalEncoding", draws_in_training=True),
+    row("SinCosPositionalEncoding", "from 0", lk.f32(2, 5, 8), start_from_zero_one_in=1),
+    row("SinCosPositionalEncoding", "predict", lk.f32(2, 2, 8), **_predicts),
+    row("AxialPositionalEncoding", "predict", lk.f32(2, 2, 3), shape=(5, 2), d_embs=(1, 2), **_predicts),
+    row("LearnedPositionalEncoding", "dropout", lk.f32(2, 3, 8), max_len=9, dropout=0.5, draws_in_training=True),
+    row(
+        "PositionalEncoding",
+        "offsets",
+        lk.f32(2, 3, 8),
+        max_len=9,
+        max_offset_to_add=6,
+        start_from_zero_prob=0.2,
+        draws_in_training=True,
+        expected_failures=_sines,
+    ),
+    row("PositionalEncoding", "d_feature", lk.f32(2, 3, 8), max_len=9, d_feature=6, expected_failures=_sines),
+    row(
+        "PositionalEncoding",
+        "predict",
+        lk.f32(2, 2, 8),
+        max_len=9,
+        **{**_predicts, "expected_failures": {**_sines, **_remembers}},
+    ),
+    row("Rotate", "predict", lk.f32(2, 2, 8), **_predicts),
     # -- reductions ---------------------------------------------------------------------------------------------------
     *map(row, ["ArgMax", "Flatten", "Max", "Mean", "Min", "Sum"]),
     row("ArgMax", "axis 1", lk.f32(4, 3, 5), axis=1),
@@ -247,6 +307,11 @@ ROWS: list[Row] = [
     row("Min", "2 axes", lk.f32(4, 3, 5), axis=(1, 2)),
     row("Sum", "axis 1", lk.f32(4, 3, 5), axis=1),
     row("Sum", "booleans", lk.bool_(4, 5), axis=-1),
+    # -- shift --------------------------------------------------------------------------------------------------------
+    *map(row, ["CausalDepthwiseConv", "ShiftRight"]),
+    row("CausalDepthwiseConv", "predict", lk.f32(2, 2, 3), **_predicts),
+    row("ShiftRight", "far, ids", lk.i32(2, 3, max=9), n_positions=5),
+    row("ShiftRight", "predict", lk.i32(2, 3, max=9), mode="predict"),
     # -- softmax ------------------------------------------------------------------------------------------------------
     *map(row, ["LogSoftmax", "LogSumExp", "Softmax"]),
     row("LogSoftmax", "axis 1", lk.f32(4, 3, 5), axis=1),

@@ -10,6 +10,10 @@ from layerkit.plugins import deferred, hookimpl
 __all__ = ["layerkit_layers"]
 
 _FAMILIES = {
+    "attention": (
+        "Attention AttentionQKV CausalAttention ConfigurableAttention DotProductAttention "
+        "DotProductCausalAttention MergeHeads PureAttention SplitIntoHeads"
+    ),
     "activations": (
         "Elu Exp FastGelu Gelu Glu HardSigmoid HardTanh LeakyRelu Log ParametricRelu Relu Selu Sigmoid "
         "Softplus Swish Tanh ThresholdedLinearUnit"
@@ -23,13 +27,17 @@ _FAMILIES = {
         "CrossEntropyLoss CrossEntropyLossWithLogSoftmax CrossEntropySum L2Loss SmoothL1Loss "
         "WeightedCategoryCrossEntropy WeightedSum"
     ),
-    "masking": "MaskedMean PaddingMask",
+    "masking": "EncoderDecoderMask MaskedMean PaddingMask",
     "metrics": (
         "Accuracy CategoryAccuracy MacroAveragedFScore MaskedSequenceAccuracy SequenceAccuracy "
         "WeightedCategoryAccuracy WeightedFScore"
     ),
     "normalization": "BatchNorm LayerNorm",
+    "positions": (
+        "AxialPositionalEncoding LearnedPositionalEncoding PositionalEncoding Rotate SinCosPositionalEncoding"
+    ),
     "reductions": "ArgMax Flatten Max Mean Min Sum",
+    "shift": "CausalDepthwiseConv ShiftRight",
     "softmax": "LogSoftmax LogSumExp Softmax",
     "sources": "RandomUniform Weights",
 }

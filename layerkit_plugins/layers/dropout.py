@@ -38,20 +38,29 @@ class Dropout(lk.Layer):
     def __init__(self, rate: float = 0.0, shared_axes: Sequence[int] | None = None, mode: str | None = None) -> None:
         super().__init__(mode=mode)
         self.rate = arguments.fraction("Dropout", "rate", rate)
-        self.shared_axes = () if shared_axes is None else _axes(shared_axes)
+        self.shared_axes = () if shared_axes is None else dropout_axes("Dropout", "shared_axes", shared_axes)
 
     def forward(self, x: Any) -> Any:
-        x = as_float(x)
-        shared = axes_of(x, self.shared_axes)
-        if not self.training or not self.rate:
-            return x
-        shape = tuple(1 if axis in shared else size for axis, size in enumerate(x.shape))
-        keep = random.bernoulli(self.rng, 1 - self.rate, shape)
-        return np.where(keep, x / (1 - self.rate), 0)
+        return dropped(x, self.rate, self.shared_axes, self)
 
 
-def _axes(shared_axes: Any) -> tuple[int, ...]:
-    if isinstance(shared_axes, (tuple, list)) and not shared_axes:
+def dropped(x: Any, rate: float, shared_axes: Sequence[int], layer: lk.Layer) -> Any:
+    """``x`` with dropout in a call of training of the layer, drawn with its key."""
+    x = as_float(x)
+    shared = axes_of(x, tuple(shared_axes))
+    if not layer.training or not rate:
+        return x
+    shape = tuple(1 if axis in shared else size for axis, size in enumerate(x.shape))
+    keep = random.bernoulli(layer.rng, 1 - rate, shape)
+    return np.where(keep, x / (1 - rate), 0)
+
+
+def dropout_axes(layer: str, name: str, value: Any) -> tuple[int, ...]:
+    """``value``, if it is a tuple of axes, which may be empty."""
+    if isinstance(value, (tuple, list)) and not value:
         return ()
-    checked = arguments.axes("Dropout", "shared_axes", shared_axes)
+    checked = arguments.axes(layer, name, value)
     return checked if isinstance(checked, tuple) else (checked,)
+
+
+LAYERS = [Dropout]

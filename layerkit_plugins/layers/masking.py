@@ -1,4 +1,4 @@
-"""Padding: which positions of a sequence are real, and the mean of those alone."""
+"""Padding: which positions of a sequence are real, who may see them, and the mean of those alone."""
 
 from __future__ import annotations
 
@@ -30,6 +30,29 @@ def PaddingMask(pad: int = 0) -> lk.Layer:
         return np.reshape(ids != filler, (ids.shape[0], 1, 1, ids.shape[1]))
 
     return lk.Fn("PaddingMask", mask)
+
+
+@lk.example(lk.f32(4, 3, 8), lk.bool_(4, 1, 1, 6))
+def EncoderDecoderMask() -> lk.Layer:
+    """The mask of encoded positions, once for every position of a decoder.    x: (b, m, ...)    mask: (b, 1, 1, n)
+
+    y: (b, 1, m, n), for attention with queries made of x over keys made of what was encoded.
+
+    Raises:
+        LayerError: the mask has another shape, or is for another batch.
+
+    >>> EncoderDecoderMask()((np.ones((1, 2, 4)), np.array([[[[True, False]]]]))).tolist()
+    [[[[True, False], [True, False]]]]
+    """
+
+    def stretch(x: Any, mask: Any) -> Any:
+        require_rank(x, 2)
+        batch, length = x.shape[:2]
+        if len(mask.shape) != 4 or tuple(mask.shape[:3]) != (batch, 1, 1):
+            raise lk.LayerError(f"expected a mask of shape ({batch}, 1, 1, length), got {tuple(mask.shape)}")
+        return np.broadcast_to(mask, (batch, 1, length, mask.shape[-1]))
+
+    return lk.Fn("EncoderDecoderMask", stretch)
 
 
 @lk.example(lk.f32(4, 6, 8), lk.i32(4, 6, max=2))

@@ -1,0 +1,204 @@
+"""What every attention computes: means of values, whole or in chunks, under masks that say what may be seen."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable
+from typing import Any, NamedTuple
+
+import layerkit as lk
+from layerkit import fastmath
+from layerkit.fastmath import numpy as np
+from layerkit.fastmath import random
+from layerkit_plugins.layers.inputs import as_float, in_dtype_of, require_rank, require_some
+
+__all__ = ["Sight", "attend", "check_mask", "merge_heads", "require_heads", "split_heads"]
+
+# What a score becomes that may not be seen: exp of it is 0 beside any other.
+_UNSEEN = -1e9
+
+
+class Sight(NamedTuple):
+    """Which keys a query may see.
+
+    ``mask`` is true where it may, and broadcasts against (..., queries, keys). With ``start``, query i stands at
+    position ``start`` + i, and sees keys up to its own position alone.
+    """
+
+    mask: Any = None
+    start: Any = None
+
+    def of(self, queries: Any, keys: Any, n_keys: int) -> Any:
+        """What queries at these positions may see of keys at those, of which there are ``n_keys``; ``None``: all."""
+        seen = self.mask
+        if self.start is not None:
+            before = keys <= np.expand_dims(self.start + queries, -1)
+            seen = before if seen is None else np.logical_and(seen, before)
+        if keys.shape[0] and n_keys % keys.shape[0]:
+            real = keys < n_keys
+            seen = real if seen is None else np.logical_and(seen, real)
+        return seen
+
+
+def attend(
+    q: Any, k: Any, v: Any, sight: Sight, dropout: float = 0.0, rng: Any = None, chunk_size: int | None = None
+) -> Any:
+    """softmax(q k^T / sqrt(d)) v; zeros for a query that sees no key.
+
+    q: (..., m, d)    k: (..., n, d)    v: (..., n, e)
+
+    Dropout sets weights to 0 where there is a key for it. With ``chunk_size``, weights are made for that many queries
+    and keys at a time, and made again for the gradient: memory grows with the length, not with its square.
+    """
+    for x in (q, k, v):
+        require_rank(x, 2)
+    if q.shape[-1] != k.shape[-1] or q.shape[:-2] != k.shape[:-2] or k.shape[:-1] != v.shape[:-1]:
+        shapes = ", ".join(str(tuple(x.shape)) for x in (q, k, v))
+        raise lk.LayerError(f"expected queries (..., m, d), keys (..., n, d) and values (..., n, e), got {shapes}")
+    require_some(k, -2, "attention")
+    q, k, v = as_float(q), as_float(k), as_float(v)
+    q = in_dtype_of(q, q * (1 / math.sqrt(max(q.shape[-1], 1))))
+    dropped = _dropout(dropout, rng)
+    if chunk_size is None or max(q.shape[-2], k.shape[-2]) <= chunk_size:
+        n = k.shape[-2]
+        seen = sight.of(np.arange(q.shape[-2]), np.arange(n), n)
+        part = _see(q, k, v, seen, lambda weights: dropped(weights, 0))
+        y = part.y / part.total
+    else:
+        y = _in_chunks(q, k, v, sight, dropped, chunk_size)
+    if sight.mask is not None:
+        y = np.where(np.any(sight.mask, axis=-1, keepdims=True), y, 0)
+    return in_dtype_of(v, y)
+
+
+# -- one block of queries and keys ------------------------------------------------------------------------------------
+
+
+class _Part(NamedTuple):
+    """What some of the keys give: sum(w v) and sum(w), w = exp(score - peak)."""
+
+    y: Any
+    total: Any
+    peak: Any
+
+
+def _see(q: Any, k: Any, v: Any, seen: Any, dropped: Callable[[Any], Any]) -> _Part:
+    scores = np.matmul(q, np.swapaxes(k, -1, -2))
+    if seen is not None:
+        scores = np.where(seen, scores, _UNSEEN)
+    # What the peak is makes no difference to the quotient, and therefore none to the gradient.
+    peak = fastmath.stop_gradient(np.max(scores, axis=-1, keepdims=True))
+    weights = np.exp(scores - peak)
+    return _Part(np.matmul(dropped(weights), v), np.sum(weights, axis=-1, keepdims=True), peak)
+
+
+def _both(one: _Part, other: _Part) -> _Part:
+    """What the keys of both parts give."""
+    peak = np.maximum(one.peak, other.peak)
+    a, b = np.exp(one.peak - peak), np.exp(other.peak - peak)
+    return _Part(one.y * a + other.y * b, one.total * a + other.total * b, peak)
+
+
+def _dropout(rate: float, rng: Any) -> Callable[[Any, Any], Any]:
+    """Drops weights of the block with a number."""
+
+    def dropped(weights: Any, number: Any) -> Any:
+        if not rate or rng is None:
+            return weights
+        keep = random.bernoulli(random.fold_in(rng, number), 1 - rate, weights.shape)
+        return np.where(keep, weights / (1 - rate), 0)
+
+    return dropped
+
+
+# -- chunks -----------------------------------------------------------------------------------------------------------
+
+
+def _in_chunks(q: Any, k: Any, v: Any, sight: Sight, dropped: Callable[[Any, Any], Any], size: int) -> Any:
+    """The same, for one chunk of queries after the other, each of which meets one chunk of keys after the other.
+
+    Milakov and Gimelshein, "Online normalizer calculation for softmax", arXiv 1805.02867; Rabe and Staats,
+    "Self-attention does not need O(n^2) memory", arXiv 2112.05682.
+    """
+    n_queries, n_keys = q.shape[-2], k.shape[-2]
+    ks, vs, of_keys = _cut(k, -2, size), _cut(v, -2, size), sight.mask
+    if of_keys is not None:
+        of_keys = _cut(of_keys, -1, size)
+    n_chunks = ks.shape[0]
+
+    def see_all(i: Any, q: Any, masks: Any, ks: Any, vs: Any) -> Any:
+        positions = i * size + np.arange(size)
+
+        def see(part: _Part, x: Any) -> tuple[_Part, Any]:
+            j, k, v, mask = x
+            seen = sight._replace(mask=mask).of(positions, j * size + np.arange(size), n_keys)
+            more = _see(q, k, v, seen, lambda weights: dropped(weights, i * n_chunks + j))
+            return _Part(*map(in_dtype_of, part, _both(part, more))), ()
+
+        none = np.zeros((*q.shape[:-1], 1), q.dtype)
+        start = _Part(np.zeros((*q.shape[:-1], vs.shape[-1]), v.dtype), none, none + _UNSEEN)
+        part, _ = fastmath.scan(see, start, (np.arange(n_chunks), ks, vs, masks))
+        return part.y / part.total
+
+    again = fastmath.remat(see_all)
+    queries = _cut(q, -2, size)
+    numbers = np.arange(queries.shape[0])
+    if of_keys is None or of_keys.shape[-2] == 1:
+        ys = fastmath.map(lambda x: again(*x, of_keys, ks, vs), (numbers, queries))
+    else:
+        ys = fastmath.map(lambda x: again(*x, ks, vs), (numbers, queries, _cut(of_keys, -2, size)))
+    whole = np.reshape(np.moveaxis(ys, 0, -3), (*q.shape[:-2], queries.shape[0] * size, v.shape[-1]))
+    return whole[..., :n_queries, :]
+
+
+def _cut(x: Any, axis: int, size: int) -> Any:
+    """Chunks of an axis along a new first one; the last is filled up with zeros."""
+    axis %= len(x.shape)
+    n = -(-x.shape[axis] // size)
+    widths = [(0, n * size - of if i == axis else 0) for i, of in enumerate(x.shape)]
+    chunks = np.reshape(np.pad(x, widths), (*x.shape[:axis], n, size, *x.shape[axis + 1 :]))
+    return np.moveaxis(chunks, axis, 0)
+
+
+# -- heads and masks --------------------------------------------------------------------------------------------------
+
+
+def split_heads(x: Any, n_heads: int) -> Any:
+    """(b, l, h * d) -> (b, h, l, d)."""
+    if len(x.shape) != 3:
+        raise lk.LayerError(f"expected (batch, length, features), got {tuple(x.shape)}")
+    batch, length, d = x.shape
+    require_heads("", "its input", d, n_heads)
+    return np.transpose(np.reshape(x, (batch, length, n_heads, d // n_heads)), (0, 2, 1, 3))
+
+
+def merge_heads(x: Any) -> Any:
+    """(b, h, l, d) -> (b, l, h * d)."""
+    if len(x.shape) != 4:
+        raise lk.LayerError(f"expected (batch, heads, length, features of a head), got {tuple(x.shape)}")
+    batch, heads, length, d = x.shape
+    return np.reshape(np.transpose(x, (0, 2, 1, 3)), (batch, length, heads * d))
+
+
+def require_heads(layer: str, whose: str, d: int, n_heads: int) -> None:
+    """Raises where ``n_heads`` heads cannot share ``d`` features evenly."""
+    if d % n_heads:
+        where = f"{layer}: " if layer else ""
+        raise lk.LayerError(f"{where}{n_heads} heads cannot share the {d} features of {whose} evenly")
+
+
+def check_mask(mask: Any, of_scores: tuple[int, ...]) -> Any:
+    """The mask as truth values, if it fits scores of the shape (..., queries, keys).
+
+    Raises:
+        LayerError: it is made of fractions, has other axes, or a size that is neither 1 nor that of the scores.
+    """
+    if mask.dtype.kind not in "biu":
+        raise lk.LayerError(
+            f"expected a mask of truth values, true where a key may be seen, got {mask.dtype.name} {tuple(mask.shape)}"
+        )
+    fits = len(mask.shape) == len(of_scores) and mask.shape[-1] == of_scores[-1]
+    if not fits or any(size not in (1, due) for size, due in zip(mask.shape, of_scores, strict=True)):
+        due = ", ".join([*(f"1 or {size}" for size in of_scores[:-1]), str(of_scores[-1])])
+        raise lk.LayerError(f"expected a mask of shape ({due}), got {tuple(mask.shape)}")
+    return mask if mask.dtype.kind == "b" else mask != 0
