@@ -271,7 +271,7 @@ ROWS: list[Row] = [
     row("BatchNorm", "mode eval", lk.f32(6, 5), axis=(0,), mode="eval"),
     # -- positions ----------------------------------------------------------------------------------------------------
     *map(row, ["AxialPositionalEncoding", "LearnedPositionalEncoding", "PositionalEncoding", "Rotate"]),
-    row("SinCosPositionalEncoding", draws_in_training=True),
+    row("SinCosPositionalEncoding", "anywhere", lk.f32(2, 5, 8), start_from_zero_one_in=9, draws_in_training=True),
     row("SinCosPositionalEncoding", "from 0", lk.f32(2, 5, 8), start_from_zero_one_in=1),
     row("SinCosPositionalEncoding", "predict", lk.f32(2, 2, 8), **_predicts),
     row("AxialPositionalEncoding", "predict", lk.f32(2, 2, 3), shape=(5, 2), d_embs=(1, 2), **_predicts),

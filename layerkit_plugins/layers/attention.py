@@ -329,8 +329,8 @@ def ConfigurableAttention(
     Raises:
         LayerError: the heads cannot share the features evenly.
 
-    >>> ConfigurableAttention(Dense(6), Dense(6), n_heads=2).init(lk.f32(1, 5, 6))[0][0][2]
-    ()
+    >>> ConfigurableAttention(v_layer=Dense(6), n_heads=2).output_signature(lk.f32(1, 5, 8))
+    float32[1,5,6]
     """
     n_heads = arguments.whole_number("ConfigurableAttention", "n_heads", n_heads)
     attention = DotProductCausalAttention() if qkv_attention_layer is None else qkv_attention_layer
