@@ -47,6 +47,7 @@ from layerkit.optimizer import Optimizer as Optimizer
 from layerkit.plugins import deferred as deferred
 from layerkit.plugins import hookimpl as hookimpl
 from layerkit.runs import load as load
+from layerkit.runs import predict as predict
 from layerkit.runs import train as train
 from layerkit.shapes import ShapeDtype as ShapeDtype
 from layerkit.shapes import bf16 as bf16

@@ -1,4 +1,4 @@
-"""Training a recipe by name, and loading what it made: ``lk.train``, ``lk.load``."""
+"""Training a recipe by name, and loading what it made: ``lk.train``, ``lk.load``, ``lk.predict``."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from layerkit.recipe import Recipe, Run
 from layerkit.run_file import NAME, RunFile, as_metrics, os_reason, read_run_file, write_run_file
 from layerkit.settings import as_json, make_settings, settings_of
 
-__all__ = ["RunFile", "load", "read_run_file", "recipe_of", "train"]
+__all__ = ["RunFile", "load", "predict", "prediction_backend", "read_run_file", "recipe_of", "train"]
 
 
 def train(
@@ -85,6 +85,37 @@ def load(path: str | os.PathLike[str]) -> Run:
             raise UsageError(f"{made_by}: {error}") from error
         raise UsageError(f"{made_by}, which is not installed: pip install {about.distribution}") from error
     return recipe.load(folder)
+
+
+def predict(run: str | os.PathLike[str], texts: Any, *, backend: str | None = None) -> Any:
+    """What the run in the folder ``run`` says of a text, or of several: ``lk.load(run).predict(texts)``.
+
+    Args:
+        run: the folder that training wrote.
+        texts: a text, or several.
+        backend: the backend to compute on; LAYERKIT_BACKEND, or NumPy, unless given.
+
+    Raises:
+        UsageError: there is no such run, or something is no text.
+        LayerkitError: the run cannot be read.
+
+    Example::
+
+        lk.predict("runs/first", "I hated my day").label
+    """
+    from layerkit.fastmath import use_backend
+
+    read_run_file(Path(run))  # before any backend is started
+    with use_backend(prediction_backend(backend)):
+        return load(run).predict(texts)
+
+
+def prediction_backend(chosen: str | None) -> str:
+    """The backend to predict on: the one chosen, LAYERKIT_BACKEND, or NumPy.
+
+    A text or two do not pay for starting a compiler: the reference backend answers sooner.
+    """
+    return chosen or os.environ.get("LAYERKIT_BACKEND") or "numpy"
 
 
 def recipe_of(name: str) -> Recipe:

@@ -129,14 +129,14 @@ def test_nothing_changes_by_the_step_that_failed(backend: str, tmp_path: Path) -
 
 
 def test_the_recipe_quotes_the_text(monkeypatch: pytest.MonkeyPatch) -> None:
-    from layerkit_plugins.sentiment import recipe
+    from layerkit_plugins.sentiment import model as models
 
     def spoilt(*args: Any) -> lk.Layer:
         model = classifier(*args)
         return tl.Serial(model, tl.Fn("Spoilt", lambda y: y / (y - y)))
 
-    classifier = recipe.MODELS["classifier"]
-    monkeypatch.setitem(recipe.MODELS, "classifier", spoilt)
+    classifier = models.MODELS["classifier"]
+    monkeypatch.setitem(models.MODELS, "classifier", spoilt)
     with pytest.raises(NotFiniteError) as caught:
         lk.train("sentiment", corpus="starter", steps=2, batch_size=2, backend="numpy", embedding_dim=4)
     assert caught.value.path == "Serial > 1:Spoilt"

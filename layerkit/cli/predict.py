@@ -5,7 +5,6 @@ from __future__ import annotations
 import contextlib
 import json
 import math
-import os
 import sys
 from collections.abc import Iterator, Sequence
 from contextlib import AbstractContextManager
@@ -17,7 +16,7 @@ import click
 from layerkit.errors import LayerkitError, UsageError
 from layerkit.recipe import Prediction
 from layerkit.run_file import os_reason, read_run_file
-from layerkit.runs import load
+from layerkit.runs import load, prediction_backend
 
 __all__ = ["command"]
 
@@ -47,8 +46,7 @@ def command(run: Path, texts: tuple[str, ...], file: Path | None, backend: str |
     if texts == ("-",):
         texts, file = (), Path("-")
     read_run_file(run)  # before any backend is started
-    # A text or two do not pay for starting a compiler: the reference backend answers sooner.
-    with use_backend(backend or os.environ.get("LAYERKIT_BACKEND") or "numpy"):
+    with use_backend(prediction_backend(backend)):
         trained = load(run)
         for chunk in _chunks_of(texts) if texts else _chunks(file):
             predictions = trained.predict(chunk)

@@ -2,31 +2,23 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from dataclasses import asdict, dataclass
 from pathlib import Path
-from typing import Any, ClassVar, Literal, NamedTuple
+from typing import TYPE_CHECKING, Any, ClassVar, Literal
 
-import layerkit as lk
-from layerkit import layers as tl
-from layerkit import optimizers
-from layerkit.data import RaggedBatches
+from layerkit.errors import LayerkitError, UsageError
 from layerkit.recipe import setting
+from layerkit.runs import read_run_file
 from layerkit.settings import make_settings
-from layerkit.training import NotFiniteError, lr_schedules
 
-from .bulk import process
-from .corpus import Corpus, Examples, corpus_or_starter, load_corpus, read_file
-from .model import MODELS
-from .run import SentimentRun, rows_at_once
-from .vocabulary import build_vocabulary
+if TYPE_CHECKING:
+    from .examples import Examples
+    from .run import SentimentRun
 
 __all__ = ["Sentiment", "SentimentSettings"]
 
 CorpusName = Literal["twitter_samples", "sentence_polarity", "starter"]
-
-_EVAL_ROWS, _MOST_EVAL_TEXTS = 256, 4096
-_KEPT_CHECKPOINTS = 2
 
 
 @dataclass(frozen=True)
@@ -61,13 +53,6 @@ class SentimentSettings:
     )
 
 
-class _Numbers(NamedTuple):
-    """Examples as numbers: the ids of each text's words, and its label's place."""
-
-    ids: list[list[int]]
-    targets: list[int]
-
-
 class Sentiment:
     """Labels short texts, such as tweets, with the sentiment they express."""
 
@@ -76,106 +61,26 @@ class Sentiment:
 
     def train(self, settings: SentimentSettings, output: Path | None) -> SentimentRun:
         """Trains a classifier, saying how it goes; with an ``output`` folder, continues the run that is in it."""
-        corpus = _corpus(settings)
-        labels = corpus.label_names
-        vocabulary, train, validation = _in_numbers(corpus, settings)
-        print(*corpus.notes, *_in_words(corpus, vocabulary), sep="\n")
-        loop = lk.Loop(
-            MODELS[settings.model](len(vocabulary), len(labels), asdict(settings)),
-            _train_task(train, len(labels), settings),
-            eval_tasks=[_eval_task(validation)],
-            output_dir=output,
-            checkpoint_at=_at(settings) if output is not None else None,
-            eval_at=_at(settings),
-            random_seed=settings.seed,
-            keep_checkpoints=_KEPT_CHECKPOINTS,
-        )
-        try:
-            _run(loop, settings.steps, output)
-        except NotFiniteError as error:
-            raise error.quoting(corpus.train.texts) from error
-        about = {**asdict(settings), "corpus": corpus.name if settings.data is None else None}
-        run = SentimentRun(loop.eval_model, vocabulary, labels, {}, about, lambda: corpus.validation)
-        run.metrics = run.measure(*validation)
-        if output is not None:
-            run.save(output)
-        return run
+        from .train import train  # and with it all that a prediction does without
+
+        return train(settings, output)
 
     def load(self, path: Path) -> SentimentRun:
         """The run in a folder; its corpus is read again only when it is evaluated."""
-        about = lk.runs.read_run_file(path)
+        from .run import SentimentRun
+
+        about = read_run_file(path)
         try:
             settings = make_settings("sentiment", SentimentSettings, about.settings)
-        except lk.UsageError as error:
-            raise lk.LayerkitError(f"{str(path / 'run.json')!r} is damaged ({error}): train the run again") from error
+        except UsageError as error:
+            raise LayerkitError(f"{str(path / 'run.json')!r} is damaged ({error}): train the run again") from error
         return SentimentRun.load(path, asdict(settings), about.metrics, _held_out)
 
 
 def _held_out(settings: Mapping[str, Any]) -> Examples:
     """The examples a run was validated on, from its settings."""
+    from .corpus import load_corpus, read_file
+
     if settings["data"] is not None:
         return read_file(settings["data"], settings["text_column"], settings["label_column"]).validation
     return load_corpus(settings["corpus"]).validation
-
-
-def _corpus(settings: SentimentSettings) -> Corpus:
-    if settings.data is not None:
-        if settings.corpus is not None:
-            raise lk.UsageError(f"give a corpus or a file, not both: corpus {settings.corpus}, data {settings.data}")
-        return read_file(settings.data, settings.text_column, settings.label_column)
-    return corpus_or_starter("twitter_samples") if settings.corpus is None else load_corpus(settings.corpus)
-
-
-def _in_words(corpus: Corpus, vocabulary: Mapping[str, int]) -> tuple[str, str]:
-    sizes = f"{len(corpus.train.texts):,} texts to train on, {len(corpus.validation.texts):,} held out"
-    return f"{corpus.name}: {sizes}, {len(vocabulary):,} words", f"labels: {', '.join(corpus.label_names)}"
-
-
-def _in_numbers(corpus: Corpus, settings: SentimentSettings) -> tuple[dict[str, int], _Numbers, _Numbers]:
-    """The vocabulary of the training texts, the training examples and those held out."""
-    train, validation = corpus.train, corpus.validation
-    n_train = len(train.texts)
-    processed = process([*train.texts, *validation.texts], settings.keep_stop_words, settings.text_workers)
-    vocabulary = build_vocabulary([processed.words_of_first(n_train)])
-    ids = processed.ids(vocabulary)
-    place = {label: number for number, label in enumerate(corpus.label_names)}
-    targets = [[place[label] for label in part.labels] for part in (train, validation)]
-    return vocabulary, _Numbers(ids[:n_train], targets[0]), _Numbers(ids[n_train:], targets[1])
-
-
-def _train_task(train: _Numbers, n_labels: int, settings: SentimentSettings) -> lk.TrainTask:
-    batch_size = max(n_labels, settings.batch_size - settings.batch_size % n_labels)
-    if batch_size != settings.batch_size:
-        print(f"batches of {batch_size} texts, not {settings.batch_size}: as many of each of {n_labels} labels")
-    return lk.TrainTask(
-        RaggedBatches(*train, batch_size, seed=settings.seed, balanced=True),
-        tl.CrossEntropyLoss(),
-        optimizers.Adam(settings.learning_rate),
-        lr_schedule=lr_schedules.cosine(settings.steps, settings.learning_rate),
-        n_steps_per_checkpoint=settings.checkpoint_every,
-    )
-
-
-def _eval_task(validation: _Numbers) -> lk.EvalTask:
-    """Measures on every held-out text; where there are many, on some thousands of them in turn."""
-    rows = min(rows_at_once(max(1, *map(len, validation.ids)), _EVAL_ROWS), len(validation.ids))
-    batches = RaggedBatches(*validation, rows, n_buckets=1, pad_last=True)
-    n_batches = min(batches.batches_per_epoch, -(-_MOST_EVAL_TEXTS // rows))
-    return lk.EvalTask(batches, [tl.CrossEntropyLoss(), tl.Accuracy()], n_eval_batches=n_batches)
-
-
-def _at(settings: SentimentSettings) -> Callable[[int], bool]:
-    """When to evaluate and to save: at the first step, the last, and every so often."""
-    return lambda step: step in (1, settings.steps) or step % settings.checkpoint_every == 0
-
-
-def _run(loop: lk.Loop, steps: int, output: Path | None) -> None:
-    """Trains up to step ``steps``, from wherever the loop is."""
-    if loop.step > steps:
-        raise lk.UsageError(
-            f"the run in {str(output)!r} is at step {loop.step:,} already, beyond {steps:,}: ask for more steps, "
-            "give another folder, or overwrite it"
-        )
-    if loop.step:
-        print(f"continuing from step {loop.step:,}" if loop.step < steps else f"step {steps:,} was reached before")
-    loop.run(steps - loop.step)

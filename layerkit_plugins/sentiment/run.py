@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections import deque
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
-from typing import Any, overload
+from typing import TYPE_CHECKING, Any, overload
 
 import numpy as np
 
@@ -15,11 +15,12 @@ from layerkit.errors import suggest
 from layerkit.recipe import Prediction
 
 from . import run_folder
-from .data_file import read_examples
-from .examples import Examples
 from .model import MODELS
 from .text import as_tokens
 from .vocabulary import UNKNOWN, tokens_to_ids
+
+if TYPE_CHECKING:
+    from .examples import Examples
 
 __all__ = ["SentimentRun", "latest", "padded_length", "rows_at_once"]
 
@@ -116,13 +117,14 @@ class SentimentRun:
           LayerkitError: the file cannot be read, has a label that the model does not know, or is the one of training,
             and no longer what it was.
         """
+        from .bulk import process  # a prediction does without
+        from .data_file import read_examples
+
         if data is not None:
             columns = self.settings["text_column"], self.settings["label_column"]
             examples = read_examples(data, *columns, known_labels=self.labels)
         else:
             examples = self._held_out()
-        from .bulk import process  # a prediction does without
-
         targets = [self._number(label) for label in examples.labels]
         processed = process(examples.texts, self.settings["keep_stop_words"], self.settings["text_workers"])
         return self.measure(processed.ids(self.vocabulary), targets)

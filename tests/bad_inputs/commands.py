@@ -196,7 +196,7 @@ def interrupted(module: str, name: str, nth: int = 1) -> Callable[[Shell], Done]
 
 
 HOMELESS = {"HOME": None, "XDG_CACHE_HOME": None, "LAYERKIT_CACHE": None}
-RECIPE = "layerkit_plugins.sentiment.recipe"
+RECIPE = "layerkit_plugins.sentiment.train"
 
 CASES: list[Case] = [
     Case("no arguments", command(), 2, "Usage: layerkit"),
