@@ -21,6 +21,7 @@ _NAMES = {
     "layerkit.layer": "Fn Layer LayerError PureLayer",
     "layerkit.optimizer": "Optimizer",
     "layerkit.plugins": "deferred hookimpl",
+    "layerkit.reversible": "ReversibleLayer",
     "layerkit.runs": "load predict train",
     "layerkit.shapes": "ShapeDtype bf16 bool_ f16 f32 f64 i32 signature u32",
     "layerkit.summary": "summary",

@@ -46,6 +46,7 @@ from layerkit.layer import PureLayer as PureLayer
 from layerkit.optimizer import Optimizer as Optimizer
 from layerkit.plugins import deferred as deferred
 from layerkit.plugins import hookimpl as hookimpl
+from layerkit.reversible import ReversibleLayer as ReversibleLayer
 from layerkit.runs import load as load
 from layerkit.runs import predict as predict
 from layerkit.runs import train as train

@@ -43,6 +43,7 @@ from layerkit.layer import Fn as Fn
 from layerkit.layer import Layer as Layer
 from layerkit.layer import LayerError as LayerError
 from layerkit.layer import PureLayer as PureLayer
+from layerkit.reversible import ReversibleLayer as ReversibleLayer
 from layerkit_plugins.layers.activations import Elu as Elu
 from layerkit_plugins.layers.activations import Exp as Exp
 from layerkit_plugins.layers.activations import FastGelu as FastGelu
@@ -111,6 +112,12 @@ from layerkit_plugins.layers.reductions import Max as Max
 from layerkit_plugins.layers.reductions import Mean as Mean
 from layerkit_plugins.layers.reductions import Min as Min
 from layerkit_plugins.layers.reductions import Sum as Sum
+from layerkit_plugins.layers.reversible import ReversibleConcatenatePair as ReversibleConcatenatePair
+from layerkit_plugins.layers.reversible import ReversibleHalfResidual as ReversibleHalfResidual
+from layerkit_plugins.layers.reversible import ReversibleReshape as ReversibleReshape
+from layerkit_plugins.layers.reversible import ReversibleSelect as ReversibleSelect
+from layerkit_plugins.layers.reversible import ReversibleSerial as ReversibleSerial
+from layerkit_plugins.layers.reversible import ReversibleSwap as ReversibleSwap
 from layerkit_plugins.layers.shift import CausalDepthwiseConv as CausalDepthwiseConv
 from layerkit_plugins.layers.shift import ShiftRight as ShiftRight
 from layerkit_plugins.layers.softmax import LogSoftmax as LogSoftmax

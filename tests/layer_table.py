@@ -135,6 +135,11 @@ def _weighted(generator: onp.random.Generator) -> tuple[Any, ...]:
     return generator.normal(size=(4, 3)), generator.integers(0, 3, 4), generator.uniform(0.1, 2, 4)
 
 
+def _block(*more: lk.Layer) -> list[lk.Layer]:
+    return [tl.ReversibleHalfResidual(tl.Dense(8), tl.Tanh(), *more), tl.ReversibleSwap()]
+
+
+_pair = (lk.f32(4, 8), lk.f32(4, 8))
 _three = (lk.f32(6), lk.f32(6), lk.f32(6))
 _ids = (lk.f32(4, 3), lk.i32(4), lk.f32(4))
 _whole = {"rows_independent": False}
@@ -317,6 +322,24 @@ ROWS: list[Row] = [
     row("LogSoftmax", "axis 1", lk.f32(4, 3, 5), axis=1),
     row("LogSumExp", "axis 1", lk.f32(4, 3, 5), axis=1),
     row("Softmax", "axis 1", lk.f32(4, 3, 5), axis=1),
+    # -- reversible ---------------------------------------------------------------------------------------------------
+    row("ReversibleConcatenatePair"),
+    row("ReversibleHalfResidual"),
+    Row("ReversibleHalfResidual", lambda: tl.ReversibleHalfResidual(tl.Dense(8), tl.Tanh()), _pair, "layers"),
+    row("ReversibleReshape"),
+    row("ReversibleReshape", "two inputs", *_pair, shape1=(4, 8), shape2=(16, 2), n_in=2, rows_independent=False),
+    row("ReversibleSelect"),
+    row("ReversibleSerial"),
+    Row("ReversibleSerial", lambda: tl.ReversibleSerial(_block(), _block()), _pair, "blocks", tolerance=1e-5),
+    Row(
+        "ReversibleSerial",
+        lambda: tl.ReversibleSerial(_block(tl.Dropout(0.5)), _block()),
+        _pair,
+        "dropout",
+        draws_in_training=True,
+        tolerance=1e-5,
+    ),
+    row("ReversibleSwap"),
     # -- sources ------------------------------------------------------------------------------------------------------
     row("RandomUniform", always_draws=True),
     row("Weights"),
@@ -335,7 +358,17 @@ def _shared() -> lk.Layer:
 
 _x = lk.f32(4, 5)
 
+
+class _Double(lk.ReversibleLayer):
+    def forward(self, x: Any) -> Any:
+        return 2 * x
+
+    def reverse(self, output: Any, weights: Any = (), state: Any = (), new_state: Any = (), rng: Any = None) -> Any:
+        return output / 2
+
+
 COMBINATORS: list[Row] = [
+    combine("ReversibleLayer", lambda: _Double(), _x),
     combine("Serial", lambda: tl.Serial(tl.Dense(3), tl.Tanh(), tl.Dense(2)), _x),
     combine("Serial", lambda: tl.Serial(), _x, note="empty"),
     combine("Serial", lambda: tl.Serial(tl.Dense(3)), _x, lk.i32(4), note="an array passes below"),

@@ -24,7 +24,7 @@ ROOMS = {
     "cache": "cache_folder",
     "shapes": "shapes",
     "fastmath": "fastmath",
-    "layer": "arguments engine initializers layer weights_file",
+    "layer": "arguments engine initializers layer reversible weights_file",
     "combinators": "combinators",
     "examples": "example summary",
     "optimizer": "optimizer",

@@ -287,7 +287,8 @@ def _run_with_backward(layer: Layer, x: Any, frame: Frame) -> Any:
 
 def _refuse_shared(layer: Layer, frame: Frame) -> None:
     for inner in walk(layer) if frame.shared is not None and layer.sublayers else ():
-        if inner is not layer and inner in (frame.shared or {}):
+        # While initializing, every layer that was seen has a cell, a tuple.
+        if inner is not layer and type((frame.shared or {}).get(inner)) is list:
             raise LayerError(
                 f"{layer.name}: {inner.name} inside it stands in several places, "
                 "and a layer with a backward of its own would lose its gradient; make it a layer of its own there"

@@ -48,7 +48,7 @@ def _name_of_recipe(constructor: Any) -> str | None:
 backends = Registry("backend")
 layers = Registry(
     "layer",
-    core=("layerkit.layer", "layerkit.combinators", "layerkit.initializers"),
+    core=("layerkit.layer", "layerkit.combinators", "layerkit.initializers", "layerkit.reversible"),
 )
 models = Registry("model")
 optimizers = Registry("optimizer")

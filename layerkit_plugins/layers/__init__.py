@@ -37,6 +37,10 @@ _FAMILIES = {
         "AxialPositionalEncoding LearnedPositionalEncoding PositionalEncoding Rotate SinCosPositionalEncoding"
     ),
     "reductions": "ArgMax Flatten Max Mean Min Sum",
+    "reversible": (
+        "ReversibleConcatenatePair ReversibleHalfResidual ReversibleReshape ReversibleSelect ReversibleSerial "
+        "ReversibleSwap"
+    ),
     "shift": "CausalDepthwiseConv ShiftRight",
     "softmax": "LogSoftmax LogSumExp Softmax",
     "sources": "RandomUniform Weights",
