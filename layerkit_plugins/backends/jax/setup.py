@@ -24,13 +24,27 @@ __all__ = ["compilations", "device_words", "find_device", "program_folder", "qui
 
 @functools.cache
 def set_up() -> None:
-    """Settings that hold for the process: LAYERKIT_CACHE, LAYERKIT_DEVICE, no chatter, a count of compilations."""
+    """Settings that hold for the process: the environment's, no chatter, a count of compilations."""
     logging.getLogger("jax._src.xla_bridge").addFilter(_is_news)
+    _repeat_bits()
     wanted = os.environ.get("LAYERKIT_DEVICE")
     if wanted:
         _choose(wanted)
     _keep_programs()
     jax.monitoring.register_event_duration_secs_listener(_count)
+
+
+def _repeat_bits() -> None:
+    """LAYERKIT_DETERMINISTIC=1: on a GPU, no kernel whose order of additions changes, and none chosen by the clock.
+
+    Source: https://openxla.org/xla/determinism. XLA reads its flags when jax first looks for devices.
+    """
+    wanted = os.environ.get("LAYERKIT_DETERMINISTIC", "0")
+    if wanted not in ("", "0", "1"):
+        raise UsageError(f"LAYERKIT_DETERMINISTIC is 1 or 0, got {wanted!r}")
+    if wanted == "1":
+        flags = os.environ.get("XLA_FLAGS", "").split()
+        os.environ["XLA_FLAGS"] = " ".join([*flags, "--xla_gpu_deterministic_ops=true"])
 
 
 def _is_news(record: logging.LogRecord) -> bool:
