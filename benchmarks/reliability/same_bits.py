@@ -33,7 +33,9 @@ def examples(count: int = 120) -> tuple[list[list[int]], list[int]]:
 
 def trained(steps: int) -> lk.Loop:
     """A loop after so many steps, with an evaluation now and then."""
-    model = tl.Serial(tl.Embedding(200, 32), tl.Mean(axis=1), tl.Dropout(0.2), tl.Dense(16), tl.Relu(), tl.Dense(2), tl.LogSoftmax())
+    model = tl.Serial(
+        tl.Embedding(200, 32), tl.Mean(axis=1), tl.Dropout(0.2), tl.Dense(16), tl.Relu(), tl.Dense(2), tl.LogSoftmax()
+    )
     task = lk.TrainTask(RaggedBatches(*examples(), 16, seed=1), tl.CrossEntropyLoss(), optimizers.Adam(0.01))
     evaluation = lk.EvalTask(RaggedBatches(*examples(), 32, seed=2), [tl.Accuracy()], n_eval_batches=2)
     loop = lk.Loop(model, task, eval_tasks=evaluation, eval_at=lambda step: step % 20 == 0, log=None, random_seed=3)

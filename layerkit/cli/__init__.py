@@ -72,8 +72,18 @@ def _explain(error: BaseException) -> tuple[str, int]:
     if isinstance(error, OSError) and error.strerror:
         where = f"{error.filename}: " if error.filename else ""
         return f"{where}{error.strerror}", 1
+    if words := _shortage(error):
+        return words, 1
     text = f"{type(error).__name__}: {_one_line(error)}".rstrip(": ")
     return f"{text} (set LAYERKIT_DEBUG=1 for the traceback)", 1
+
+
+def _shortage(error: BaseException) -> str:
+    """The sentence for memory that ran out, empty for anything else."""
+    from layerkit.fastmath import memory
+
+    words = memory.shortage(error)
+    return f"out of memory: {words}; {memory.REMEDY}" if words else ""
 
 
 def _one_line(message: object) -> str:

@@ -6,6 +6,7 @@ import re
 from collections.abc import Callable
 
 from layerkit.errors import LayerkitError
+from layerkit.fastmath.memory import shortage
 
 __all__ = ["in_plain_words"]
 
@@ -29,6 +30,8 @@ def in_plain_words(error: Exception) -> str:
     text = (str(error).strip().splitlines() or [""])[0]
     if isinstance(error, LayerkitError):
         return text
+    if words := shortage(error):
+        return f"out of memory: {words}"
     if type(error).__name__ in _TOO_CURIOUS:
         return "Python looks at the value of an array (an if, a while, float() or numpy); use np.where or fastmath.cond"
     for pattern, words in _WORDS:

@@ -73,7 +73,7 @@ def in_words(n_bytes: float) -> str:
 
 
 def shortage(error: BaseException | None) -> str:
-    """What an exception, or the one it was raised from, says of memory that ran out; empty if it is about another thing.
+    """What an exception, or the one it was raised from, says of memory that ran out; empty if nothing.
 
     >>> shortage(MemoryError("Unable to allocate 36.4 TiB for an array with shape (1000, 10) and data type float32"))
     '36.4 TiB for an array of shape (1000, 10)'
@@ -83,7 +83,7 @@ def shortage(error: BaseException | None) -> str:
     ''
     """
     while error is not None:
-        if isinstance(error, MemoryError) or "RESOURCE_EXHAUSTED" in str(error):
+        if isinstance(error, MemoryError) or re.search("RESOURCE_EXHAUSTED|Out of memory", str(error)):
             return _amount(str(error))
         error = error.__cause__
     return ""

@@ -10,6 +10,7 @@ several devices: ``LAYERKIT_THREEFRY=partitionable`` in the environment selects 
 from __future__ import annotations
 
 import functools
+import math
 import operator
 import os
 from typing import Any
@@ -18,6 +19,7 @@ import numpy as onp
 
 from layerkit.errors import UsageError, suggest
 from layerkit.fastmath.backend import ArrayError, active, float64_enabled
+from layerkit.fastmath.memory import check_room
 
 __all__ = [
     "NAMES",
@@ -94,6 +96,7 @@ def _shape(function: str, shape: Any, *parameters: Any) -> Shape:
     sizes = tuple(_whole(function, "a size", size) for size in (shape if hasattr(shape, "__iter__") else (shape,)))
     if any(size < 0 for size in sizes):
         raise ArrayError(f"random.{function}: a shape has no negative sizes, got {sizes}")
+    check_room(f"random.{function}: an array of shape {sizes} takes", 4 * math.prod(sizes))
     given = [onp.shape(parameter) for parameter in parameters]
     try:
         fits = onp.broadcast_shapes(sizes, *given) == sizes

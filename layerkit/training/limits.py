@@ -33,19 +33,18 @@ def check_memory(weights: Any, state: Any, slots: Any, batch: Any) -> None:
     check_room("training holds at least", held, remedy)
 
 
-def check_disk(folder: Path, kept: Any, keep: int, existing: int) -> None:
+def check_disk(folder: Path, kept: Any, keep: int) -> None:
     """Refuses a run whose checkpoints the disk cannot hold.
 
     Args:
         folder: where they are written.
         kept: the arrays of a checkpoint.
-        keep: how many are kept; one more stands there while it is written.
-        existing: how many stand there already.
+        keep: how many are kept; one more stands there while it is written, and those of an earlier run go.
 
     Raises:
         LayerkitError: they take more than is free.
     """
-    size, number = size_of(kept), max(1, keep + 1 - existing)
+    size, number = size_of(kept), max(1, keep + 1 - len(list(folder.glob("checkpoints/step-*"))))
     free = shutil.disk_usage(folder).free
     if size * number > free:
         raise LayerkitError(

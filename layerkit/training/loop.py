@@ -11,6 +11,7 @@ from typing import Any, Concatenate, ParamSpec, TypeVar
 from layerkit.data.batches import whole
 from layerkit.errors import LayerkitError, UsageError, shown
 from layerkit.fastmath import backend_name, random, use_backend
+from layerkit.fastmath.memory import explained
 from layerkit.layer import Layer
 from layerkit.training import saving
 from layerkit.training.batch import check_arity
@@ -18,6 +19,7 @@ from layerkit.training.evaluate import make_evaluation
 from layerkit.training.feed import Feed, Item, mover, requests
 from layerkit.training.history import History
 from layerkit.training.interrupt import Interrupts
+from layerkit.training.limits import check_disk
 from layerkit.training.log import distinct, line, progress
 from layerkit.training.picture import draw
 from layerkit.training.scalars import Scalars
@@ -37,7 +39,7 @@ def _on_its_backend(method: Callable[Concatenate[Loop, P], T]) -> Callable[Conca
 
     @functools.wraps(method)
     def call(self: Loop, /, *args: P.args, **kwargs: P.kwargs) -> T:
-        with use_backend(self.backend):
+        with use_backend(self.backend), explained(lambda: f"by step {self.step + 1}"):
             return method(self, *args, **kwargs)
 
     return call
@@ -129,7 +131,8 @@ class Loop:
         self._output_dir = self._prepare_output(output_dir, checkpoint_at, tensorboard)
         self._scalars = Scalars(self._output_dir) if tensorboard and self._output_dir is not None else None
         self._draws, self._drawn = learning_curve, 0
-        self._prepare()
+        with explained(lambda: "before step 1"):
+            self._prepare()
         if self._output_dir is not None and saving.newest_in(self._output_dir) is not None:
             self.load_checkpoint()
 
@@ -153,6 +156,8 @@ class Loop:
         if self._eval_model is not self._model:
             self._eval_model.weights, self._eval_model.state = self._model.weights, self._model.state
         variables, key = self._steps.variables, self._steps.keys.evaluate
+        if self._output_dir is not None:
+            check_disk(self._output_dir, (variables.weights, variables.state, variables.tasks), self._keep)
         self._evaluations = [
             make_evaluation(self._eval_model, task, variables.weights, variables.state, key)
             for task in self._eval_tasks

@@ -11,9 +11,11 @@ from layerkit.engine.initializing import init_outermost
 from layerkit.errors import LayerkitError
 from layerkit.fastmath import abstract_eval, jit, random, to_device
 from layerkit.fastmath import numpy as np
+from layerkit.fastmath.memory import MemoryShortageError
 from layerkit.layer import Layer
 from layerkit.shapes import ShapeDtype, signature
 from layerkit.training.batch import parts
+from layerkit.training.limits import check_memory
 from layerkit.training.own import copied
 from layerkit.training.task import TrainTask
 from layerkit.training.variables import OfTask, Variables
@@ -47,6 +49,7 @@ def start(model: Layer, tasks: list[TrainTask], seed: int) -> Start:
 
     Raises:
         LayerError: the model or a loss cannot take its inputs.
+        MemoryShortageError: the run cannot fit into memory.
         LayerkitError: a loss is no single number.
     """
     samples = [signature(task.sample_batch) for task in tasks]
@@ -74,6 +77,8 @@ def start(model: Layer, tasks: list[TrainTask], seed: int) -> Start:
 def _compiled_or_not(program: Any, *args: Any) -> tuple[Any, ...]:
     try:
         return (*jit(program)(*args), True)
+    except MemoryShortageError:
+        raise
     except Exception:
         # An initializer may compute with NumPy, which cannot be compiled. What is wrong otherwise goes wrong again.
         return (*program(*args), False)
@@ -100,6 +105,7 @@ def _make(
         slots, record = task.optimizer.tree_init((weights, loss_weights))
         made.append(OfTask(loss_weights, loss_state, slots))
         records.append(record)
+    check_memory(weights, state, [(own.loss_weights, own.slots) for own in made], samples)
     return Variables(weights, state, made, None), records
 
 
