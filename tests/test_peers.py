@@ -61,7 +61,14 @@ def test_predictions_by_hand_and_with_layerkit_are_the_same(peers: Any) -> None:
 
 
 def test_a_row_with_other_losses_is_marked(peers: Any) -> None:
-    row = {"n": 5, "wall_ms": [2.0, 3.0, 4.0], "cpu_ms": [1.0] * 3, "others": [0.0] * 3, "proof": [0.7, 0.6], "versions": {"jax": "1"}}
+    row = {
+        "n": 5,
+        "wall_ms": [2.0, 3.0, 4.0],
+        "cpu_ms": [1.0] * 3,
+        "others": [0.0] * 3,
+        "proof": [0.7, 0.6],
+        "versions": {"jax": "1"},
+    }
     other = row | {"proof": [0.7, 0.57], "versions": {"torch": "2"}, "wall_ms": [4.0, 6.0, 8.0]}
     missing = {"missing": "not there yet"}
     table = peers("report").tables({"train-16": {"rows": {"torch-sparse": other, "plain": row, "layerkit": missing}}})

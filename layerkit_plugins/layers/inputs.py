@@ -15,6 +15,8 @@ __all__ = [
     "default_float",
     "first_weights",
     "float_dtype",
+    "full_float",
+    "in_dtype_of",
     "require_rank",
     "require_some",
 ]
@@ -37,6 +39,12 @@ def as_float(x: Any) -> Any:
     [1.0, 2.0]
     """
     return x.astype(default_float()) if x.dtype.kind in "biu" else x
+
+
+def full_float(x: Any) -> Any:
+    """``x`` in float32, or in float64 if it is: sums and means are too long for 16 bits."""
+    x = as_float(x)
+    return x.astype(np.float32) if x.dtype.itemsize < 4 else x
 
 
 def in_dtype_of(x: Any, y: Any) -> Any:

@@ -11,10 +11,9 @@ from typing import Any
 import layerkit as lk
 from layerkit import arguments, fastmath
 from layerkit.fastmath import numpy as np
-from layerkit_plugins.layers.inputs import require_rank
+from layerkit_plugins.layers.inputs import full_float, require_rank
 from layerkit_plugins.layers.weighting import (
     class_ids,
-    full_float,
     full_weights,
     mean,
     require_shape,

@@ -12,8 +12,8 @@ from typing import Any
 import layerkit as lk
 from layerkit import arguments, fastmath
 from layerkit.fastmath import numpy as np
-from layerkit_plugins.layers.inputs import require_rank, require_some
-from layerkit_plugins.layers.weighting import class_ids, full_float, full_weights, mean, require_shape, weighted_mean
+from layerkit_plugins.layers.inputs import full_float, require_rank, require_some
+from layerkit_plugins.layers.weighting import class_ids, full_weights, mean, require_shape, weighted_mean
 
 __all__ = [
     "Accuracy",

@@ -8,7 +8,7 @@ from typing import Any, NamedTuple
 import layerkit as lk
 from layerkit import arguments, fastmath
 from layerkit.fastmath import numpy as np
-from layerkit_plugins.layers.inputs import as_float, axes_of, float_dtype, in_dtype_of, require_rank
+from layerkit_plugins.layers.inputs import as_float, axes_of, float_dtype, full_float, in_dtype_of, require_rank
 
 __all__ = ["BatchNorm", "BatchNormState", "BatchNormWeights", "LayerNorm", "LayerNormWeights"]
 
@@ -57,9 +57,10 @@ class LayerNorm(lk.Layer):
         if x.shape[-1] != scale.shape[0]:
             raise lk.LayerError(f"expected last axis {scale.shape[0]}, got {tuple(x.shape)}")
         x = as_float(x)
+        wide = full_float(x)
         if self.center:
-            x = x - np.mean(x, axis=-1, keepdims=True)
-        y = x / np.sqrt(np.mean(x * x, axis=-1, keepdims=True) + self.epsilon) * scale
+            wide = wide - np.mean(wide, axis=-1, keepdims=True)
+        y = wide / np.sqrt(np.mean(wide * wide, axis=-1, keepdims=True) + self.epsilon) * scale
         return in_dtype_of(x, y if bias is None else y + bias)
 
 
@@ -134,15 +135,16 @@ class BatchNorm(lk.Layer):
     def forward(self, x: Any) -> Any:
         axes = axes_of(x, self.axis)
         x = as_float(x)
+        wide = full_float(x)
         broad = tuple(1 if axis in axes else size for axis, size in enumerate(x.shape))
         self._check_sizes(x, axes)
         mean, var, _ = self.state
         if self.training and math.prod(x.shape[axis] for axis in axes):
-            mean = np.mean(x, axis=axes)
-            centered = x - np.reshape(mean, broad)
+            mean = np.mean(wide, axis=axes)
+            centered = wide - np.reshape(mean, broad)
             var = np.mean(centered * centered, axis=axes)
             self._move_statistics(fastmath.stop_gradient(mean), fastmath.stop_gradient(var))
-        y = (x - np.reshape(mean, broad)) / np.reshape(np.sqrt(var + self.epsilon), broad)
+        y = (wide - np.reshape(mean, broad)) / np.reshape(np.sqrt(var + self.epsilon), broad)
         beta, gamma = self.weights
         if self.scale:
             y = y * np.reshape(gamma, broad)

@@ -12,15 +12,9 @@ from typing import Any
 import layerkit as lk
 from layerkit import fastmath
 from layerkit.fastmath import numpy as np
-from layerkit_plugins.layers.inputs import as_float
+from layerkit_plugins.layers.inputs import full_float
 
-__all__ = ["class_ids", "full_float", "full_weights", "mean", "require_shape", "weighted_mean", "weighted_sum"]
-
-
-def full_float(x: Any) -> Any:
-    """``x`` in float32, or in float64 if it is: sums over a batch are too long for 16 bits."""
-    x = as_float(x)
-    return x.astype(np.float32) if x.dtype.itemsize < 4 else x
+__all__ = ["class_ids", "full_weights", "mean", "require_shape", "weighted_mean", "weighted_sum"]
 
 
 def require_shape(targets: Any, shape: tuple[int, ...], predictions: Any) -> None:
