@@ -3,13 +3,16 @@
 from __future__ import annotations
 
 import os
+import warnings
 from collections.abc import Iterator
 from typing import TYPE_CHECKING, Any
 
 import numpy as onp
 
 from layerkit.engine.layer_error import LayerError
+from layerkit.errors import LayerkitWarning
 from layerkit.fastmath import nested_map, to_device, to_host, tree_leaves, tree_unflatten
+from layerkit.fastmath.finite import first_not_finite
 
 if TYPE_CHECKING:
     from layerkit.layer import Layer
@@ -79,6 +82,8 @@ def save(layer: Layer, path: str | os.PathLike[str]) -> None:
 def load(layer: Layer, path: str | os.PathLike[str]) -> None:
     """Puts the arrays of a file of ``save`` on the layer, whose own weights say which there have to be.
 
+    Values that are not finite are loaded, with a warning.
+
     Raises:
         LayerError: the file cannot be read, or holds other arrays, shapes or dtypes than the layer.
     """
@@ -103,6 +108,9 @@ def load(layer: Layer, path: str | os.PathLike[str]) -> None:
                 f"{where}: {name} is {found[name].dtype}{list(found[name].shape)}, "
                 f"and this layer has {array.dtype}{list(array.shape)}"
             )
+    if sick := first_not_finite(found):
+        remedy = "what it computes means nothing; load an earlier file, or train again"
+        warnings.warn(f"{where}: {sick}: {remedy}", LayerkitWarning, stacklevel=3)
     paths = iter(wanted)
     weights, state = layer.weights, layer.state
     weights = tree_unflatten([found[next(paths)] for _ in tree_leaves(weights)], weights)

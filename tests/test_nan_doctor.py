@@ -147,3 +147,19 @@ def test_the_recipe_quotes_the_text(monkeypatch: pytest.MonkeyPatch) -> None:
 def test_without_examples_there_is_nothing_to_quote() -> None:
     error = NotFiniteError("step 3: ...", 3)
     assert error.quoting(["a"]) is error
+
+
+def test_weights_that_are_not_finite_are_loaded_with_a_warning(backend: str, tmp_path: Path) -> None:
+    model = tl.Serial(tl.Dense(2), tl.Dense(3))
+    model.init(lk.f32(4, 5))
+    kernel, bias = model.weights[1]
+    model.weights = (model.weights[0], type(model.weights[1])(kernel, np.full(3, np.nan)))
+    model.save_to_file(tmp_path / "m.safetensors")
+    with pytest.warns(lk.errors.LayerkitWarning) as caught:
+        model.init_from_file(tmp_path / "m.safetensors", lk.f32(4, 5))
+    assert len(caught) == 1
+    assert str(caught[0].message) == (
+        f"Serial: {tmp_path / 'm.safetensors'}: 1.Dense/bias has nan in 3 of 3 values: what it computes means nothing; "
+        "load an earlier file, or train again"
+    )
+    assert onp.isnan(host(model.weights)[-1]).all()

@@ -30,8 +30,8 @@ def in_plain_words(error: Exception) -> str:
     text = (str(error).strip().splitlines() or [""])[0]
     if isinstance(error, LayerkitError):
         return text
-    if words := shortage(error):
-        return f"out of memory: {words}"
+    if lacking := shortage(error):
+        return f"out of memory: {lacking}"
     if type(error).__name__ in _TOO_CURIOUS:
         return "Python looks at the value of an array (an if, a while, float() or numpy); use np.where or fastmath.cond"
     for pattern, words in _WORDS:

@@ -10,9 +10,10 @@ import numpy as onp
 
 from layerkit.errors import LayerkitError, shown
 from layerkit.fastmath import backend_name, to_host, tree_leaves, use_backend
+from layerkit.fastmath.finite import fault_of, first_not_finite, floats
 from layerkit.layer import Layer
 from layerkit.training.feed import Item
-from layerkit.training.replay import Fault, fault_of, faulty_gradient, faulty_output, floats
+from layerkit.training.replay import Fault, faulty_gradient, faulty_output
 from layerkit.training.start import Keys
 from layerkit.training.step import Carry, compute_loss
 from layerkit.weights_file import tensor_paths
@@ -163,12 +164,3 @@ def _listed(noun: str, numbers: tuple[int, ...]) -> str:
     shown = [f"{number:,}" for number in numbers[:5]]
     last = f"{len(numbers) - 4:,} more" if len(numbers) > 5 else shown[-1]
     return f"{noun}s {', '.join(shown[: 4 if len(numbers) > 5 else -1])} and {last}"
-
-
-def first_not_finite(named: dict[str, Any]) -> str | None:
-    """The name of the first array that is not finite, with what is wrong with it."""
-    for name, array in named.items():
-        # One pass without a temporary: a sum is finite unless something in it is not, or it overflows.
-        if array.dtype.kind == "f" and not onp.isfinite(array.sum(dtype=onp.float64)) and (fault := fault_of(array)):
-            return f"{name} has {fault}"
-    return None

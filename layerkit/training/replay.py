@@ -5,17 +5,16 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any, NamedTuple
 
-import numpy as onp
-
 from layerkit.engine.frames import Frame, Observer, observing
 from layerkit.engine.layer_error import LayerError, path_in_words
 from layerkit.errors import LayerkitError
 from layerkit.fastmath import is_traced, jit, to_host, tree_leaves, value_and_grad
 from layerkit.fastmath import numpy as np
+from layerkit.fastmath.finite import Words, fault_of, floats
 from layerkit.layer import Layer
 from layerkit.weights_file import tensor_paths
 
-__all__ = ["Fault", "Words", "fault_of", "faulty_gradient", "faulty_output"]
+__all__ = ["Fault", "faulty_gradient", "faulty_output"]
 
 
 class Fault(NamedTuple):
@@ -29,34 +28,6 @@ class Fault(NamedTuple):
     layer: Layer | None = None
     weight: str = ""
     """The first weight whose gradient is not finite."""
-
-
-class Words(NamedTuple):
-    """How many values of an array are not finite, and which: ``nan in 3 of 8 values``."""
-
-    kind: str
-    bad: int
-    size: int
-
-    def __str__(self) -> str:
-        return f"{self.kind} in {self.bad} of {self.size} values"
-
-
-def fault_of(array: Any) -> Words | None:
-    """What of an array is not finite; ``None`` if nothing is, or it is no array of floats."""
-    values = floats(array)
-    if values is None:
-        return None
-    bad = int(values.size - onp.count_nonzero(onp.isfinite(values)))
-    return Words("nan" if onp.isnan(values).any() else "inf", bad, values.size) if bad else None
-
-
-def floats(array: Any) -> Any:
-    """An array of floats on the host, in a dtype that NumPy counts in; ``None`` for any other."""
-    values = onp.asarray(to_host(array))
-    if values.dtype.kind not in "fV":
-        return None
-    return values.astype(onp.float32) if values.dtype.kind == "V" else values
 
 
 # -- forward ---------------------------------------------------------------------------------------------------------
