@@ -152,8 +152,8 @@ def test_without_examples_there_is_nothing_to_quote() -> None:
 def test_weights_that_are_not_finite_are_loaded_with_a_warning(backend: str, tmp_path: Path) -> None:
     model = tl.Serial(tl.Dense(2), tl.Dense(3))
     model.init(lk.f32(4, 5))
-    kernel, bias = model.weights[1]
-    model.weights = (model.weights[0], type(model.weights[1])(kernel, np.full(3, np.nan)))
+    first, second = model.weights
+    model.weights = (first, second._replace(bias=np.full(3, np.nan)))
     model.save_to_file(tmp_path / "m.safetensors")
     with pytest.warns(lk.errors.LayerkitWarning) as caught:
         model.init_from_file(tmp_path / "m.safetensors", lk.f32(4, 5))

@@ -113,6 +113,21 @@ IN_PARALLEL = given(
 )
 TWO = (lk.f32(4, 5), lk.f32(4, 5))
 
+MASK = (lk.f32(2, 3, 4), lk.bool_(2, 1, 1, 3))
+
+
+def attention(inputs: Callable[[], Any]) -> Callable[[], Any]:
+    """The activations that attention gives; its mask is handed on beside them."""
+    act = given(lambda: tl.Attention(4, n_heads=2), MASK, inputs)
+
+    def checked() -> Any:
+        y = lk.fastmath.to_host(act()[0])
+        assert onp.isfinite(y).all()
+        return y
+
+    return checked
+
+
 CASES: list[Case] = [
     Case("rank 0", dense(lambda: zeros()), 1, "Dense_3: expected at least 1 axis, got () from the input"),
     Case("rank too low", classifier(lambda: zeros(4, dtype="int32")), 1, "expected last axis 2, got (4,) from 1:Mean"),
@@ -158,6 +173,24 @@ CASES: list[Case] = [
     ),
     Case("all padding", is_zero(masked()), 0, "the mean over a mask that lets nothing through is 0"),
     Case("batch of 1", classifier(lambda: zeros(1, 6, dtype="int32")), 0, "a batch of one is a batch"),
+    Case(
+        "all padding, for attention",
+        attention(lambda: (zeros(2, 3, 4) + 1, zeros(2, 1, 1, 3, dtype=bool))),
+        0,
+        "where nothing may be looked at, what comes out is finite",
+    ),
+    Case(
+        "a mask of another length",
+        attention(lambda: (zeros(2, 3, 4), zeros(2, 1, 1, 4, dtype=bool))),
+        1,
+        "PureAttention: expected a mask of shape (1 or 2, 1 or 2, 1 or 3, 3), got (2, 1, 1, 4)",
+    ),
+    Case(
+        "longer than max_len",
+        given(lambda: tl.PositionalEncoding(max_len=8), lk.f32(2, 8, 4), lambda: zeros(2, 9, 4)),
+        1,
+        "PositionalEncoding: a sequence of 9 is longer than max_len=8",
+    ),
     Case("NaN", not_finite(dense(full(onp.nan, "float32"))), 0, "NaN in, NaN out; in training the doctor names it"),
     Case("infinity", not_finite(dense(full(onp.inf, "float32"))), 0, "not finite in, not finite out"),
     Case("id = vocabulary size", table(full(9)), 1, "id 9 is outside the table of 9 rows (ids run from 0 to 8)"),
