@@ -13,6 +13,7 @@ import numpy as onp
 from layerkit.errors import LayerkitError, UsageError, suggest
 from layerkit.fastmath import is_traced, nested_map, tree_leaves, tree_unflatten
 from layerkit.fastmath import numpy as np
+from layerkit.missed_steps import MissedSteps
 
 __all__ = ["Optimizer"]
 
@@ -56,6 +57,9 @@ class Optimizer:
 
     backends: ClassVar[Sequence[str] | None] = None
     """Names of the backends it runs on, where that is not all of them; the kit tries it on no other."""
+
+    skips_at_any_rate: ClassVar[bool] = False
+    """Whether its ``skip_rows`` asks ``missed_steps``, and so knows learning rates that change and weight decay."""
 
     # Defaults live on the class: a subclass need not call super().__init__().
     learning_rate: Any = 0.01
@@ -108,6 +112,27 @@ class Optimizer:
             f"{type(self).__name__} has no update method: an optimizer defines "
             "update(self, step, grads, param, slots, opt_params)"
         )
+
+    def missed_steps(self, step: Any, last: Any, opt_params: Any, like: Any) -> MissedSteps:
+        """In ``skip_rows``: the steps that rows missed, with the learning rates and the weight decay of each.
+
+        An optimizer whose updates leave each row of a table to itself may have a method ``skip_rows(step, last,
+        param_rows, slot_rows, opt_params) -> (param_rows, slot_rows)``: rows and slots after the steps ``last + 1`` to
+        ``step - 1``, all with a gradient of zero, in one go. Tables of which a batch touches few rows are then trained
+        by those rows alone. ``last`` is int32 (rows,), -1 before the first update.
+        """
+        return MissedSteps(step, last, opt_params.learning_rate, self.weight_decay_rate, like)
+
+    def cannot_skip(self) -> str:
+        """Why rows have to be updated at every step; empty where they may wait."""
+        name = type(self).__name__
+        if not hasattr(self, "skip_rows"):
+            return f"{name} has no skip_rows"
+        if not self.skips_at_any_rate and (callable(self.learning_rate) or self.weight_decay_rate):
+            return f"the skip_rows of {name} knows neither changing learning rates nor weight decay"
+        if not callable(self.learning_rate) and float(self.learning_rate) * float(self.weight_decay_rate) >= 1:
+            return f"the weight decay of {name} leaves nothing of a weight"
+        return ""
 
     # -- what a training loop calls -----------------------------------------------------------------------------------
 

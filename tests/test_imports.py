@@ -27,7 +27,7 @@ ROOMS = {
     "layer": "arguments engine initializers layer reversible weights_file",
     "combinators": "combinators",
     "examples": "example summary",
-    "optimizer": "optimizer",
+    "optimizer": "missed_steps optimizer",
     "plugins": "plugins",
     "registered": "layers models optimizers",
     "data": "data",

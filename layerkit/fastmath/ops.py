@@ -9,6 +9,7 @@ import numpy as onp
 
 from layerkit.fastmath import numpy as np
 from layerkit.fastmath.backend import active
+from layerkit.fastmath.rows import RowTable
 
 __all__ = [
     "abstract_eval",
@@ -42,6 +43,8 @@ def take_rows(table: Any, ids: Any) -> Any:
     >>> take_rows(np.array([[0.0, 1.0], [2.0, 3.0]]), np.array([1, 1, 0])).tolist()
     [[2.0, 3.0], [2.0, 3.0], [0.0, 1.0]]
     """
+    if type(table) is RowTable:
+        return table.read(ids)
     return active().take_rows(table, ids)
 
 

@@ -32,6 +32,7 @@ class Adagrad(lk.Optimizer):
     """
 
     limits: ClassVar[Mapping[str, str]] = {"initial_accumulator_value": "[0, inf)", "eps": "(0, inf)"}
+    skips_at_any_rate: ClassVar[bool] = True
 
     def __init__(
         self,
@@ -55,3 +56,8 @@ class Adagrad(lk.Optimizer):
     def update(self, step: Any, grads: Any, param: Any, slots: Any, opt_params: Any) -> tuple[Any, Any]:
         v = slots + np.square(grads)
         return param - opt_params.learning_rate * grads / (np.sqrt(v) + opt_params.eps), v
+
+    def skip_rows(self, step: Any, last: Any, param_rows: Any, slot_rows: Any, opt_params: Any) -> tuple[Any, Any]:
+        """Rows and slots after steps without a gradient: weight decay alone moves them."""
+        kept = self.missed_steps(step, last, opt_params, param_rows).decay()
+        return param_rows if kept is None else kept * param_rows, slot_rows

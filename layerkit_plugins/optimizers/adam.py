@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping
 from typing import Any, ClassVar
 
 import layerkit as lk
 from layerkit.fastmath import numpy as np
+from layerkit_plugins.optimizers.quadrature import rule_for
 
 __all__ = ["Adam", "AdamW"]
 
@@ -39,6 +41,7 @@ class Adam(lk.Optimizer):
     """
 
     limits: ClassVar[Mapping[str, str]] = {"b1": "[0, 1)", "b2": "[0, 1)", "eps": "(0, inf)"}
+    skips_at_any_rate: ClassVar[bool] = True
 
     def __init__(
         self,
@@ -63,6 +66,32 @@ class Adam(lk.Optimizer):
         root = np.sqrt(1 - b2 ** (step + 1))
         rate = learning_rate * root / (1 - b1 ** (step + 1))
         return param - rate * m / (np.sqrt(v) + eps * root), (m, v)
+
+    def cannot_skip(self) -> str:
+        b1, b2 = (float(self._options[name]) for name in ("b1", "b2"))
+        if rule_for(b1, b2) is None:
+            return f"with b1 {b1:.6g} and b2 {b2:.6g} the steps that a row missed have no short sum"
+        return super().cannot_skip()
+
+    def skip_rows(self, step: Any, last: Any, param_rows: Any, slot_rows: Any, opt_params: Any) -> tuple[Any, Any]:
+        """Rows and slots after steps without a gradient: w moves on by m, which fades, over sqrt(v), which does too."""
+        m, v = slot_rows
+        b1, b2, eps = map(float, opt_params[1:])
+        missed = self.missed_steps(step, last, opt_params, param_rows)
+        rule = rule_for(b1, b2)
+        if rule is None:
+            raise lk.LayerkitError(f"{type(self).__name__}: {self.cannot_skip()}")
+        nodes = rule.nodes.astype(param_rows.dtype)
+        time = last[:, None].astype(param_rows.dtype) + (nodes + 1)
+        root, moved = np.sqrt(v), 0.0
+        if len(nodes):
+            sums = missed.sums(rule.weights) / -np.expm1(time * math.log(b1))
+            spread = np.exp(nodes * (0.5 * math.log(b2))) / np.sqrt(-np.expm1(time * math.log(b2)))
+            for i in range(len(nodes)):
+                moved = moved + missed.column(sums[:, i]) / (missed.column(spread[:, i]) * root + eps)
+        kept = missed.decay()
+        param_rows = (param_rows if kept is None else kept * param_rows) - m * moved
+        return param_rows, (m * missed.power(b1), v * missed.power(b2))
 
 
 class AdamW(Adam):

@@ -5,8 +5,11 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any, ClassVar
 
+import numpy as onp
+
 import layerkit as lk
 from layerkit.fastmath import numpy as np
+from layerkit_plugins.optimizers.quadrature import n_steps_of
 
 __all__ = ["Momentum"]
 
@@ -33,6 +36,7 @@ class Momentum(lk.Optimizer):
     """
 
     limits: ClassVar[Mapping[str, str]] = {"mass": "[0, 1)"}
+    skips_at_any_rate: ClassVar[bool] = True
 
     def __init__(
         self,
@@ -53,3 +57,19 @@ class Momentum(lk.Optimizer):
         velocity = mass * slots + grads
         direction = grads + mass * velocity if self._nesterov else velocity
         return param - learning_rate * direction, velocity
+
+    def cannot_skip(self) -> str:
+        mass = float(self._options["mass"])
+        if n_steps_of(mass) is None:
+            return f"with mass {mass:.6g} a gradient moves a row for too many steps"
+        return super().cannot_skip()
+
+    def skip_rows(self, step: Any, last: Any, param_rows: Any, slot_rows: Any, opt_params: Any) -> tuple[Any, Any]:
+        """Rows and slots after steps without a gradient: the rows move on by a v that fades."""
+        mass = float(opt_params.mass)
+        missed = self.missed_steps(step, last, opt_params, param_rows)
+        later = onp.arange(1, (n_steps_of(mass) or 0) + 1)
+        moved = missed.sums((mass ** (later + self._nesterov))[:, None])[:, 0]
+        kept = missed.decay()
+        param_rows = (param_rows if kept is None else kept * param_rows) - slot_rows * missed.column(moved)
+        return param_rows, slot_rows * missed.power(mass)

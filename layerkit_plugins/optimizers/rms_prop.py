@@ -34,6 +34,7 @@ class RMSProp(lk.Optimizer):
     """
 
     limits: ClassVar[Mapping[str, str]] = {"gamma": "[0, 1)", "eps": "(0, inf)"}
+    skips_at_any_rate: ClassVar[bool] = True
 
     def __init__(
         self,
@@ -52,3 +53,9 @@ class RMSProp(lk.Optimizer):
         learning_rate, gamma, eps = opt_params
         v = gamma * slots + (1 - gamma) * np.square(grads)
         return param - learning_rate * grads / (np.sqrt(v) + eps), v
+
+    def skip_rows(self, step: Any, last: Any, param_rows: Any, slot_rows: Any, opt_params: Any) -> tuple[Any, Any]:
+        """Rows and slots after steps without a gradient: v fades, and weight decay alone moves the rows."""
+        missed = self.missed_steps(step, last, opt_params, param_rows)
+        kept = missed.decay()
+        return param_rows if kept is None else kept * param_rows, slot_rows * missed.power(float(opt_params.gamma))

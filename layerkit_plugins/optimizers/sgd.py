@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Any
+from typing import Any, ClassVar
 
 import layerkit as lk
 
@@ -27,6 +27,8 @@ class SGD(lk.Optimizer):
     [2.0]
     """
 
+    skips_at_any_rate: ClassVar[bool] = True
+
     def __init__(
         self, learning_rate: Any = 0.01, clip_grad_norm: float | None = None, weight_decay_rate: float = 0.0
     ) -> None:
@@ -34,3 +36,8 @@ class SGD(lk.Optimizer):
 
     def update(self, step: Any, grads: Any, param: Any, slots: Any, opt_params: Any) -> tuple[Any, Any]:
         return param - opt_params.learning_rate * grads, slots
+
+    def skip_rows(self, step: Any, last: Any, param_rows: Any, slot_rows: Any, opt_params: Any) -> tuple[Any, Any]:
+        """Rows after steps without a gradient: weight decay alone moves them."""
+        kept = self.missed_steps(step, last, opt_params, param_rows).decay()
+        return param_rows if kept is None else kept * param_rows, slot_rows

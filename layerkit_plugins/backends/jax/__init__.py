@@ -82,6 +82,9 @@ class JaxBackend:
         check_table(table)
         return _rows(table, _checked(ids, table.shape[0]))
 
+    def put_rows(self, table: Any, ids: Any, rows: Any) -> Any:
+        return _put_rows(table, ids, rows)
+
     def segment_sum(self, values: Any, segment_ids: Any, num_segments: int) -> Any:
         values, ids = as_array(values), as_array(segment_ids)
         check_segments(values, ids)
@@ -146,6 +149,12 @@ def _checked(ids: Any, rows: int) -> Any:
 def _rows(table: Any, ids: Any) -> Any:
     # Read as unsigned, a negative id is one beyond the table, not one that counts from the end.
     return table.at[ids.astype(onp.uint32)].get(mode="fill")
+
+
+@functools.partial(jax.jit, inline=True)
+def _put_rows(table: Any, ids: Any, rows: Any) -> Any:
+    places = table.at[ids.astype(onp.uint32)]
+    return places.set(rows, mode="drop", indices_are_sorted=True, unique_indices=True)
 
 
 @functools.partial(jax.jit, static_argnums=2, inline=True)

@@ -34,6 +34,7 @@ class NumpyBackend:
     random = random
 
     take_rows = staticmethod(rows.take_rows)
+    put_rows = staticmethod(rows.put_rows)
     segment_sum = staticmethod(rows.segment_sum)
     logsumexp = staticmethod(special.logsumexp)
     erf = staticmethod(special.erf)

@@ -18,6 +18,7 @@ from layerkit_plugins.backends.numpy.namespace import known, overloaded
 __all__ = [
     "add_rows",
     "checked_segments",
+    "put_rows",
     "read_rows",
     "segment_sum",
     "sum_rows",
@@ -87,6 +88,13 @@ def read_rows(table: Any, ids: Any) -> Any:
     """``table[ids]`` of a plain table."""
     # `take` is faster, but first copies a table whose rows do not lie one behind the other.
     return table.take(ids, axis=0) if table.flags.c_contiguous else table[ids]
+
+
+def put_rows(table: Any, ids: Any, rows: Any) -> Any:
+    """``table`` itself, with ``rows`` written in the places ``ids``; ids beyond the table, at the end, are left out."""
+    count = int(onp.searchsorted(ids, table.shape[0]))
+    table[ids[:count]] = rows[:count]
+    return table
 
 
 def _take_rows(table: Any, ids: Any) -> Any:
