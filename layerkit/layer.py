@@ -67,6 +67,9 @@ class Layer:
     weight_name: str = "weights"
     state_name: str = "state"
     has_backward: bool = False
+    row_update: str = "auto"
+    """How training updates a table among its weights: ``"dense"`` all of it at every step, ``"lazy"`` each row when it
+    is read, ``"auto"`` whichever is faster; the weights come out the same."""
     depth: int = 1
     _name: str | None = None
     _weights: Any = ()

@@ -17,7 +17,7 @@ from layerkit.fastmath.finite import first_not_finite
 if TYPE_CHECKING:
     from layerkit.layer import Layer
 
-__all__ = ["load", "named_arrays", "names_within", "save", "tensor_paths"]
+__all__ = ["leaf_layers", "load", "named_arrays", "names_within", "save", "tensor_paths"]
 
 
 def tensor_paths(layer: Layer, tree: Any, default: str = "weights") -> list[str]:
@@ -36,6 +36,15 @@ def _paths(layer: Layer, tree: Any, prefix: str, default: str) -> Iterator[str]:
     bare = layer.weight_name if default == "weights" else layer.state_name
     for name in names_within(tree):
         yield prefix + (name or bare)
+
+
+def leaf_layers(layer: Layer, tree: Any) -> Iterator[Layer]:
+    """The layer that each leaf of a weights tree belongs to, in order."""
+    if layer.sublayers and isinstance(tree, tuple) and len(tree) == len(layer.sublayers):
+        for sublayer, part in zip(layer.sublayers, tree, strict=True):
+            yield from leaf_layers(sublayer, part)
+    else:
+        yield from [layer] * len(tree_leaves(tree))
 
 
 def names_within(tree: Any, prefix: str = "") -> Iterator[str]:

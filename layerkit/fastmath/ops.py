@@ -9,7 +9,7 @@ import numpy as onp
 
 from layerkit.fastmath import numpy as np
 from layerkit.fastmath.backend import active
-from layerkit.fastmath.rows import RowTable
+from layerkit.fastmath.rows import RowTable, read_observer
 
 __all__ = [
     "abstract_eval",
@@ -43,6 +43,9 @@ def take_rows(table: Any, ids: Any) -> Any:
     >>> take_rows(np.array([[0.0, 1.0], [2.0, 3.0]]), np.array([1, 1, 0])).tolist()
     [[2.0, 3.0], [2.0, 3.0], [0.0, 1.0]]
     """
+    observer = read_observer()
+    if observer is not None:
+        observer(table, ids)
     if type(table) is RowTable:
         return table.read(ids)
     return active().take_rows(table, ids)

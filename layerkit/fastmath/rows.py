@@ -2,13 +2,31 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from contextvars import ContextVar
 from typing import Any, NoReturn
 
 from layerkit.fastmath.backend import active
 from layerkit.shapes import ShapeDtype
 
-__all__ = ["OtherUse", "RowTable", "has_put_rows", "put_rows"]
+__all__ = ["OtherUse", "RowTable", "has_put_rows", "observing_reads", "put_rows", "read_observer"]
+
+
+_observer: ContextVar[Callable[[Any, Any], None] | None] = ContextVar("layerkit_reads", default=None)
+
+read_observer = _observer.get
+"""What is told of every ``take_rows``, ``None`` outside of ``observing_reads``."""
+
+
+@contextmanager
+def observing_reads(observer: Callable[[Any, Any], None]) -> Iterator[None]:
+    """Inside the ``with`` block, ``observer(table, ids)`` is told of every ``take_rows``."""
+    token = _observer.set(observer)
+    try:
+        yield
+    finally:
+        _observer.reset(token)
 
 
 class OtherUse(BaseException):
@@ -17,9 +35,9 @@ class OtherUse(BaseException):
     It is no Exception, so that no layer's ``except`` stops it.
     """
 
-    def __init__(self, table: RowTable) -> None:
-        super().__init__(f"{table.path} is used as an array")
-        self.table = table
+    def __init__(self, table: RowTable, how: str = "it is also used in another way than by row") -> None:
+        super().__init__(f"{table.path}: {how}")
+        self.table, self.how = table, how
 
 
 class RowTable:

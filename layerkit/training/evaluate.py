@@ -14,6 +14,7 @@ from layerkit.fastmath import numpy as np
 from layerkit.layer import Layer
 from layerkit.shapes import signature
 from layerkit.training.batch import batch_weight, parts
+from layerkit.training.lazy_rows import LazyRows, View
 from layerkit.training.task import EvalTask
 
 __all__ = ["make_evaluation"]
@@ -21,18 +22,22 @@ __all__ = ["make_evaluation"]
 Measured = dict[str, float]
 
 
-def make_evaluation(model: Layer, task: EvalTask, weights: Any, state: Any, key: Any) -> Callable[..., Measured]:
-    """The function ``evaluate(weights, state, batches) -> {metric: value}`` of an evaluation task.
+def make_evaluation(
+    model: Layer, task: EvalTask, weights: Any, state: Any, key: Any, lazy: LazyRows, arrays: list[tuple[int, ...]]
+) -> Callable[..., Measured]:
+    """The function ``evaluate(view, state, batches) -> {metric: value}`` of an evaluation task.
 
-    ``batches`` are pairs (batch, the same batch on the device). Each metric is averaged over them, a batch counting by
-    the sum of its weights: what a mean over all examples at once would give. The numbers leave the device together, at
-    the end.
+    ``batches`` are triples (batch, the same batch on the device, the rows it reads of tables whose rows wait). Each
+    metric is averaged over them, a batch counting by its weights: what a mean over all examples at once would give.
+    The numbers leave the device together, at the end.
 
     Args:
         model: the model; its layers evaluate, they do not train.
         weights: the model's weights, for their shapes.
         state: the model's state, for its shapes.
         key: random key for layers that draw numbers in evaluation as well: always the same.
+        lazy: the tables whose rows wait; those that a batch reads are brought up to date for it.
+        arrays: for each of these tables, which arrays of a batch hold its ids.
 
     Raises:
         LayerError: the model or a metric cannot take the task's batches.
@@ -45,8 +50,10 @@ def make_evaluation(model: Layer, task: EvalTask, weights: Any, state: Any, key:
     )
     own = [_init_metric(metric, output, rest, key) for metric in task.metrics]
 
-    def measure(weights: Any, state: Any, own: Any, batch: tuple[Any, ...]) -> Any:
+    def measure(view: View, state: Any, own: Any, batch: tuple[Any, ...], ids: Any) -> Any:
         inputs, rest = parts(batch, model.n_in)
+        rows, _ = lazy.read(view.trained, view.slots, view.waiting, view.step, ids)
+        weights, _ = lazy.stand_ins(rows, view.trained, batch, ids, arrays)
         y, _ = model.pure_fn(inputs, weights, state, key, training=False)
         values = [
             metric.pure_fn(_inputs_of(metric, y, rest), metric_weights, metric_state, key, training=False)[0]
@@ -56,11 +63,11 @@ def make_evaluation(model: Layer, task: EvalTask, weights: Any, state: Any, key:
 
     compiled = jit(measure)
 
-    def evaluate(weights: Any, state: Any, batches: Iterable[tuple[Any, Any]]) -> Measured:
+    def evaluate(view: View, state: Any, batches: Iterable[tuple[Any, Any, Any]]) -> Measured:
         counts, values = [], []
-        for batch, on_device in batches:
+        for batch, on_device, ids in batches:
             counts.append(batch_weight(batch, model.n_in))
-            values.append(compiled(weights, state, own, on_device))
+            values.append(compiled(view, state, own, on_device, ids))
         return dict(zip(task.metric_names, _average(to_host(values), counts), strict=True))
 
     return evaluate

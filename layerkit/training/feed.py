@@ -9,12 +9,20 @@ from layerkit.data.prefetch import Ahead
 from layerkit.errors import UsageError
 from layerkit.fastmath import devices, to_device, use_backend
 from layerkit.training.interrupt import Interrupts
+from layerkit.training.row_ids import RowFinder
 from layerkit.training.source import Source
 from layerkit.training.task import EvalTask, TrainTask
 
-__all__ = ["Feed", "Item", "mover", "requests"]
+__all__ = ["Feed", "Finders", "Item", "mover", "requests"]
 
 _PATIENCE = 5.0  # seconds that an interrupted run waits for a batch that is being made
+
+
+class Finders(NamedTuple):
+    """What finds the rows that a batch reads, in training and for each evaluation task."""
+
+    training: RowFinder
+    evaluation: list[RowFinder]
 
 
 class Item(NamedTuple):
@@ -27,6 +35,8 @@ class Item(NamedTuple):
     before: Any
     """The source's position before this batch."""
     after: Any
+    ids: Any = ()
+    """The rows that the batch reads of each table whose rows wait."""
     learning_rate: float | None = None
     evaluate: bool = False
     """Whether an evaluation follows this step."""
@@ -39,6 +49,7 @@ def requests(
     which_task: Callable[[int], int],
     eval_at: Callable[[int], Any],
     move: Callable[[Any], Any],
+    finders: Finders,
 ) -> Iterator[Item]:
     """The items of these steps (counted from 0), with those of an evaluation right after the step before it.
 
@@ -50,11 +61,11 @@ def requests(
         task = tasks[number]
         rate = _rate(task, n)
         evaluate = bool(eval_at(n + 1))
-        yield _item(number, task.source, move)._replace(learning_rate=rate, evaluate=evaluate)
+        yield _item(number, task.source, move, finders.training)._replace(learning_rate=rate, evaluate=evaluate)
         if evaluate:
             for index, eval_task in enumerate(eval_tasks):
                 for _ in range(eval_task.n_eval_batches):
-                    yield _item(index, eval_task.source, move)
+                    yield _item(index, eval_task.source, move, finders.evaluation[index])
 
 
 def _number(chosen: Any, n: int, n_tasks: int) -> int:
@@ -68,10 +79,11 @@ def mover() -> Callable[[Any], Any]:
     return (lambda batch: batch) if devices()[0].lower().startswith("cpu") else to_device
 
 
-def _item(number: int, source: Source, move: Callable[[Any], Any]) -> Item:
+def _item(number: int, source: Source, move: Callable[[Any], Any], find: RowFinder) -> Item:
     before = source.position
     batch = source.next()
-    return Item(number, batch, move(batch), source, before, source.position)
+    ids = move(find(batch))
+    return Item(number, batch, move(batch), source, before, source.position, ids)
 
 
 def _rate(task: TrainTask, n: int) -> float | None:

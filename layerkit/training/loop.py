@@ -152,15 +152,16 @@ class Loop:
         for eval_task in self._eval_tasks:
             for metric in eval_task.metrics:
                 check_arity(eval_task.sample_batch, self._eval_model, metric, eval_task.source.name, may_leave=True)
-        self._steps = Steps(self._model, self._tasks, self.random_seed, self._give_back)
+        evaluations = [(self._eval_model, task) for task in self._eval_tasks]
+        self._steps = Steps(self._model, self._tasks, self.random_seed, self._give_back, evaluations)
         if self._eval_model is not self._model:
             self._eval_model.weights, self._eval_model.state = self._model.weights, self._model.state
         variables, key = self._steps.variables, self._steps.keys.evaluate
         if self._output_dir is not None:
             check_disk(self._output_dir, (variables.weights, variables.state, variables.tasks), self._keep)
         self._evaluations = [
-            make_evaluation(self._eval_model, task, variables.weights, variables.state, key)
-            for task in self._eval_tasks
+            make_evaluation(self._eval_model, task, variables.weights, variables.state, key, self._steps.lazy, arrays)
+            for task, arrays in zip(self._eval_tasks, self._steps.eval_arrays, strict=True)
         ]
         self._loss_names = distinct([[task.loss_layer.name] for task in self._tasks])
         self._metric_names = distinct([task.metric_names for task in self._eval_tasks])
@@ -192,7 +193,13 @@ class Loop:
             if self._evaluated < self.step and self._eval_at(self.step):
                 self._report()  # an interrupt came before it
             asked = requests(
-                range(self.step, last), self._tasks, self._eval_tasks, self._which_task, self._eval_at, self._move
+                range(self.step, last),
+                self._tasks,
+                self._eval_tasks,
+                self._which_task,
+                self._eval_at,
+                self._move,
+                self._steps.finders,
             )
             self._feed = Feed(asked, self._sources, last - self.step > 1, interrupts)
             try:
@@ -251,11 +258,12 @@ class Loop:
         self._evaluated = self.step
 
     def _evaluate(self) -> dict[str, float]:
-        variables, measured, taken = self._steps.variables, dict[str, float](), list[Item]()
+        view, state = self._steps.view(), self._steps.variables.state
+        measured, taken = dict[str, float](), list[Item]()
         try:
-            for names, task, evaluate in zip(self._metric_names, self._eval_tasks, self._evaluations, strict=True):
-                batches = (self._eval_batch(task, taken) for _ in range(task.n_eval_batches))
-                values = evaluate(variables.weights, variables.state, batches).values()
+            for number, (names, task) in enumerate(zip(self._metric_names, self._eval_tasks, strict=True)):
+                batches = (self._eval_batch(number, taken) for _ in range(task.n_eval_batches))
+                values = self._evaluations[number](view, state, batches).values()
                 measured.update(zip(names, values, strict=True))
         except BaseException:
             self._give_back(taken)  # the evaluation is made again, on the same batches
@@ -264,13 +272,13 @@ class Loop:
             self._record("eval", name, value)
         return measured
 
-    def _eval_batch(self, task: EvalTask, taken: list[Item]) -> tuple[Any, Any]:
+    def _eval_batch(self, number: int, taken: list[Item]) -> tuple[Any, Any, Any]:
         if self._feed is None:
-            batch = task.next_batch()
-            return batch, self._move(batch)
+            batch = self._eval_tasks[number].next_batch()
+            return batch, self._move(batch), self._move(self._steps.finders.evaluation[number](batch))
         item = self._feed.take()
         taken.append(item)
-        return item.batch, item.on_device
+        return item.batch, item.on_device, item.ids
 
     def _record(self, mode: str, metric: str, value: float) -> None:
         self._history.append(mode, metric, self.step, value)

@@ -9,7 +9,7 @@ import numpy as onp
 from layerkit.engine.calls import walk
 from layerkit.engine.initializing import init_outermost
 from layerkit.errors import LayerkitError
-from layerkit.fastmath import abstract_eval, jit, random, to_device
+from layerkit.fastmath import abstract_eval, is_traced, jit, random, to_device
 from layerkit.fastmath import numpy as np
 from layerkit.fastmath.memory import MemoryShortageError
 from layerkit.layer import Layer
@@ -36,12 +36,16 @@ class Keys(NamedTuple):
 
 
 class Start(NamedTuple):
-    """What a run starts with; ``private`` says whether steps may overwrite the variables."""
+    """What a run starts with.
+
+    ``private`` says whether steps may overwrite the variables, ``compiled`` whether the backend compiles programs.
+    """
 
     variables: Variables
     keys: Keys
     opt_params: list[Any]
     private: bool
+    compiled: bool
 
 
 def start(model: Layer, tasks: list[TrainTask], seed: int) -> Start:
@@ -57,10 +61,11 @@ def start(model: Layer, tasks: list[TrainTask], seed: int) -> Start:
     root = onp.array([seed >> 32, seed & 0xFFFFFFFF], onp.uint32)
     given = _given(model, parts(samples[0], model.n_in)[0], root)
     opt_params: list[Any] = []
+    compiled: list[bool] = []
 
     def program(root: Any, given: Any) -> Any:
         made, records = _make(model, tasks, samples, root, given)
-        opt_params[:] = records
+        opt_params[:], compiled[:] = records, [is_traced(root)]
         kept = (made.weights, made.state, [task[:2] for task in made.tasks])
         own = [OfTask(copied(t.loss_weights), copied(t.loss_state), t.slots) for t in made.tasks]
         private = (copied(made.weights), copied(made.state), own)
@@ -71,7 +76,7 @@ def start(model: Layer, tasks: list[TrainTask], seed: int) -> Start:
     model.weights, model.state = weights, state
     for task, (loss_weights, loss_state) in zip(tasks, losses, strict=True):
         task.loss_layer.weights, task.loss_layer.state = loss_weights, loss_state
-    return Start(Variables(own[0], own[1], own[2], alive), keys, opt_params, private)
+    return Start(Variables(own[0], own[1], own[2], alive), keys, opt_params, private, any(compiled))
 
 
 def _compiled_or_not(program: Any, *args: Any) -> tuple[Any, ...]:

@@ -9,12 +9,15 @@ from typing import Any, NamedTuple
 from layerkit.fastmath import cond, jit, random, tree_leaves, value_and_grad
 from layerkit.fastmath import numpy as np
 from layerkit.layer import Layer
+from layerkit.shapes import signature
 from layerkit.training.batch import parts
+from layerkit.training.lazy_rows import LazyRows
 from layerkit.training.start import Keys
-from layerkit.training.task import TrainTask
-from layerkit.training.variables import OfTask
+from layerkit.training.tables import Run, Table, find_tables
+from layerkit.training.task import EvalTask, TrainTask
+from layerkit.training.variables import OfTask, Variables
 
-__all__ = ["Carry", "compute_loss", "make_step"]
+__all__ = ["Carry", "compute_loss", "make_step", "tables_of"]
 
 
 class Carry(NamedTuple):
@@ -26,36 +29,78 @@ class Carry(NamedTuple):
     alive: Any
 
 
-def make_step(model: Layer, task: TrainTask, opt_params: Any) -> Callable[..., tuple[Any, Carry]]:
-    """The function ``step(carry, keys, n, learning_rate, batch) -> ((loss, alive), carry)`` of a task, compiled.
+def make_step(model: Layer, task: TrainTask, opt_params: Any, lazy: LazyRows) -> Callable[..., tuple[Any, Carry]]:
+    """The function ``step(carry, keys, n, learning_rate, batch, ids) -> ((loss, alive), carry)`` of a task, compiled.
 
-    ``n`` counts steps from 0; ``learning_rate`` is a number, or ``None`` where the optimizer has its own. Where the
-    loss or a gradient is not finite, and ever after, the carry comes back as it went in, with ``alive`` false: the
-    weights that the loss was computed with can still be looked at.
+    ``n`` counts steps from 0; ``learning_rate`` is a number, or ``None`` where the optimizer has its own; ``ids`` are
+    the rows that the batch reads of each table whose rows wait. Where the loss or a gradient is not finite, and ever
+    after, the carry comes back as it went in, with ``alive`` false: the weights that the loss was computed with can
+    still be looked at.
     """
     update = task.optimizer.tree_update
 
-    def step(carry: Carry, keys: Keys, n: Any, learning_rate: Any, batch: tuple[Any, ...]) -> tuple[Any, Carry]:
-        def loss_of(trained: Any) -> Any:
-            weights = Carry(trained[0], carry.state, carry.task._replace(loss_weights=trained[1]), None)
-            return compute_loss(model, task.loss_layer, weights, keys, n, batch)
+    def step(carry: Carry, keys: Keys, n: Any, learning_rate: Any, batch: tuple[Any, ...], ids: Any) -> Any:
+        full, waiting = ((carry.weights, carry.task.loss_weights), carry.task.slots), carry.task.waiting
+        before, slots = lazy.read(*full, waiting, n, ids)
 
-        before = (carry.weights, carry.task.loss_weights)
+        def loss_of(trained: Any) -> Any:
+            weights, loss_weights = lazy.stand_ins(trained, full[0], batch, ids)
+            inner = Carry(weights, carry.state, carry.task._replace(loss_weights=loss_weights), None)
+            return compute_loss(model, task.loss_layer, inner, keys, n, batch)
+
         (loss, state), gradients = value_and_grad(loss_of, has_aux=True)(before)
         record = opt_params if learning_rate is None else opt_params._replace(learning_rate=learning_rate)
 
-        def move(carry: Carry, gradients: Any, state: Any) -> Carry:
-            old = (carry.weights, carry.task.loss_weights)
-            weights, slots, _ = update(n, gradients, old, carry.task.slots, record)
-            return Carry(weights[0], state[0], OfTask(weights[1], state[1], slots), carry.alive)
+        def move(old: Any, gradients: Any, state: Any) -> Any:
+            trained, slots, _ = update(n, gradients, old[0], old[1], record)
+            return trained, slots, state
 
         alive = functools.reduce(np.logical_and, map(_is_finite, tree_leaves((loss, gradients))), carry.alive)
-        carry = carry._replace(alive=alive)
+        old = before, slots, (carry.state, carry.task.loss_state)
         # A branch costs nothing measurable; choosing each array with np.where makes XLA copy all of them, and a step
         # of the notebook's classifier takes twice as long.
-        return (loss, alive), cond(alive, move, lambda carry, gradients, state: carry, carry, gradients, state)
+        *rows, state = cond(alive, move, lambda old, gradients, state: old, old, gradients, state)
+        (weights, loss_weights), slots, waiting = lazy.write(full, rows, waiting, n, ids, alive)
+        waiting = lazy.noted(waiting, n, learning_rate)
+        return (loss, alive), Carry(weights, state[0], OfTask(loss_weights, state[1], slots, waiting), alive)
 
     return jit(step, donate_argnums=(0,))
+
+
+def tables_of(
+    model: Layer,
+    task: TrainTask,
+    evaluations: list[tuple[Layer, EvalTask]],
+    variables: Variables,
+    keys: Keys,
+    obstacle: str,
+) -> tuple[list[Table], list[list[tuple[int, ...]]]]:
+    """The tables to train by rows, and for each evaluation which arrays of its batches hold the ids of each of them.
+
+    Args:
+        obstacle: why there can be none, if there is a reason.
+
+    Raises:
+        UsageError: a layer says ``update="lazy"``, and its table cannot be.
+    """
+    own, state = variables.tasks[0], variables.state
+    trained = signature((variables.weights, own.loss_weights))
+
+    def loss_of(trained: Any, batch: Any) -> Any:
+        carry = Carry(trained[0], state, own._replace(loss_weights=trained[1]), None)
+        return compute_loss(model, task.loss_layer, carry, keys, 0, batch)[0]
+
+    def output_of(layer: Layer) -> Callable[[Any, Any], Any]:
+        def call(trained: Any, batch: Any) -> Any:
+            inputs, _ = parts(batch, layer.n_in)
+            return layer.pure_fn(inputs, trained[0], state, keys.evaluate, training=False)[0]
+
+        return call
+
+    runs = [Run(output_of(layer), trained, signature(other.sample_batch)) for layer, other in evaluations]
+    run = Run(loss_of, trained, signature(task.sample_batch))
+    tables, read = find_tables((model, task.loss_layer), run, runs, task.sample_batch, obstacle)
+    return tables, [[arrays.get(table.place, ()) for table in tables] for arrays in read]
 
 
 def _is_finite(array: Any) -> Any:

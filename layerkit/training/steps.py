@@ -7,13 +7,16 @@ from typing import Any
 
 import numpy as np
 
-from layerkit.fastmath import to_device
+from layerkit.fastmath import to_device, tree_leaves
 from layerkit.layer import Layer
 from layerkit.training.diagnose import diagnose
-from layerkit.training.feed import Item
-from layerkit.training.start import start
-from layerkit.training.step import Carry, make_step
-from layerkit.training.task import TrainTask
+from layerkit.training.feed import Finders, Item
+from layerkit.training.lazy_rows import LazyRows, View
+from layerkit.training.row_ids import RowFinder
+from layerkit.training.start import Start, start
+from layerkit.training.step import Carry, make_step, tables_of
+from layerkit.training.tables import with_tables
+from layerkit.training.task import EvalTask, TrainTask
 
 __all__ = ["Steps"]
 
@@ -26,10 +29,16 @@ class Steps:
         tasks: what the steps may be on.
         seed: what weights and random layers are made from.
         give_back: told which batches were not trained on after all, when a loss or a gradient is not finite.
+        evaluations: what measures the model meanwhile: models with the same weights, and their tasks.
     """
 
     def __init__(
-        self, model: Layer, tasks: list[TrainTask], seed: int, give_back: Callable[[list[Item]], None]
+        self,
+        model: Layer,
+        tasks: list[TrainTask],
+        seed: int,
+        give_back: Callable[[list[Item]], None],
+        evaluations: list[tuple[Layer, EvalTask]],
     ) -> None:
         started = start(model, tasks, seed)
         self.variables, self.keys = started.variables, started.keys
@@ -39,10 +48,33 @@ class Steps:
         self.shared = not started.private
         """Whether somebody else may hold the arrays: then they are copied before a step overwrites them."""
         self._model, self._tasks, self._give_back = model, tasks, give_back
+        self._prepare_tables(evaluations, started)
         self._programs = [
-            make_step(model, task, record) for task, record in zip(tasks, started.opt_params, strict=True)
+            make_step(model, task, record, self.lazy) for task, record in zip(tasks, started.opt_params, strict=True)
         ]
         self._unseen: tuple[Item, int, Any] | None = None
+
+    def _prepare_tables(self, evaluations: list[tuple[Layer, EvalTask]], started: Start) -> None:
+        variables, task = self.variables, self._tasks[0]
+        obstacle = "several tasks train it" if len(self._tasks) > 1 else task.optimizer.cannot_skip()
+        tables, self.eval_arrays = tables_of(self._model, task, evaluations, variables, self.keys, obstacle)
+        self.lazy = LazyRows(tables, task, started.opt_params[0])
+        finders = [
+            RowFinder([(t.shape[0], a) for t, a in zip(tables, arrays, strict=True)], started.compiled)
+            for arrays in ([table.arrays for table in tables], *self.eval_arrays)
+        ]
+        self.finders = Finders(finders[0], finders[1:])
+        self._private = {table.place for table in tables}
+        if tables:
+            variables.weights = with_tables(
+                variables.weights,
+                {
+                    place: leaf if started.compiled else np.array(leaf)
+                    for place, leaf in enumerate(tree_leaves(variables.weights))
+                    if place in self._private
+                },
+            )
+            variables.tasks[0] = variables.tasks[0]._replace(waiting=self.lazy.first())
 
     def train(self, item: Item) -> None:
         """One step; it may still be running when this returns.
@@ -51,17 +83,32 @@ class Steps:
             NotFiniteError: the loss of the step before, or its gradient, is not finite.
         """
         if self.shared:
-            self.variables.own()
+            self.variables.own(self._private)
             self.shared = False
+        if self.lazy.period and self.done % self.lazy.period == 0:
+            self._bring_up_to_date()
         variables, number = self.variables, item.task
         carry = Carry(variables.weights, variables.state, variables.tasks[number], variables.alive)
-        seen, carry = self._programs[number](carry, self.keys, self.done, item.learning_rate, item.on_device)
+        program = self._programs[number]
+        seen, carry = program(carry, self.keys, self.done, item.learning_rate, item.on_device, item.ids)
         variables.weights, variables.state, variables.tasks[number], variables.alive = carry
         self.done += 1
         # The device is busy with this step: time to look at the loss of the one before.
         before, self._unseen = self._unseen, (item, self.done, seen)
         if before is not None:
             self._see(*before)
+
+    def view(self) -> View:
+        """The weights as they are now, for evaluation."""
+        task = self.variables.tasks[0]
+        return View((self.variables.weights, task.loss_weights), task.slots, task.waiting, self.done)
+
+    def _bring_up_to_date(self) -> None:
+        """Makes up for everything that rows missed."""
+        variables = self.variables
+        trained, slots, waiting = self.lazy.settled(*self.view())
+        variables.weights = trained[0]
+        variables.tasks[0] = variables.tasks[0]._replace(loss_weights=trained[1], slots=slots, waiting=waiting)
 
     def settle(self) -> None:
         """Waits for the running step, and looks at its loss.
@@ -81,9 +128,11 @@ class Steps:
 
     def hand_out(self) -> None:
         """Gives the layers the weights and state that training has come to."""
-        self._model.weights, self._model.state = self.variables.weights, self.variables.state
-        for task, own in zip(self._tasks, self.variables.tasks, strict=True):
-            task.loss_layer.weights, task.loss_layer.state = own.loss_weights, own.loss_state
+        weights, loss_weights = self.lazy.up_to_date(*self.view())
+        self._model.weights, self._model.state = weights, self.variables.state
+        for number, (task, own) in enumerate(zip(self._tasks, self.variables.tasks, strict=True)):
+            task.loss_layer.weights = own.loss_weights if number else loss_weights
+            task.loss_layer.state = own.loss_state
         self.shared = True
 
     def _see(self, item: Item, step: int, seen: tuple[Any, Any]) -> None:
@@ -100,6 +149,8 @@ class Steps:
         self.done = step - 1
         variables = self.variables
         variables.alive = to_device(np.array(True))
-        carry = Carry(variables.weights, variables.state, variables.tasks[item.task], None)
+        weights, loss_weights = self.lazy.up_to_date(*self.view())
+        own = variables.tasks[item.task]
+        carry = Carry(weights, variables.state, own if item.task else own._replace(loss_weights=loss_weights), None)
         loss_layer = self._tasks[item.task].loss_layer
         raise diagnose(step, value, self._model, loss_layer, carry, self.keys, item)

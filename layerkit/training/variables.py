@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from dataclasses import dataclass
 from typing import Any, NamedTuple
 
@@ -23,12 +23,13 @@ Arrays = dict[str, dict[str, Any]]
 class OfTask(NamedTuple):
     """What belongs to one training task: its loss layer's weights and state, its optimizer's slots.
 
-    The slots are those of the tree (model's weights, loss's weights).
+    The slots are those of the tree (model's weights, loss's weights); ``waiting`` is what is known of rows that wait.
     """
 
     loss_weights: Any
     loss_state: Any
     slots: Any
+    waiting: Any = ()
 
 
 @dataclass
@@ -43,11 +44,21 @@ class Variables:
     tasks: list[OfTask]
     alive: Any
 
-    def own(self) -> None:
-        """Copies weights and state where steps give away what they replace, so that others may keep theirs."""
-        parts = (self.weights, self.state, [(task.loss_weights, task.loss_state) for task in self.tasks])
-        self.weights, self.state, losses = copy(parts)
-        self.tasks = [OfTask(w, s, task.slots) for task, (w, s) in zip(self.tasks, losses, strict=True)]
+    def own(self, private: Collection[int] = ()) -> None:
+        """Copies weights and state where steps give away what they replace, so that others may keep theirs.
+
+        Args:
+            private: which leaves of the weights nobody else has.
+        """
+        shared = [leaf for place, leaf in enumerate(tree_leaves(self.weights)) if place not in private]
+        losses = [(task.loss_weights, task.loss_state) for task in self.tasks]
+        shared, self.state, losses = copy((shared, self.state, losses))
+        copies = iter(shared)
+        leaves = [leaf if i in private else next(copies) for i, leaf in enumerate(tree_leaves(self.weights))]
+        self.weights = tree_unflatten(leaves, self.weights)
+        self.tasks = [
+            task._replace(loss_weights=w, loss_state=s) for task, (w, s) in zip(self.tasks, losses, strict=True)
+        ]
 
     def named(self, model: Layer, losses: list[Layer]) -> Arrays:
         """Every array under its name, for each of ``FILES``: ``named["weights"]["2.Dense/kernel"]``.
@@ -91,7 +102,8 @@ class Variables:
                 (weights, loss_weights),
                 own.slots,
             )
-            tasks.append(OfTask(loss_weights, loss_state, slots))
+            waiting = _slot_labels(f"{number}/waiting", own.waiting)
+            tasks.append(OfTask(loss_weights, loss_state, slots, waiting))
         return weights, _labelled(model, self.state, "state", ""), tasks
 
 

@@ -28,6 +28,8 @@ class Embedding(lk.Layer):
         d_feature: d, the size of a row.
         use_bfloat16: keeps the table, and gives rows, in bfloat16.
         kernel_initializer: function of (shape, rng) that makes the table.
+        update: how training updates the table, to the same weights: ``"dense"`` all of it at every step, ``"lazy"`` by
+            the rows that a batch reads, ``"auto"`` whichever is faster.
 
     Raises:
         LayerError: an argument is out of range, the ids are no whole numbers, or one is outside the table.
@@ -48,6 +50,7 @@ class Embedding(lk.Layer):
         d_feature: int,
         use_bfloat16: bool = False,
         kernel_initializer: Callable[..., Any] = _KERNEL,
+        update: str = "auto",
     ) -> None:
         self.vocab_size = arguments.whole_number("Embedding", "vocab_size", vocab_size)
         self.d_feature = arguments.whole_number("Embedding", "d_feature", d_feature)
@@ -55,6 +58,7 @@ class Embedding(lk.Layer):
         self.kernel_initializer = arguments.function(
             "Embedding", "kernel_initializer", kernel_initializer, "(shape, rng)"
         )
+        self.row_update = arguments.one_of("Embedding", "update", update, ("auto", "dense", "lazy"))
         self.dtype = bfloat16("Embedding") if use_bfloat16 else None
 
     def init_weights_and_state(self, signature: Any) -> None:

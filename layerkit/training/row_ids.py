@@ -1,0 +1,86 @@
+"""Which rows of each table a batch reads: every id once, and where each position finds its row among them."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any, NamedTuple
+
+import numpy as np
+
+__all__ = ["RowFinder", "RowIds", "padded_count"]
+
+
+class RowIds(NamedTuple):
+    """The rows of a table that a batch reads."""
+
+    ids: Any
+    """int32 (n,): the ids, rising, each once; those beyond the table fill it up to one of few lengths."""
+    places: tuple[Any, ...]
+    """For each array of the batch that holds ids: which of the n each of its ids is; n or more for none of them."""
+
+
+def padded_count(count: int) -> int:
+    """``count`` rounded up to a length of which there are four between a power of two and the next.
+
+    Each length is a program of its own: few of them, and not many rows for nothing.
+
+    >>> [padded_count(n) for n in (1, 17, 33, 41, 100, 1000)]
+    [16, 20, 40, 48, 112, 1024]
+    """
+    step = 4
+    while step * 7 < count:
+        step *= 2
+    return max(-(-count // step) * step, 16)
+
+
+class RowFinder:
+    """Finds the rows that a batch reads of each of some tables. Not to be used by two threads at once.
+
+    Args:
+        tables: for each its number of rows, and which arrays of a batch hold its ids.
+        padded: whether ids are filled up, as a compiled program is made for one length.
+
+    >>> finder = RowFinder([(10, (0,))], padded=False)
+    >>> (found,) = finder((np.array([[3, 7], [7, 3]], np.int32),))
+    >>> found.ids.tolist(), found.places[0].tolist()
+    ([3, 7], [[0, 1], [1, 0]])
+    """
+
+    def __init__(self, tables: Sequence[tuple[int, tuple[int, ...]]], padded: bool) -> None:
+        self._tables, self._padded = list(tables), padded
+        self._marks: dict[int, tuple[Any, Any]] = {}
+
+    def __call__(self, batch: tuple[Any, ...]) -> tuple[RowIds, ...]:
+        """What the batch reads of each table."""
+        known: dict[tuple[int, tuple[int, ...]], RowIds] = {}
+        for table in self._tables:
+            if table not in known:
+                known[table] = self._find(table[0], [_ids(batch, place) for place in table[1]])
+        return tuple([known[table] for table in self._tables])
+
+    def _find(self, rows: int, arrays: list[Any]) -> RowIds:
+        outside = [array for array in arrays if array.size and (array.min() < 0 or array.max() >= rows)]
+        inside = [np.where((array < 0) | (array >= rows), 0, array) for array in arrays] if outside else arrays
+        ids, places = self._by_marks(rows, inside)
+        length = padded_count(ids.size) if self._padded else ids.size
+        filled = np.arange(rows - ids.size, rows - ids.size + length, dtype=np.int32)
+        filled[: ids.size] = ids
+        if outside:
+            places = [np.where((a < 0) | (a >= rows), length, p) for a, p in zip(arrays, places, strict=True)]
+        return RowIds(filled, tuple([place.astype(np.int32, copy=False) for place in places]))
+
+    def _by_marks(self, rows: int, arrays: list[Any]) -> tuple[Any, list[Any]]:
+        # Marking and collecting is several times faster than sorting, unless the table is huge.
+        marks, position = self._marks.setdefault(rows, (np.zeros(rows, bool), np.zeros(rows, np.int32)))
+        for array in arrays:
+            marks[array] = True
+        ids = np.flatnonzero(marks)
+        marks[ids] = False
+        position[ids] = np.arange(ids.size, dtype=np.int32)
+        return ids, [position[array] for array in arrays]
+
+
+def _ids(batch: tuple[Any, ...], place: int) -> Any:
+    """An array of ids; zeros where the batch is not what it should be, which the model will find fault with."""
+    array = np.asarray(batch[place]) if place < len(batch) else np.zeros(1, np.int32)
+    return array if array.dtype.kind in "iu" else np.zeros(array.shape, np.int32)
