@@ -218,6 +218,7 @@ def test_tables_that_cannot_wait_are_dense_and_lazy_ones_are_refused(name: str, 
     [
         (lambda: optimizers.Adafactor(0.01), "Adafactor has no skip_rows"),
         (lambda: optimizers.Adam(0.01, b1=0.95, b2=0.9), "with b1 0.95 and b2 0.9 the steps that a row missed"),
+        (lambda: optimizers.Adam(0.01, eps=1e-20), "with eps 1e-20 the steps that a row missed cannot be summed"),
         (lambda: optimizers.Momentum(0.01, mass=0.9999), "with mass 0.9999 a gradient moves a row for too many steps"),
         (lambda: optimizers.SGD(0.5, weight_decay_rate=2.0), "the weight decay of SGD leaves nothing of a weight"),
     ],

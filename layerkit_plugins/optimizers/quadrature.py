@@ -22,7 +22,7 @@ _LONGEST = 4096
 """The most steps that a rule spans."""
 _NODES = (6, 8, 10, 12, 16, 20, 24)
 # The relative error of a sum that a rule may have, in the first steps of training and later. Early sums are few.
-_EARLY, _LATE = 2e-4, 2e-5
+_EARLY, _LATE = 3e-5, 3e-6
 
 
 class Rule(NamedTuple):
@@ -44,9 +44,10 @@ def n_steps_of(mass: float) -> int | None:
     """For how many steps a gradient moves a weight whose momentum shrinks by ``mass``; ``None`` for too many.
 
     >>> n_steps_of(0.9), n_steps_of(0.0), n_steps_of(0.9999)
-    (160, 1, None)
+    (160, 2, None)
     """
-    steps = math.ceil(math.log(_NEGLIGIBLE) / math.log(mass)) if mass else 1
+    # An even number: nodes come in pairs, and there are no more than steps.
+    steps = 2 * math.ceil(math.log(_NEGLIGIBLE) / math.log(mass) / 2) if mass else 2
     return steps if steps <= _LONGEST else None
 
 
@@ -56,7 +57,7 @@ def rule_for(b1: float, b2: float) -> Rule | None:
 
     >>> rule = rule_for(0.9, 0.999)
     >>> rule.weights.shape
-    (160, 6)
+    (160, 8)
     >>> bool(abs(rule.weights.sum() - 0.9 / (1 - 0.9)) < 1e-5)  # f = 1
     True
     """
