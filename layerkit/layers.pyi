@@ -70,6 +70,10 @@ from layerkit_plugins.layers.attention import DotProductCausalAttention as DotPr
 from layerkit_plugins.layers.attention import MergeHeads as MergeHeads
 from layerkit_plugins.layers.attention import PureAttention as PureAttention
 from layerkit_plugins.layers.attention import SplitIntoHeads as SplitIntoHeads
+from layerkit_plugins.layers.convolution import CausalConv as CausalConv
+from layerkit_plugins.layers.convolution import Conv as Conv
+from layerkit_plugins.layers.convolution import Conv1d as Conv1d
+from layerkit_plugins.layers.convolution import ConvTranspose as ConvTranspose
 from layerkit_plugins.layers.dense import Dense as Dense
 from layerkit_plugins.layers.dropout import Dropout as Dropout
 from layerkit_plugins.layers.elementwise import Negate as Negate
@@ -78,6 +82,7 @@ from layerkit_plugins.layers.elementwise import StopGradient as StopGradient
 from layerkit_plugins.layers.elementwise import ThresholdToBinary as ThresholdToBinary
 from layerkit_plugins.layers.elementwise import ToFloat as ToFloat
 from layerkit_plugins.layers.embedding import Embedding as Embedding
+from layerkit_plugins.layers.locally_connected import LocallyConnected1d as LocallyConnected1d
 from layerkit_plugins.layers.losses import BinaryCrossEntropy as BinaryCrossEntropy
 from layerkit_plugins.layers.losses import BinaryCrossEntropyLoss as BinaryCrossEntropyLoss
 from layerkit_plugins.layers.losses import BinaryCrossEntropySum as BinaryCrossEntropySum
@@ -100,7 +105,12 @@ from layerkit_plugins.layers.metrics import SequenceAccuracy as SequenceAccuracy
 from layerkit_plugins.layers.metrics import WeightedCategoryAccuracy as WeightedCategoryAccuracy
 from layerkit_plugins.layers.metrics import WeightedFScore as WeightedFScore
 from layerkit_plugins.layers.normalization import BatchNorm as BatchNorm
+from layerkit_plugins.layers.normalization import FilterResponseNorm as FilterResponseNorm
 from layerkit_plugins.layers.normalization import LayerNorm as LayerNorm
+from layerkit_plugins.layers.normalization import RMSNorm as RMSNorm
+from layerkit_plugins.layers.pooling import AvgPool as AvgPool
+from layerkit_plugins.layers.pooling import MaxPool as MaxPool
+from layerkit_plugins.layers.pooling import SumPool as SumPool
 from layerkit_plugins.layers.positions import AxialPositionalEncoding as AxialPositionalEncoding
 from layerkit_plugins.layers.positions import LearnedPositionalEncoding as LearnedPositionalEncoding
 from layerkit_plugins.layers.positions import PositionalEncoding as PositionalEncoding

@@ -99,6 +99,10 @@ MISUSES: dict[str, tuple[Callable[[], Any], str]] = {
     "a slice of other axes": (lambda: fm.update_slice(ones(2, 3), ones(2), 0), "of shape (2,) does not fit"),
     "a slice along no axis": (lambda: fm.update_slice(ones(2), ones(2), 0, 1), "update_slice: there is no axis 1"),
     "the largest of a number": (lambda: fm.top_k(ones(), 1), "of shape ()"),
+    "a kernel too wide": (
+        lambda: fm.conv(ones(2, 3, 1), ones(4, 1, 1)),
+        "the kernel reaches over 4 on axis 1 of (2, 3, 1), where there are 3: pad with 'SAME', or",
+    ),
     "shapes that do not fit": (
         lambda: np.add(ones(2, 3), ones(2, 4)),
         "np.add: shapes (2, 3) and (2, 4) do not fit together",

@@ -10,6 +10,7 @@ from layerkit.fastmath.backend import (
     use_backend,
 )
 from layerkit.fastmath.control import cond, map, remat, scan, while_loop
+from layerkit.fastmath.convolution import conv, conv_padding
 from layerkit.fastmath.ops import (
     abstract_eval,
     block_until_ready,
@@ -42,6 +43,8 @@ __all__ = [
     "block_until_ready",
     "compilations",
     "cond",
+    "conv",
+    "conv_padding",
     "custom_vjp",
     "devices",
     "erf",

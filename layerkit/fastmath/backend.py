@@ -128,6 +128,15 @@ class Backend(Protocol):
         to the nearest from which it does.
         """
 
+    def conv(
+        self, x: Any, kernel: Any, strides: Any, padding: Any, input_dilation: Any, kernel_dilation: Any, groups: int
+    ) -> Any:
+        """y[n, i, f] = sum of x[n, i s + t d, c] kernel[t, c, f] over t and c, along any number of axes.
+
+        Arguments come checked, two arrays of one floating-point dtype: x (n, lengths..., c), kernel (widths...,
+        c / groups, f). ``padding`` has a pair of numbers of zeros for each axis, the others have one number each.
+        """
+
     def to_host(self, tree: Any) -> Any:
         """The tree with every leaf a NumPy array."""
 

@@ -82,6 +82,12 @@ OPERATIONS = [
     _operation("stop_gradient", lambda x: fm.stop_gradient((x, {"a": x * 2}))[1]["a"] * x, A),
     _operation("nested_map", lambda x: fm.nested_map(lambda x: x * 2, {"a": [x, (x,)]}), A),
     _operation("random", lambda x: x * random.uniform(random.get_prng(3), (2, 3)), A),
+    _operation("conv", fm.conv, draw(2, 7, 3), draw(3, 3, 4)),
+    _operation("conv", lambda x, k: fm.conv(x, k, 2, "SAME"), draw(1, 5, 6, 2), draw(2, 3, 2, 3)),
+    _operation("conv", lambda x, k: fm.conv(x, k, 3, ((2, 0),), 2, 2), draw(2, 4, 3), draw(2, 3, 2)),
+    _operation("conv", lambda x, k: fm.conv(x, k, 1, "SAME", groups=2), draw(2, 5, 4), draw(3, 2, 6)),
+    _operation("conv", lambda x, k: fm.conv(x, k, groups=4), draw(1, 4, 4, 4), draw(2, 2, 1, 4)),
+    _operation("conv", fm.conv, onp.zeros((0, 4, 3), "float32"), draw(2, 3, 2)),
 ]
 
 # What arrays can do by themselves, which layers use as much as functions.

@@ -18,10 +18,12 @@ _FAMILIES = {
         "Elu Exp FastGelu Gelu Glu HardSigmoid HardTanh LeakyRelu Log ParametricRelu Relu Selu Sigmoid "
         "Softplus Swish Tanh ThresholdedLinearUnit"
     ),
+    "convolution": "CausalConv Conv Conv1d ConvTranspose",
     "dense": "Dense",
     "dropout": "Dropout",
     "elementwise": "Negate PrintShape StopGradient ThresholdToBinary ToFloat",
     "embedding": "Embedding",
+    "locally_connected": "LocallyConnected1d",
     "losses": (
         "BinaryCrossEntropy BinaryCrossEntropyLoss BinaryCrossEntropySum CategoryCrossEntropy "
         "CrossEntropyLoss CrossEntropyLossWithLogSoftmax CrossEntropySum L2Loss SmoothL1Loss "
@@ -32,7 +34,8 @@ _FAMILIES = {
         "Accuracy CategoryAccuracy MacroAveragedFScore MaskedSequenceAccuracy SequenceAccuracy "
         "WeightedCategoryAccuracy WeightedFScore"
     ),
-    "normalization": "BatchNorm LayerNorm",
+    "normalization": "BatchNorm FilterResponseNorm LayerNorm RMSNorm",
+    "pooling": "AvgPool MaxPool SumPool",
     "positions": (
         "AxialPositionalEncoding LearnedPositionalEncoding PositionalEncoding Rotate SinCosPositionalEncoding"
     ),

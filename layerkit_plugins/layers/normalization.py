@@ -8,9 +8,26 @@ from typing import Any, NamedTuple
 import layerkit as lk
 from layerkit import arguments, fastmath
 from layerkit.fastmath import numpy as np
-from layerkit_plugins.layers.inputs import as_float, axes_of, float_dtype, full_float, in_dtype_of, require_rank
+from layerkit_plugins.layers.inputs import (
+    as_float,
+    axes_of,
+    float_dtype,
+    full_float,
+    in_dtype_of,
+    require_rank,
+    require_some,
+)
 
-__all__ = ["BatchNorm", "BatchNormState", "BatchNormWeights", "LayerNorm", "LayerNormWeights"]
+__all__ = [
+    "BatchNorm",
+    "BatchNormState",
+    "BatchNormWeights",
+    "FilterResponseNorm",
+    "FilterResponseNormWeights",
+    "LayerNorm",
+    "LayerNormWeights",
+    "RMSNorm",
+]
 
 
 class LayerNormWeights(NamedTuple):
@@ -40,8 +57,8 @@ class LayerNorm(lk.Layer):
 
     weight_name = "scale"
 
-    def __init__(self, center: bool = True, epsilon: float = 1e-6) -> None:
-        super().__init__()
+    def __init__(self, center: bool = True, epsilon: float = 1e-6, name: str | None = None) -> None:
+        super().__init__(name=name)
         self.center = center
         self.epsilon = arguments.number("LayerNorm", "epsilon", epsilon, above=0)
 
@@ -62,6 +79,26 @@ class LayerNorm(lk.Layer):
             wide = wide - np.mean(wide, axis=-1, keepdims=True)
         y = wide / np.sqrt(np.mean(wide * wide, axis=-1, keepdims=True) + self.epsilon) * scale
         return in_dtype_of(x, y if bias is None else y + bias)
+
+
+@lk.example(lk.f32(4, 8))
+def RMSNorm(epsilon: float = 1e-6) -> lk.Layer:
+    """y = x / sqrt(mean(x^2) + epsilon) * scale, over the last axis.    x, y: (..., d)    scale: (d,)
+
+    ``LayerNorm(center=False)`` under the name it is known by.
+
+    Zhang and Sennrich, "Root mean square layer normalization", NeurIPS 2019, arXiv 1910.07467.
+
+    Args:
+        epsilon: keeps a row of zeros finite, a number above 0.
+
+    Raises:
+        LayerError: ``epsilon`` is out of range; the last axis of x is not the one it was initialized for.
+
+    >>> [round(y, 4) for y in RMSNorm()([1.0, 7.0], weights=np.ones(2)).tolist()]
+    [0.2, 1.4]
+    """
+    return LayerNorm(center=False, epsilon=arguments.number("RMSNorm", "epsilon", epsilon, above=0), name="RMSNorm")
 
 
 class BatchNormWeights(NamedTuple):
@@ -166,3 +203,67 @@ class BatchNorm(lk.Layer):
             (old * old_var + new * var).astype(old_var.dtype),
             n_batches + 1,
         )
+
+
+class FilterResponseNormWeights(NamedTuple):
+    """The weights of a FilterResponseNorm, epsilon ``()`` where it is not learned; a plain tuple works in its place."""
+
+    gamma: Any
+    beta: Any
+    epsilon: Any
+
+
+@lk.example(lk.f32(2, 3, 4, 5))
+class FilterResponseNorm(lk.Layer):
+    """y = x / sqrt(mean(x^2) + epsilon) * gamma + beta, over the places of each example.    x, y: (batch, ..., d)
+
+    gamma, beta: (d,)    Each feature by itself, over all axes between the first and the last. To be followed by
+    ``ThresholdedLinearUnit`` in place of an activation.
+
+    Singh and Krishnan, "Filter response normalization layer", CVPR 2020, arXiv 1911.09737.
+
+    Args:
+        mode: accepted; training and evaluation are the same.
+        learn_epsilon: whether the size of a trainable number is added to epsilon.
+        init_epsilon: epsilon, a number above 0.
+        init_learnt_epsilon: where the trainable number starts.
+
+    Raises:
+        LayerError: an argument is out of range; x has fewer than 3 axes, no places, or another last axis than it was
+            initialized for.
+
+    >>> weights = (np.ones(1), np.zeros(1), ())
+    >>> [round(y, 4) for (y,) in FilterResponseNorm()([[[1.0], [7.0]]], weights=weights)[0].tolist()]
+    [0.2, 1.4]
+    """
+
+    def __init__(
+        self,
+        mode: str | None = None,
+        learn_epsilon: bool = False,
+        init_epsilon: float = 1e-6,
+        init_learnt_epsilon: float = 1e-4,
+    ) -> None:
+        super().__init__(mode=mode)
+        self.learn_epsilon = learn_epsilon
+        self.init_epsilon = arguments.number("FilterResponseNorm", "init_epsilon", init_epsilon, above=0)
+        self.init_learnt_epsilon = arguments.number("FilterResponseNorm", "init_learnt_epsilon", init_learnt_epsilon)
+
+    def init_weights_and_state(self, signature: Any) -> None:
+        require_rank(signature, 3)
+        d, dtype = signature.shape[-1], float_dtype(signature.dtype)
+        epsilon = np.full((), self.init_learnt_epsilon, dtype) if self.learn_epsilon else ()
+        self.weights = FilterResponseNormWeights(np.ones(d, dtype), np.zeros(d, dtype), epsilon)
+
+    def forward(self, x: Any) -> Any:
+        gamma, beta, learned = self.weights
+        require_rank(x, 3)
+        if x.shape[-1] != gamma.shape[0]:
+            raise lk.LayerError(f"expected last axis {gamma.shape[0]}, got {tuple(x.shape)}")
+        places = tuple(range(1, len(x.shape) - 1))
+        require_some(x, places, "the mean")
+        x = as_float(x)
+        epsilon = self.init_epsilon + (np.abs(learned) if self.learn_epsilon else 0.0)
+        wide = full_float(x)
+        y = wide / np.sqrt(np.mean(wide * wide, axis=places, keepdims=True) + epsilon)
+        return in_dtype_of(x, y * gamma + beta)

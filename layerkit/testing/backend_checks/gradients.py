@@ -21,8 +21,8 @@ __all__: list[str] = []
 # What has a slope everywhere near the example arguments, so that it can be measured.
 _SMOOTH = frozenset(
     """
-    concatenate cumsum divide einsum erf exp log logsumexp map matmul mean power remat scan segment_sum sin softmax std
-    take_rows tanh where
+    concatenate conv cumsum divide einsum erf exp log logsumexp map matmul mean power remat scan segment_sum sin softmax
+    std take_rows tanh where
     """.split()
 )
 _STEP = 1e-5

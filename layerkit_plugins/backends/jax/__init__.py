@@ -107,6 +107,13 @@ class JaxBackend:
         check_update(x, part, None if isinstance(start, _Tracer) else int(start), axis)
         return jax.lax.dynamic_update_slice_in_dim(x, part.astype(x.dtype), start, axis)
 
+    def conv(
+        self, x: Any, kernel: Any, strides: Any, padding: Any, input_dilation: Any, kernel_dilation: Any, groups: int
+    ) -> Any:
+        last, along = kernel.ndim - 1, tuple(range(1, kernel.ndim - 1))
+        axes = jax.lax.ConvDimensionNumbers((0, last, *along), (last, last - 1, *range(last - 1)), (0, last, *along))
+        return jax.lax.conv_general_dilated(x, kernel, strides, padding, input_dilation, kernel_dilation, axes, groups)
+
     # Where arrays live -----------------------------------------------------------------------------------------------
 
     def to_host(self, tree: Any) -> Any:

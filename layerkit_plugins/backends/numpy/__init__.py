@@ -10,7 +10,7 @@ import numpy as onp
 
 from layerkit.errors import UsageError
 from layerkit.fastmath import nested_map
-from layerkit_plugins.backends.numpy import control, namespace, random, rows, special
+from layerkit_plugins.backends.numpy import control, convolution, namespace, random, rows, special
 from layerkit_plugins.backends.numpy.precision import narrow
 from layerkit_plugins.backends.numpy.silence import silently
 
@@ -40,6 +40,7 @@ class NumpyBackend:
     erf = staticmethod(special.erf)
     top_k = staticmethod(special.top_k)
     update_slice = staticmethod(special.update_slice)
+    conv = staticmethod(convolution.conv)
     scan = staticmethod(control.scan)
     cond = staticmethod(control.cond)
     while_loop = staticmethod(control.while_loop)

@@ -13,6 +13,7 @@ from layerkit.errors import UsageError
 from layerkit.fastmath import nested_map
 from layerkit_torch import control, gradients, random, rows
 from layerkit_torch.array import Array, as_array, detached, to_numpy
+from layerkit_torch.convolution import conv
 from layerkit_torch.dtypes import narrow_dtype
 from layerkit_torch.elementwise import floats
 from layerkit_torch.namespace import np
@@ -46,6 +47,7 @@ class TorchBackend:
     top_k = staticmethod(rows.top_k)
     update_slice = staticmethod(rows.update_slice)
     logsumexp = staticmethod(logsumexp)
+    conv = staticmethod(conv)
 
     def jit(self, f: _Function, static_argnums: Sequence[int] = (), donate_argnums: Sequence[int] = ()) -> _Function:
         """``f`` itself: torch runs each operation as it is asked for."""
