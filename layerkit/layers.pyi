@@ -82,6 +82,9 @@ from layerkit_plugins.layers.elementwise import StopGradient as StopGradient
 from layerkit_plugins.layers.elementwise import ThresholdToBinary as ThresholdToBinary
 from layerkit_plugins.layers.elementwise import ToFloat as ToFloat
 from layerkit_plugins.layers.embedding import Embedding as Embedding
+from layerkit_plugins.layers.gated import ConvGRUCell as ConvGRUCell
+from layerkit_plugins.layers.gated import GeneralGRUCell as GeneralGRUCell
+from layerkit_plugins.layers.gated import SRU as SRU
 from layerkit_plugins.layers.locally_connected import LocallyConnected1d as LocallyConnected1d
 from layerkit_plugins.layers.losses import BinaryCrossEntropy as BinaryCrossEntropy
 from layerkit_plugins.layers.losses import BinaryCrossEntropyLoss as BinaryCrossEntropyLoss
@@ -116,6 +119,11 @@ from layerkit_plugins.layers.positions import LearnedPositionalEncoding as Learn
 from layerkit_plugins.layers.positions import PositionalEncoding as PositionalEncoding
 from layerkit_plugins.layers.positions import Rotate as Rotate
 from layerkit_plugins.layers.positions import SinCosPositionalEncoding as SinCosPositionalEncoding
+from layerkit_plugins.layers.recurrent import GRU as GRU
+from layerkit_plugins.layers.recurrent import GRUCell as GRUCell
+from layerkit_plugins.layers.recurrent import LSTM as LSTM
+from layerkit_plugins.layers.recurrent import LSTMCell as LSTMCell
+from layerkit_plugins.layers.recurrent import MakeZeroState as MakeZeroState
 from layerkit_plugins.layers.reductions import ArgMax as ArgMax
 from layerkit_plugins.layers.reductions import Flatten as Flatten
 from layerkit_plugins.layers.reductions import Max as Max

@@ -304,6 +304,10 @@ ROWS: list[Row] = [
         "BatchNorm", "bare", lk.f32(6, 5), axis=(0,), center=False, scale=False, trains_differently=True, has_state=True
     ),
     row("BatchNorm", "mode eval", lk.f32(6, 5), axis=(0,), mode="eval"),
+    row("FilterResponseNorm"),
+    row("FilterResponseNorm", "learned epsilon", lk.f32(2, 6, 3), learn_epsilon=True, init_epsilon=0.1),
+    row("RMSNorm"),
+    row("RMSNorm", "3 axes", lk.f32(2, 3, 8), epsilon=0.1),
     # -- positions ----------------------------------------------------------------------------------------------------
     *map(row, ["AxialPositionalEncoding", "LearnedPositionalEncoding", "PositionalEncoding", "Rotate"]),
     row("SinCosPositionalEncoding", "anywhere", lk.f32(2, 5, 8), start_from_zero_one_in=9, draws_in_training=True),
@@ -330,16 +334,28 @@ ROWS: list[Row] = [
         **{**_predicts, "expected_failures": {**_sines, **_remembers}},
     ),
     row("Rotate", "predict", lk.f32(2, 2, 8), **_predicts),
-    row("FilterResponseNorm"),
-    row("FilterResponseNorm", "learned epsilon", lk.f32(2, 6, 3), learn_epsilon=True, init_epsilon=0.1),
-    row("RMSNorm"),
-    row("RMSNorm", "3 axes", lk.f32(2, 3, 8), epsilon=0.1),
     # -- pooling ------------------------------------------------------------------------------------------------------
     *map(row, ["AvgPool", "MaxPool", "SumPool"]),
     row("AvgPool", "same", lk.f32(2, 5, 4, 3), pool_size=3, strides=2, padding="SAME"),
     row("MaxPool", "same", lk.f32(2, 5, 4, 3), pool_size=(3, 2), strides=2, padding="SAME"),
     row("MaxPool", "1 axis", lk.f32(2, 5, 3), pool_size=2),
     row("SumPool", "same", lk.f32(2, 5, 4, 3), pool_size=(3, 2), strides=(2, 1), padding="SAME"),
+    # -- recurrent ----------------------------------------------------------------------------------------------------
+    row("ConvGRUCell", draws_in_training=True),
+    *map(row, ["GRU", "GRUCell", "GeneralGRUCell", "LSTM", "LSTMCell", "MakeZeroState", "SRU"]),
+    row(
+        "LSTM",
+        "everything",
+        lk.f32(4, 3, 5),
+        lk.bool_(4, 3),
+        lk.f32(4, 6),
+        n_units=3,
+        masked=True,
+        initial_state=True,
+        return_state=True,
+    ),
+    row("GRU", "predict", lk.f32(2, 2, 5), n_units=3, **_predicts),
+    row("SRU", "predict", lk.f32(2, 2, 3), n_units=3, **_predicts),
     # -- reductions ---------------------------------------------------------------------------------------------------
     *map(row, ["ArgMax", "Flatten", "Max", "Mean", "Min", "Sum"]),
     row("ArgMax", "axis 1", lk.f32(4, 3, 5), axis=1),

@@ -160,7 +160,10 @@ def test_what_cannot_be_copied() -> None:
             "BatchLeadingAxes: n_last_axes_to_keep is a whole number from 0 on, got -1",
         ),
         (lambda: lk.BatchLeadingAxes(Mix(0)), "BatchLeadingAxes: Mix_0_1 takes no input whose axes could be merged"),
-        (lambda: lk.Bidirectional(Mix(2)), "Bidirectional: Mix_2_1 has 2 inputs and 1 outputs; it must have 1 and 1"),
+        (
+            lambda: lk.Bidirectional(Mix(2, 2)),
+            "Bidirectional: Mix_2_2 has 2 inputs and 2 outputs; it must have 1 or more, and 1",
+        ),
         (
             lambda: lk.Bidirectional(Mix(), merge_layer=Mix()),
             "Bidirectional: its merge layer Mix_1_1 has 1 inputs, not 2",

@@ -92,12 +92,13 @@ class _Bidirectional(Layer):
     """Sublayers: the layer that runs forwards, its copy that runs backwards, and the one that merges what they give."""
 
     def __init__(self, forward_layer: Layer, axis: int, merge_layer: Layer) -> None:
-        super().__init__(1, merge_layer.n_out, "Bidirectional", [forward_layer, fresh_copy(forward_layer), merge_layer])
+        layers = [forward_layer, fresh_copy(forward_layer), merge_layer]
+        super().__init__(forward_layer.n_in, merge_layer.n_out, "Bidirectional", layers)
         self.axis = check_axis("Bidirectional", axis)
-        if (forward_layer.n_in, forward_layer.n_out) != (1, 1):
+        if forward_layer.n_in < 1 or forward_layer.n_out != 1:
             raise LayerError(
                 f"Bidirectional: {forward_layer.name} has {forward_layer.n_in} inputs and "
-                f"{forward_layer.n_out} outputs; it must have 1 and 1"
+                f"{forward_layer.n_out} outputs; it must have 1 or more, and 1"
             )
         if merge_layer.n_in != 2:
             raise LayerError(f"Bidirectional: its merge layer {merge_layer.name} has {merge_layer.n_in} inputs, not 2")
@@ -106,15 +107,24 @@ class _Bidirectional(Layer):
         if not -len(x.shape) <= self.axis < len(x.shape):
             raise LayerError(f"walks along axis {self.axis}, which {whose} of shape {tuple(x.shape)} does not have")
 
+    def _check_inputs(self, x: Any) -> tuple[Any, ...]:
+        parts = x if type(x) is tuple else (x,)
+        for part in parts:
+            self._check(part, "an input")
+        if len({part.shape[self.axis] for part in parts}) > 1:
+            shapes = " and ".join(str(tuple(part.shape)) for part in parts)
+            raise LayerError(f"walks along axis {self.axis}, in which its inputs {shapes} differ in length")
+        return parts
+
     def forward(self, x: Any) -> Any:
-        self._check(x, "an input")
+        parts = self._check_inputs(x)
         forwards = self.run_sublayer(0, x)
-        backwards = self.run_sublayer(1, np.flip(x, self.axis))
+        backwards = self.run_sublayer(1, bare_or_tuple([np.flip(part, self.axis) for part in parts]))
         self._check(backwards, "an output")
         return self.run_sublayer(2, (forwards, np.flip(backwards, self.axis)))
 
     def init_in_frame(self, frame: Frame, inputs: Any) -> tuple[Any, Any, Any]:
-        self._check(inputs, "an input")
+        self._check_inputs(inputs)
         forwards, backwards = self.init_sublayer(0, inputs), self.init_sublayer(1, inputs)
         self._check(backwards[2], "an output")
         merged = self.init_sublayer(2, (forwards[2], backwards[2]))
@@ -129,7 +139,7 @@ def Bidirectional(forward_layer: Any, axis: int = 1, merge_layer: Any = None) ->
     """Runs a layer along an axis, and a copy of it with weights of its own from the other end, and merges both.
 
     Args:
-        forward_layer: a layer with one input and one output, such as an LSTM.
+        forward_layer: a layer with one output, such as an LSTM; all its inputs have that axis, and the same length.
         axis: the axis it walks along.
         merge_layer: takes both outputs, in the order of the input; a new ``Concatenate()`` unless given.
 

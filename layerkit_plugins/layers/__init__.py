@@ -10,19 +10,20 @@ from layerkit.plugins import deferred, hookimpl
 __all__ = ["layerkit_layers"]
 
 _FAMILIES = {
-    "attention": (
-        "Attention AttentionQKV CausalAttention ConfigurableAttention DotProductAttention "
-        "DotProductCausalAttention MergeHeads PureAttention SplitIntoHeads"
-    ),
     "activations": (
         "Elu Exp FastGelu Gelu Glu HardSigmoid HardTanh LeakyRelu Log ParametricRelu Relu Selu Sigmoid "
         "Softplus Swish Tanh ThresholdedLinearUnit"
+    ),
+    "attention": (
+        "Attention AttentionQKV CausalAttention ConfigurableAttention DotProductAttention "
+        "DotProductCausalAttention MergeHeads PureAttention SplitIntoHeads"
     ),
     "convolution": "CausalConv Conv Conv1d ConvTranspose",
     "dense": "Dense",
     "dropout": "Dropout",
     "elementwise": "Negate PrintShape StopGradient ThresholdToBinary ToFloat",
     "embedding": "Embedding",
+    "gated": "ConvGRUCell GeneralGRUCell SRU",
     "locally_connected": "LocallyConnected1d",
     "losses": (
         "BinaryCrossEntropy BinaryCrossEntropyLoss BinaryCrossEntropySum CategoryCrossEntropy "
@@ -39,6 +40,7 @@ _FAMILIES = {
     "positions": (
         "AxialPositionalEncoding LearnedPositionalEncoding PositionalEncoding Rotate SinCosPositionalEncoding"
     ),
+    "recurrent": "GRU GRUCell LSTM LSTMCell MakeZeroState",
     "reductions": "ArgMax Flatten Max Mean Min Sum",
     "reversible": (
         "ReversibleConcatenatePair ReversibleHalfResidual ReversibleReshape ReversibleSelect ReversibleSerial "

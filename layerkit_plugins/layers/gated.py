@@ -1,0 +1,181 @@
+"""Units that gate what they remember, put together from layers: general GRU cells, and the simple recurrent unit."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Sequence
+from typing import Any
+
+import layerkit as lk
+from layerkit import arguments, fastmath
+from layerkit.fastmath import numpy as np
+from layerkit_plugins.layers.activations import Sigmoid, Tanh
+from layerkit_plugins.layers.convolution import Conv
+from layerkit_plugins.layers.dense import Dense
+from layerkit_plugins.layers.dropout import Dropout
+from layerkit_plugins.layers.incremental import no_position
+from layerkit_plugins.layers.inputs import float_dtype
+from layerkit_plugins.layers.recurrent import Carried
+
+__all__ = ["LAYERS", "SRU", "ConvGRUCell", "GeneralGRUCell"]
+
+
+@lk.example(lk.f32(4, 6), candidate_transform=lambda: Dense(6), dropout_rate_c=0.0)
+def GeneralGRUCell(
+    candidate_transform: Callable[[], lk.Layer],
+    memory_transform_fn: Callable[[], lk.Layer] | None = None,
+    gate_nonlinearity: Callable[[], lk.Layer] = Sigmoid,
+    candidate_nonlinearity: Callable[[], lk.Layer] = Tanh,
+    dropout_rate_c: float = 0.1,
+    sigmoid_bias: float = 0.5,
+) -> lk.Layer:
+    """s' = u M(s) + (1 - u) c, u = g(A(s) + a), c = f(B(r s)), r = g(C(s) + a): a GRU whose state is its input.
+
+    s, s': (b, ..., n)    A, B, C: three layers that ``candidate_transform`` makes
+
+    Args:
+        candidate_transform: makes a layer from s to an array of the shape of s.
+        memory_transform_fn: makes M, a layer without a change of shape; the identity unless given.
+        gate_nonlinearity: makes g.
+        candidate_nonlinearity: makes f.
+        dropout_rate_c: the share of numbers of c that become 0 while training.
+        sigmoid_bias: a; above 0, gates begin more open than shut.
+
+    Raises:
+        LayerError: an argument is out of range, or makes no layer.
+
+    >>> cell = GeneralGRUCell(lambda: lk.Fn("Zero", lambda s: 0 * s), sigmoid_bias=0.0)
+    >>> cell([[4.0]]).tolist()
+    [[2.0]]
+    """
+    own = "GeneralGRUCell"
+    transform = _maker(own, "candidate_transform", candidate_transform)
+    nonlinearity = _maker(own, "gate_nonlinearity", gate_nonlinearity)
+    opening = arguments.number(own, "sigmoid_bias", sigmoid_bias)
+
+    def gate() -> list[lk.Layer]:
+        return [transform(), lk.Fn("AddBias", lambda x: x + opening), nonlinearity()]
+
+    memory = [] if memory_transform_fn is None else _maker(own, "memory_transform_fn", memory_transform_fn)()
+    candidate = [
+        lk.Branch(gate(), []),
+        lk.Multiply(),
+        transform(),
+        _maker(own, "candidate_nonlinearity", candidate_nonlinearity)(),
+        Dropout(arguments.fraction(own, "dropout_rate_c", dropout_rate_c)),
+    ]
+    return lk.Serial(lk.Branch(memory, gate(), candidate), lk.Gate(), name=own)
+
+
+def _maker(layer: str, name: str, make: Any) -> Callable[[], lk.Layer]:
+    """``make``, if it is a function that makes layers."""
+    arguments.function(layer, name, make, "no arguments that makes a layer")
+
+    def checked() -> lk.Layer:
+        made = make()
+        if not isinstance(made, lk.Layer):
+            raise lk.LayerError(f"{layer}: {name} must make a layer, got {made!r:.60}")
+        return made
+
+    return checked
+
+
+@lk.example(lk.f32(2, 4, 5, 3), n_units=3)
+def ConvGRUCell(n_units: int, kernel_size: Sequence[int] = (3, 3)) -> lk.Layer:
+    """A ``GeneralGRUCell`` whose layers are convolutions that keep the size of the picture.    s, s': (b, h, w, n)
+
+    Kaiser and Sutskever, "Neural GPUs learn algorithms", ICLR 2016, arXiv 1511.08228.
+
+    Args:
+        n_units: n, the features of s.
+        kernel_size: the height and width that a convolution sees.
+
+    Raises:
+        LayerError: an argument is out of range; s has other axes or features.
+
+    >>> cell = ConvGRUCell(2)
+    >>> _ = cell.init(lk.f32(1, 4, 4, 2))
+    >>> cell(np.ones((3, 5, 6, 2))).shape
+    (3, 5, 6, 2)
+    """
+    n = arguments.whole_number("ConvGRUCell", "n_units", n_units)
+    sizes = tuple(arguments.whole_number("ConvGRUCell", "kernel_size", size) for size in kernel_size)
+    if len(sizes) != 2:
+        raise lk.LayerError(f"ConvGRUCell: kernel_size must be a height and a width, got {sizes}")
+    return lk.Serial(GeneralGRUCell(lambda: Conv(n, sizes, padding="SAME")), name=f"ConvGRUCell_{n}")
+
+
+# -- the simple recurrent unit ----------------------------------------------------------------------------------------
+
+
+class _Forget(lk.Layer):
+    """c_t = f_t c_(t-1) + (1 - f_t) y_t: (r f y side by side) -> (c, r).    (b, l, 3 n) -> (b, l, n), (b, l, n)"""
+
+    def __init__(self, mode: str | None) -> None:
+        super().__init__(1, 2, "Forget", mode=mode)
+
+    @property
+    def is_bare(self) -> bool:
+        return self.mode != "predict"
+
+    def init_weights_and_state(self, signature: Any) -> None:
+        if self.mode == "predict":
+            shape = (signature.shape[0], signature.shape[-1] // 3)
+            self.state = Carried(np.zeros(shape, float_dtype(signature.dtype)), no_position())
+
+    def forward(self, x: Any) -> Any:
+        r, f, y = np.split(x, 3, axis=-1)
+        r, f = fastmath.sigmoid(r), fastmath.sigmoid(f)
+        before = self.state.state if self.mode == "predict" else np.zeros_like(y[:, 0])
+        if before.shape != y[:, 0].shape:
+            raise lk.LayerError(
+                f"in predict mode it was initialized for a batch of {before.shape[0]}, got {y.shape[0]}; init it again"
+            )
+
+        def step(c: Any, x: Any) -> tuple[Any, Any]:
+            f, added = x
+            c = f * c + added
+            return c, c
+
+        last, c = fastmath.scan(step, before, (np.swapaxes(f, 0, 1), np.swapaxes((1 - f) * y, 0, 1)))
+        if self.mode == "predict":
+            self.state = Carried(last, self.state.position + y.shape[1])
+        return np.swapaxes(c, 0, 1), r
+
+
+@lk.example(lk.f32(4, 3, 6), n_units=6)
+def SRU(n_units: int, activation: Any = None, mode: str | None = None) -> lk.Layer:
+    """h_t = r_t g(c_t) + (1 - r_t) sqrt(3) x_t, c_t = f_t c_(t-1) + (1 - f_t) y_t.    x, h: (b, l, n)
+
+    (r, f, y) = x W + b, with the sigmoid of r and f. No step multiplies matrices: all of that is one product before.
+
+    Lei et al., "Simple recurrent units for highly parallelizable recurrence", EMNLP 2018, arXiv 1709.02755.
+
+    Args:
+        n_units: n, the features of x too.
+        activation: g, a layer or what makes one, such as ``tl.Tanh``; none unless given.
+        mode: in ``"predict"`` a call brings the positions that follow those of the call before; c is kept.
+
+    Raises:
+        LayerError: an argument is out of range; x has other features; in predict mode, another batch than at init.
+
+    >>> sru = SRU(2)
+    >>> _ = sru.init(lk.f32(1, 3, 2))
+    >>> sru(np.ones((4, 7, 2))).shape
+    (4, 7, 2)
+    """
+    n = arguments.whole_number("SRU", "n_units", n_units)
+    made = activation
+    if activation is not None and not isinstance(activation, lk.Layer):
+        made = _maker("SRU", "activation", activation)()
+
+    def mix(c: Any, r: Any, x: Any) -> Any:
+        if x.shape[-1] != n:
+            raise lk.LayerError(f"n_units={n} and the {x.shape[-1]} features of x differ: put a Dense({n}) before it")
+        return r * c + (1 - r) * math.sqrt(3) * x
+
+    inner = lk.Serial(Dense(3 * n), _Forget(mode), made)
+    return lk.Serial(lk.Branch(inner, []), lk.Fn("Highway", mix), name=f"SRU_{n}")
+
+
+LAYERS = [ConvGRUCell, GeneralGRUCell, SRU]

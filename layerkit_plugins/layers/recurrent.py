@@ -1,0 +1,407 @@
+"""Recurrent layers: a state that each element of a sequence changes. One step (LSTMCell, GRUCell), or all of them."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any, NamedTuple
+
+import layerkit as lk
+from layerkit import arguments, fastmath
+from layerkit.fastmath import numpy as np
+from layerkit.fastmath import random
+from layerkit.initializers import GlorotUniformInitializer, RandomNormalInitializer, RandomUniformInitializer
+from layerkit_plugins.layers.incremental import no_position
+from layerkit_plugins.layers.inputs import as_float, default_float, first_weights, float_dtype
+from layerkit_plugins.layers.recurrence import recur
+
+__all__ = ["GRU", "LAYERS", "LSTM", "Carried", "GRUCell", "GRUWeights", "LSTMCell", "LSTMWeights", "MakeZeroState"]
+
+_GLOROT = GlorotUniformInitializer()
+_BIAS = RandomNormalInitializer(1e-6)
+_SMALL = RandomUniformInitializer(0.01)
+
+Initializer = Callable[..., Any]
+
+
+class LSTMWeights(NamedTuple):
+    """The weights of an LSTM; a plain tuple works in its place."""
+
+    kernel: Any
+    bias: Any
+
+
+class GRUWeights(NamedTuple):
+    """The weights of a GRU; a plain tuple works in its place."""
+
+    gates_kernel: Any
+    gates_bias: Any
+    candidate_kernel: Any
+    candidate_bias: Any
+
+
+class _Unit:
+    """The mathematics of a recurrent unit: what its input contributes, and what a step makes of that and the state."""
+
+    n_states = 1
+
+    def __init__(self, layer: str, n_units: Any, forget_bias: Any, kernel: Any, bias: Any) -> None:
+        self.n = arguments.whole_number(layer, "n_units", n_units)
+        self.forget_bias = arguments.number(layer, "forget_bias", forget_bias)
+        self.kernel = arguments.function(layer, "kernel_initializer", kernel, "(shape, rng)")
+        self.bias = arguments.function(layer, "bias_initializer", bias, "(shape, rng)")
+
+    def affine(self, d: int, n: int, keys: tuple[Any, Any], forget: slice) -> tuple[Any, Any]:
+        """A kernel for input and state, and a bias that keeps what was, from the start."""
+        kernel = first_weights("kernel_initializer", self.kernel, (d + self.n, n), keys[0])
+        bias = first_weights("bias_initializer", self.bias, (n,), keys[1])
+        keeps = [float(forget.start <= i < forget.stop) * self.forget_bias for i in range(n)]
+        return kernel, bias + np.array(keeps, bias.dtype)
+
+    def first_weights(self, d: int, rng: Any) -> Any:
+        raise NotImplementedError
+
+    def width(self, weights: Any) -> int:
+        """The features that an input has."""
+        return int(weights[0].shape[0]) - self.n
+
+    def of_input(self, weights: Any, x: Any) -> Any:
+        """What inputs (rows, d) add to the products of the state."""
+        raise NotImplementedError
+
+    def kernels(self, weights: Any) -> tuple[Any, ...]:
+        """What the state is multiplied with."""
+        raise NotImplementedError
+
+    def step(self, x: Any, carry: Any, products: Any) -> Any:
+        """The next carry; see ``recur``."""
+        raise NotImplementedError
+
+
+class _LSTMUnit(_Unit):
+    n_states = 2
+
+    def first_weights(self, d: int, rng: Any) -> Any:
+        return LSTMWeights(*self.affine(d, 4 * self.n, tuple(random.split(rng)), slice(2 * self.n, 3 * self.n)))
+
+    def of_input(self, weights: Any, x: Any) -> Any:
+        kernel, bias = weights
+        return np.matmul(x, kernel[: -self.n]) + bias
+
+    def kernels(self, weights: Any) -> tuple[Any, ...]:
+        return (weights[0][-self.n :],)
+
+    def step(self, x: Any, carry: Any, products: Any) -> Any:
+        c, h = carry
+        i, j, f, o = np.split(x + products[0](h), 4, axis=-1)
+        c = fastmath.sigmoid(f) * c + fastmath.sigmoid(i) * np.tanh(j)
+        return c, fastmath.sigmoid(o) * np.tanh(c)
+
+
+class _GRUUnit(_Unit):
+    def first_weights(self, d: int, rng: Any) -> Any:
+        keys = tuple(random.split(rng, 4))
+        gates = self.affine(d, 2 * self.n, keys[:2], slice(self.n, 2 * self.n))
+        return GRUWeights(*gates, *self.affine(d, self.n, keys[2:], slice(0, 0)))
+
+    def of_input(self, weights: Any, x: Any) -> Any:
+        gates, gates_bias, candidate, candidate_bias = weights
+        kernel = np.concatenate([gates[: -self.n], candidate[: -self.n]], axis=-1)
+        return np.matmul(x, kernel) + np.concatenate([gates_bias, candidate_bias])
+
+    def kernels(self, weights: Any) -> tuple[Any, ...]:
+        return weights[0][-self.n :], weights[2][-self.n :]
+
+    def step(self, x: Any, carry: Any, products: Any) -> Any:
+        (h,) = carry
+        r, u = np.split(fastmath.sigmoid(x[:, : 2 * self.n] + products[0](h)), 2, axis=-1)
+        candidate = np.tanh(x[:, 2 * self.n :] + products[1](r * h))
+        return (u * h + (1 - u) * candidate,)
+
+
+def _joined(carry: tuple[Any, ...]) -> Any:
+    """The carry as the one array that layers hand on."""
+    return carry[0] if len(carry) == 1 else np.concatenate(carry, axis=-1)
+
+
+def _parted(state: Any, unit: _Unit) -> tuple[Any, ...]:
+    return tuple(np.split(state, unit.n_states, axis=-1))
+
+
+def _check_state(state: Any, batch: int, unit: _Unit) -> None:
+    due = (batch, unit.n_states * unit.n)
+    if tuple(state.shape) != due:
+        raise lk.LayerError(f"expected a state of shape {due}, got {tuple(state.shape)}")
+
+
+# -- one step ---------------------------------------------------------------------------------------------------------
+
+
+class _Cell(lk.Layer):
+    """One step: (x, state) -> (y, state)."""
+
+    def __init__(self, unit: _Unit) -> None:
+        super().__init__(2, 2, f"{type(self).__name__}_{unit.n}")
+        self.unit = unit
+
+    def init_weights_and_state(self, signature: Any) -> None:
+        _check_rank(signature[0], 2)
+        self.weights = self.unit.first_weights(signature[0].shape[-1], self.rng)
+
+    def forward(self, x: Any) -> Any:
+        x, state = x
+        _check_rank(x, 2)
+        _check_width(x, self.unit.width(self.weights))
+        _check_state(state, x.shape[0], self.unit)
+        products = [lambda a, kernel=kernel: np.matmul(a, kernel) for kernel in self.unit.kernels(self.weights)]
+        of_input = self.unit.of_input(self.weights, as_float(x))
+        carry = self.unit.step(of_input, _parted(state, self.unit), products)
+        return carry[-1], _joined(carry)
+
+
+def _check_rank(x: Any, rank: int) -> None:
+    if len(x.shape) != rank:
+        axes = "(batch, features)" if rank == 2 else "(batch, length, features)"
+        raise lk.LayerError(f"expected {axes}, got {tuple(x.shape)}")
+
+
+def _check_width(x: Any, d: int) -> None:
+    if x.shape[-1] != d:
+        raise lk.LayerError(f"expected last axis {d}, got {tuple(x.shape)}")
+
+
+@lk.example(lk.f32(4, 5), lk.f32(4, 6), n_units=3)
+class LSTMCell(_Cell):
+    """c' = sig(f) c + sig(i) tanh(j), h' = sig(o) tanh(c'), (i, j, f, o) = (x, h) W + b.    x: (b, d)    y = h': (b, n)
+
+    state: (b, 2 n), c and h side by side    W: (d + n, 4 n)    b: (4 n,)
+
+    Hochreiter and Schmidhuber, "Long short-term memory", Neural Computation 9, 1997; Gers et al., 2000, for f.
+
+    Args:
+        n_units: n.
+        forget_bias: what the bias of f begins with, so that the cell begins by remembering; others begin near 0.
+        kernel_initializer: function of (shape, rng) that makes W.
+        bias_initializer: the same for b, before ``forget_bias`` is added.
+
+    Raises:
+        LayerError: an argument is out of range; x or the state has another shape.
+
+    >>> cell = LSTMCell(1)
+    >>> y, state = cell((np.zeros((1, 1)), np.array([[0.5, 0.0]])), weights=(np.zeros((2, 4)), np.zeros(4)))
+    >>> [round(number, 4) for number in state[0].tolist()]
+    [0.25, 0.1225]
+    """
+
+    def __init__(
+        self,
+        n_units: int,
+        forget_bias: float = 1.0,
+        kernel_initializer: Initializer = _GLOROT,
+        bias_initializer: Initializer = _BIAS,
+    ) -> None:
+        super().__init__(_LSTMUnit("LSTMCell", n_units, forget_bias, kernel_initializer, bias_initializer))
+
+
+@lk.example(lk.f32(4, 5), lk.f32(4, 3), n_units=3)
+class GRUCell(_Cell):
+    """h' = u h + (1 - u) tanh((x, r h) W2 + b2), (r, u) = sig((x, h) W1 + b1).    x: (b, d)    y = h': (b, n)
+
+    state: h, (b, n)    W1: (d + n, 2 n)    W2: (d + n, n)
+
+    Cho et al., "Learning phrase representations using RNN encoder-decoder", EMNLP 2014, arXiv 1406.1078.
+
+    Args:
+        n_units: n.
+        forget_bias: what the bias of u begins with; above 0, the cell begins by remembering.
+        kernel_initializer: function of (shape, rng) that makes W1 and W2.
+        bias_initializer: the same for b1 and b2, before ``forget_bias`` is added.
+
+    Raises:
+        LayerError: an argument is out of range; x or the state has another shape.
+
+    >>> zeros = (np.zeros((2, 2)), np.zeros(2), np.zeros((2, 1)), np.zeros(1))
+    >>> y, state = GRUCell(1)((np.zeros((1, 1)), np.array([[0.5]])), weights=zeros)
+    >>> float(state[0, 0])
+    0.25
+    """
+
+    def __init__(
+        self,
+        n_units: int,
+        forget_bias: float = 0.0,
+        kernel_initializer: Initializer = _SMALL,
+        bias_initializer: Initializer = _BIAS,
+    ) -> None:
+        super().__init__(_GRUUnit("GRUCell", n_units, forget_bias, kernel_initializer, bias_initializer))
+
+
+# -- a whole sequence -------------------------------------------------------------------------------------------------
+
+
+class Carried(NamedTuple):
+    """The state of a recurrent layer in predict mode: that of its unit, and how many positions were."""
+
+    state: Any
+    position: Any
+
+
+class _Recurrent(lk.Layer):
+    """All steps: (x, mask if masked, state if initial_state) -> (y, state if return_state)."""
+
+    def __init__(self, unit: _Unit, return_state: bool, initial_state: bool, masked: bool, mode: str | None) -> None:
+        super().__init__(1 + masked + initial_state, 1 + return_state, f"{type(self).__name__}_{unit.n}", mode=mode)
+        self.unit = unit
+        self.return_state, self.initial_state, self.masked = return_state, initial_state, masked
+
+    def init_weights_and_state(self, signature: Any) -> None:
+        x = signature[0] if self.n_in > 1 else signature
+        _check_rank(x, 3)
+        self.weights = self.unit.first_weights(x.shape[-1], self.rng)
+        if self.mode == "predict":
+            zeros = np.zeros((x.shape[0], self.unit.n_states * self.unit.n), float_dtype(x.dtype))
+            self.state = Carried(zeros, no_position())
+
+    def forward(self, x: Any) -> Any:
+        parts = x if self.n_in > 1 else (x,)
+        x = parts[0]
+        _check_rank(x, 3)
+        _check_width(x, self.unit.width(self.weights))
+        steps = np.swapaxes(as_float(x), 0, 1)
+        length, batch, d = steps.shape
+        rows = self.unit.of_input(self.weights, np.reshape(steps, (length * batch, d)))
+        mask = _mask_of_steps(parts[1], batch, length) if self.masked else None
+        carry = _parted(self._first_state(parts, batch, rows.dtype), self.unit)
+        carries, last = recur(
+            self.unit.step,
+            self.unit.kernels(self.weights),
+            np.reshape(rows, (length, batch, rows.shape[-1])),
+            carry,
+            mask,
+        )
+        y, state = np.swapaxes(carries[-1], 0, 1), _joined(last)
+        if self.mode == "predict":
+            self.state = Carried(state.astype(self.state.state.dtype), self.state.position + length)
+        return (y, state) if self.return_state else y
+
+    def _first_state(self, parts: tuple[Any, ...], batch: int, dtype: Any) -> Any:
+        given = np.zeros((batch, self.unit.n_states * self.unit.n), dtype)
+        if self.initial_state:
+            _check_state(parts[-1], batch, self.unit)
+            given = parts[-1].astype(dtype)
+        if self.mode != "predict":
+            return given
+        kept, position = self.state
+        if kept.shape[0] != batch:
+            raise lk.LayerError(
+                f"in predict mode it was initialized for a batch of {kept.shape[0]}, got {batch}; init it again"
+            )
+        return np.where(position > 0, kept.astype(dtype), given)
+
+
+def _mask_of_steps(mask: Any, batch: int, length: int) -> Any:
+    """Truth values (length, batch, 1)."""
+    if mask.dtype.kind not in "biu" or tuple(mask.shape) not in ((batch, length), (batch, 1, 1, length)):
+        raise lk.LayerError(
+            f"expected a mask of truth values of shape {(batch, length)}, got {mask.dtype.name} {tuple(mask.shape)}"
+        )
+    return np.expand_dims(np.transpose(np.reshape(mask, (batch, length))) != 0, -1)
+
+
+@lk.example(lk.f32(4, 3, 5), n_units=6)
+class LSTM(_Recurrent):
+    """y_t = h_t of an ``LSTMCell`` that goes along x, from a state of zeros.    x: (b, l, d)    y: (b, l, n)
+
+    It computes what ``Scan(LSTMCell(n), axis=1)`` does, in less time: what the inputs add is one product for all steps,
+    and so are the gradients of the weights.
+
+    Args:
+        n_units: n.
+        mode: in ``"predict"`` a call brings the positions that follow those of the call before; the state is kept.
+        return_state: gives the last state too, (b, 2 n), c and h side by side: (y, state).
+        initial_state: takes the state to begin with as last input.
+        masked: takes a mask behind x, (b, l) or (b, 1, 1, l), true where a position is real: a step that is not leaves
+            the state as it is, and gives h again. So y[:, -1] is that of the last real position.
+        forget_bias, kernel_initializer, bias_initializer: as in ``LSTMCell``.
+
+    Raises:
+        LayerError: an argument is out of range; shapes do not fit; in predict mode, another batch than at init.
+
+    >>> lstm = LSTM(2, return_state=True)
+    >>> y, state = lstm(np.zeros((1, 3, 1)), weights=(np.zeros((3, 8)), np.zeros(8)))
+    >>> y.shape, state.shape
+    ((1, 3, 2), (1, 4))
+    """
+
+    def __init__(
+        self,
+        n_units: int,
+        mode: str | None = None,
+        return_state: bool = False,
+        initial_state: bool = False,
+        masked: bool = False,
+        forget_bias: float = 1.0,
+        kernel_initializer: Initializer = _GLOROT,
+        bias_initializer: Initializer = _BIAS,
+    ) -> None:
+        unit = _LSTMUnit("LSTM", n_units, forget_bias, kernel_initializer, bias_initializer)
+        super().__init__(unit, return_state, initial_state, masked, mode)
+
+
+@lk.example(lk.f32(4, 3, 5), n_units=6)
+class GRU(_Recurrent):
+    """y_t = h_t of a ``GRUCell`` that goes along x, from a state of zeros.    x: (b, l, d)    y: (b, l, n)
+
+    It computes what ``Scan(GRUCell(n), axis=1)`` does, in less time; see ``LSTM``.
+
+    Args:
+        n_units: n.
+        mode, return_state, initial_state, masked: as in ``LSTM``; the state is h, (b, n).
+        forget_bias, kernel_initializer, bias_initializer: as in ``GRUCell``.
+
+    Raises:
+        LayerError: as in ``LSTM``.
+
+    >>> gru = GRU(2)
+    >>> _ = gru.init(lk.f32(1, 3, 5))
+    >>> gru(np.ones((4, 7, 5))).shape
+    (4, 7, 2)
+    """
+
+    def __init__(
+        self,
+        n_units: int,
+        mode: str | None = None,
+        return_state: bool = False,
+        initial_state: bool = False,
+        masked: bool = False,
+        forget_bias: float = 0.0,
+        kernel_initializer: Initializer = _SMALL,
+        bias_initializer: Initializer = _BIAS,
+    ) -> None:
+        unit = _GRUUnit("GRU", n_units, forget_bias, kernel_initializer, bias_initializer)
+        super().__init__(unit, return_state, initial_state, masked, mode)
+
+
+@lk.example(lk.f32(4, 3, 5))
+def MakeZeroState(depth_multiplier: int = 1) -> lk.Layer:
+    """Zeros for the state of a cell that goes along x.    x: (b, l, d)    y: (b, depth_multiplier * d)
+
+    Args:
+        depth_multiplier: how wide the state is, in widths of x: 2 for an ``LSTMCell``.
+
+    Raises:
+        LayerError: ``depth_multiplier`` is no whole number of at least 1; x has other axes.
+
+    >>> MakeZeroState(2)(np.ones((1, 7, 3))).tolist()
+    [[0.0, 0.0, 0.0, 0.0, 0.0, 0.0]]
+    """
+    times = arguments.whole_number("MakeZeroState", "depth_multiplier", depth_multiplier)
+
+    def make(x: Any) -> Any:
+        _check_rank(x, 3)
+        return np.zeros((x.shape[0], times * x.shape[-1]), default_float())
+
+    return lk.Fn("MakeZeroState", make)
+
+
+LAYERS = [GRU, GRUCell, LSTM, LSTMCell, MakeZeroState]
