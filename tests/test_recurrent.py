@@ -302,7 +302,7 @@ X = lk.f32(2, 5, 4)
         (lambda: tl.LSTMCell(3), (X, lk.f32(2, 6)), "expected (batch, features), got (2, 5, 4)"),
         (lambda: tl.MakeZeroState(), lk.f32(2, 5), "expected (batch, length, features), got (2, 5)"),
         (lambda: tl.SRU(3), X, "n_units=3 and the 4 features of x differ: put a Dense(3) before it"),
-        (lambda: tl.ConvGRUCell(4), X, "expected (batch, height, width, features), got (2, 5, 4)"),
+        (lambda: tl.ConvGRUCell(4), X, "0:Conv: expected 4 axes (N, H, W, C), got (2, 5, 4)"),
     ],
 )
 def test_init_says_what_is_wrong_and_where(layer: Any, signature: Any, said: str) -> None:
