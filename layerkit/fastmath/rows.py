@@ -62,6 +62,10 @@ class RowTable:
         """The rows for ids of any shape."""
         return self._read(ids)
 
+    def astype(self, dtype: Any) -> RowTable:
+        """The same table, whose rows are read in another dtype."""
+        return RowTable(self.path, self.shape, dtype, lambda ids: self._read(ids).astype(dtype))
+
     @property
     def ndim(self) -> int:
         return len(self.shape)

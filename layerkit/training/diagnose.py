@@ -16,6 +16,7 @@ from layerkit.training.feed import Item
 from layerkit.training.replay import Fault, faulty_gradient, faulty_output
 from layerkit.training.start import Keys
 from layerkit.training.step import Carry, compute_loss
+from layerkit.training.task import TrainTask
 from layerkit.weights_file import tensor_paths
 
 __all__ = ["NotFiniteError", "diagnose", "first_not_finite"]
@@ -59,13 +60,13 @@ class NotFiniteError(LayerkitError):
 
 
 def diagnose(
-    step: int, value: float, model: Layer, loss_layer: Layer, carry: Carry, keys: Keys, item: Item
+    step: int, value: float, model: Layer, task: TrainTask, carry: Carry, keys: Keys, item: Item
 ) -> NotFiniteError:
     """The error for a loss, or a gradient, that is not finite at ``step``; ``carry`` is what the step started from."""
-    replay = _Replay(step, model, loss_layer, carry, keys, item.on_device)
+    replay = _Replay(step, model, task, carry, keys, item.on_device)
     loss_is_finite = math.isfinite(value)
     found = replay.output() or (replay.gradient() if loss_is_finite else None)
-    start = f"step {step}: the loss {loss_layer.name} is {value:.6g}"
+    start = f"step {step}: the loss {task.loss_layer.name} is {value:.6g}"
     if loss_is_finite:
         start += ", and its gradient is not finite"
     what = found.text if found else "layer by layer all is finite, so numbers overflow only in the compiled step"
@@ -92,16 +93,18 @@ class _Replay:
     """The step again, as often as need be."""
 
     def __init__(
-        self, step: int, model: Layer, loss_layer: Layer, carry: Carry, keys: Keys, batch: tuple[Any, ...]
+        self, step: int, model: Layer, task: TrainTask, carry: Carry, keys: Keys, batch: tuple[Any, ...]
     ) -> None:
-        self._step, self._model, self._loss_layer, self._keys = step, model, loss_layer, keys
+        self._step, self._model, self._task, self._keys = step, model, task, keys
         self._carry, self._batch = carry, batch
         sizes = {array.shape[0] if array.shape else -1 for array in batch}
         self.n_rows = sizes.pop() if len(sizes) == 1 else -1
         """How many rows the batch has; -1 where its arrays do not agree."""
 
     def _compute(self, carry: Carry, keys: Keys, batch: tuple[Any, ...]) -> Any:
-        return compute_loss(self._model, self._loss_layer, carry, keys, self._step - 1, batch)[0]
+        return compute_loss(
+            self._model, self._task.loss_layer, carry, keys, self._step - 1, batch, self._task.compute_dtype
+        )[0]
 
     def output(self) -> Fault | None:
         """The first layer whose output is not finite."""
@@ -122,7 +125,7 @@ class _Replay:
             return self._compute(self._carry._replace(weights=trained[0], task=task), self._keys, self._batch)
 
         trained = (self._carry.weights, self._carry.task.loss_weights)
-        return faulty_gradient(loss_of, trained, (self._model, self._loss_layer))
+        return faulty_gradient(loss_of, trained, (self._model, self._task.loss_layer))
 
     def rows(self, found: Fault | None) -> tuple[int, ...]:
         """The rows of the batch that the fault comes from; none where that cannot be told."""

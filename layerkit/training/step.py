@@ -37,6 +37,7 @@ def make_step(model: Layer, task: TrainTask, opt_params: Any, lazy: LazyRows) ->
     after, the carry comes back as it went in, with ``alive`` false: the weights that the loss was computed with can
     still be looked at.
     """
+    require_compute_dtype(task.compute_dtype)
     update = task.optimizer.tree_update
 
     def step(carry: Carry, keys: Keys, n: Any, learning_rate: Any, batch: tuple[Any, ...], ids: Any) -> Any:
@@ -46,7 +47,7 @@ def make_step(model: Layer, task: TrainTask, opt_params: Any, lazy: LazyRows) ->
         def loss_of(trained: Any) -> Any:
             weights, loss_weights = lazy.stand_ins(trained, full[0], batch, ids)
             inner = Carry(weights, carry.state, carry.task._replace(loss_weights=loss_weights), None)
-            return compute_loss(model, task.loss_layer, inner, keys, n, batch)
+            return compute_loss(model, task.loss_layer, inner, keys, n, batch, task.compute_dtype)
 
         (loss, state), gradients = value_and_grad(loss_of, has_aux=True)(before)
         record = opt_params if learning_rate is None else opt_params._replace(learning_rate=learning_rate)
@@ -108,11 +109,18 @@ def _is_finite(array: Any) -> Any:
 
 
 def compute_loss(
-    model: Layer, loss_layer: Layer, carry: Carry, keys: Keys, n: Any, batch: tuple[Any, ...]
+    model: Layer,
+    loss_layer: Layer,
+    carry: Carry,
+    keys: Keys,
+    n: Any,
+    batch: tuple[Any, ...],
+    compute_dtype: str | None = None,
 ) -> tuple[Any, tuple[Any, Any]]:
     """(loss, (model's new state, loss's new state)) of a training step."""
     inputs, rest = parts(batch, model.n_in)
-    y, state = model.pure_fn(inputs, carry.weights, carry.state, random.fold_in(keys.train, n), training=True)
+    key = random.fold_in(keys.train, n)
+    y, state = apply(model, inputs, carry.weights, carry.state, key, compute_dtype)
     loss_inputs = (*(y if type(y) is tuple else (y,)), *rest)
     loss_inputs = loss_inputs[0] if len(loss_inputs) == 1 else loss_inputs
     own, key = carry.task, random.fold_in(keys.loss, n)

@@ -149,8 +149,5 @@ class Steps:
         self.done = step - 1
         variables = self.variables
         variables.alive = to_device(np.array(True))
-        weights, loss_weights = self.lazy.up_to_date(*self.view())
-        own = variables.tasks[item.task]
-        carry = Carry(weights, variables.state, own if item.task else own._replace(loss_weights=loss_weights), None)
-        loss_layer = self._tasks[item.task].loss_layer
-        raise diagnose(step, value, self._model, loss_layer, carry, self.keys, item)
+        carry = Carry(variables.weights, variables.state, variables.tasks[item.task], None)
+        raise diagnose(step, value, self._model, self._tasks[item.task], carry, self.keys, item)

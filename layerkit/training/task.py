@@ -10,6 +10,7 @@ from layerkit.data.batches import whole
 from layerkit.errors import UsageError, shown
 from layerkit.layer import Layer
 from layerkit.optimizer import Optimizer
+from layerkit.training.precision import check_compute_dtype
 from layerkit.training.source import Source
 
 __all__ = ["EvalTask", "TrainTask", "listed", "shared_sources"]
@@ -49,6 +50,8 @@ class TrainTask(_Task):
         optimizer: moves the weights.
         lr_schedule: a function from the step, counted from 0, to the learning rate; the optimizer's own unless given.
         n_steps_per_checkpoint: how often the loop logs, evaluates and saves unless it is told otherwise.
+        compute_dtype: ``"bfloat16"`` for mixed precision, on JAX: the model computes with 16-bit copies of its weights
+            and inputs. Weights, state, loss, gradients and the optimizer stay in float32, and so do evaluations.
 
     Raises:
         UsageError: an argument is of the wrong kind.
@@ -71,6 +74,7 @@ class TrainTask(_Task):
         optimizer: Optimizer,
         lr_schedule: Callable[[int], Any] | None = None,
         n_steps_per_checkpoint: int = 100,
+        compute_dtype: str | None = None,
     ) -> None:
         _check_kind("loss_layer", loss_layer, Layer, "CrossEntropyLoss()")
         _check_kind("optimizer", optimizer, Optimizer, "Adam(0.01)")
@@ -78,11 +82,13 @@ class TrainTask(_Task):
             raise UsageError(f"TrainTask: lr_schedule is a function of the step, got {lr_schedule!r}")
         if lr_schedule is not None and callable(optimizer.learning_rate):
             raise UsageError(f"TrainTask: lr_schedule and {type(optimizer).__name__}'s own schedule are both given")
+        check_compute_dtype(compute_dtype)
         self._source = Source(labeled_data, "labeled_data of the training task")
         self._loss_layer = loss_layer
         self._optimizer = optimizer
         self._lr_schedule = lr_schedule
         self._n_steps_per_checkpoint = whole("n_steps_per_checkpoint", n_steps_per_checkpoint, 1)
+        self._compute_dtype = compute_dtype
 
     @property
     def loss_layer(self) -> Layer:
@@ -103,6 +109,11 @@ class TrainTask(_Task):
     def n_steps_per_checkpoint(self) -> int:
         """Steps from one checkpoint to the next."""
         return self._n_steps_per_checkpoint
+
+    @property
+    def compute_dtype(self) -> str | None:
+        """What the model computes in while it is trained; ``None`` for the dtype of its weights."""
+        return self._compute_dtype
 
     def learning_rate(self, step: int) -> float:
         """The learning rate of a step, counted from 0.

@@ -30,6 +30,9 @@ class SentimentSettings:
     learning_rate: float = setting(
         0.003, help="Learning rate of Adam at the first step; it falls to 0 at the last.", least=0
     )
+    compute_dtype: Literal["bfloat16"] | None = setting(
+        None, help="Train in mixed precision, on JAX: compute in bfloat16, keep weights in float32."
+    )
     checkpoint_every: int = setting(100, help="Steps between checkpoints and evaluations.", least=1, may_change=True)
     seed: int = setting(0, help="Seed of the weights and of the order of the texts.", least=0, most=2**32 - 1)
     model: Literal["classifier"] = setting("classifier", help="The model.")

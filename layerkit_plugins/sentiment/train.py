@@ -96,6 +96,7 @@ def _train_task(train: _Numbers, n_labels: int, settings: SentimentSettings) -> 
         optimizers.Adam(settings.learning_rate),
         lr_schedule=lr_schedules.cosine(settings.steps, settings.learning_rate),
         n_steps_per_checkpoint=settings.checkpoint_every,
+        compute_dtype=settings.compute_dtype,
     )
 
 
