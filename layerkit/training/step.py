@@ -12,6 +12,7 @@ from layerkit.layer import Layer
 from layerkit.shapes import signature
 from layerkit.training.batch import parts
 from layerkit.training.lazy_rows import LazyRows
+from layerkit.training.precision import apply, require_compute_dtype
 from layerkit.training.start import Keys
 from layerkit.training.tables import Run, Table, find_tables
 from layerkit.training.task import EvalTask, TrainTask

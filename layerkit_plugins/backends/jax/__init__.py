@@ -80,7 +80,11 @@ class JaxBackend:
     def take_rows(self, table: Any, ids: Any) -> Any:
         table = as_array(table)
         check_table(table)
-        return _rows(table, _checked(ids, table.shape[0]))
+        ids = _checked(ids, table.shape[0])
+        if jnp.issubdtype(table.dtype, jnp.floating) and table.dtype.itemsize < 4:
+            # Or the gradient of a row that is read a thousand times would add up in 16 bits, where 256 + 1 is 256.
+            return _rows(table.astype(jnp.float32), ids).astype(table.dtype)
+        return _rows(table, ids)
 
     def put_rows(self, table: Any, ids: Any, rows: Any) -> Any:
         return _put_rows(table, ids, rows)

@@ -232,8 +232,8 @@ def _add_part(so_far: tuple[Any, bool] | None, part: _Part) -> tuple[_Part, bool
 def _pour(so_far: tuple[Any, bool] | None, part: Any, dtype: Any) -> tuple[Any, bool]:
     """Adds a cotangent that touches a few places only to an array that was made here, in place."""
     if so_far is None:
-        total = onp.zeros(part.shape, dtype)
-    elif so_far[1]:
+        return part.dense(dtype), True
+    if so_far[1]:
         total = so_far[0]
     elif type(so_far[0]) in box_types:
         return so_far[0] + part.dense(dtype), False

@@ -41,7 +41,7 @@ def add_rows(table: Any, ids: Any, rows: Any) -> None:
     counts = onp.diff(onp.append(starts, ids.size))
     for segment in onp.flatnonzero(counts > _ROUNDS):
         start = starts[segment]
-        table[ids[start]] += rows[order[start : start + counts[segment]]].sum(axis=0)
+        table[ids[start]] += rows[order[start : start + counts[segment]]].sum(axis=0, dtype=table.dtype)
     few = counts <= _ROUNDS
     starts, counts = starts[few], counts[few]
     turn = 0
