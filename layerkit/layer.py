@@ -292,12 +292,19 @@ class Layer:
 
     # -- files --------------------------------------------------------------------------------------------------------
 
-    def save_to_file(self, path: str | os.PathLike[str]) -> None:
-        """Writes weights and state to a safetensors file, each array under its path (``2.Dense/kernel``)."""
+    def save_to_file(self, path: str | os.PathLike[str], about: Any = None) -> None:
+        """Writes weights and state to a safetensors file, each array under its path (``2.Dense/kernel``).
+
+        Every array has a checksum, and the file is written whole or not at all. ``about`` is anything that JSON can
+        hold, such as a vocabulary: ``layerkit.files.read_about(path)`` gives it back.
+
+        Raises:
+            LayerError: it cannot be written, or an array has a dtype that such a file cannot hold.
+        """
         from layerkit.weights_file import save
 
         require_init(self, ())
-        save(self, path)
+        save(self, path, about)
 
     def init_from_file(self, path: str | os.PathLike[str], signature: Any = None) -> tuple[Any, Any]:
         """Takes weights and state from a file of ``save_to_file``.

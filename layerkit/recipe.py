@@ -136,8 +136,9 @@ class Recipe(Protocol):
     def train(self, settings: Any, output: Path | None) -> Run:
         """Trains, and returns the run; with an ``output`` folder, also writes into it what ``load`` will need.
 
-        The folder exists. It is empty (but for ``run.json``), or holds what this recipe wrote there when it ran with
-        the same settings, those marked ``may_change`` excepted: continue from that, or start again in its place. What
+        The folder exists, and no other process trains there. It is empty (but for ``run.json`` and names that begin
+        with a dot), or holds what this recipe wrote there when it ran with the same settings, those marked
+        ``may_change`` excepted: continue from that, or start again in its place. What
         ``load`` reads is best written last, so that an earlier run stays whole until then.
         """
 

@@ -1,9 +1,7 @@
-"""``run.json``: what makes a folder a run, and says which recipe can read the rest of it."""
+"""``run.json``: what makes a folder a run, and says which recipe can read the rest of it. It is sealed."""
 
 from __future__ import annotations
 
-import contextlib
-import json
 import math
 import os
 from collections.abc import Mapping
@@ -12,11 +10,17 @@ from pathlib import Path
 from typing import Any
 
 from layerkit.errors import LayerkitError, UsageError
+from layerkit.files import sealed
+from layerkit.files.disk import DamagedError
+from layerkit.files.disk import reason as os_reason
 
 __all__ = ["FORMAT", "NAME", "RunFile", "as_metrics", "os_reason", "read_run_file", "write_run_file"]
 
-FORMAT = 1
+FORMAT = 2
 NAME = "run.json"
+KIND = "layerkit run"
+
+_KINDS = {"recipe": str, "distribution": str, "version": str, "backend": str, "settings": dict, "complete": bool}
 
 
 @dataclass(frozen=True)
@@ -46,64 +50,34 @@ def read_run_file(path: str | os.PathLike[str]) -> RunFile:
 
     Raises:
         UsageError: there is no such folder, or it is no run.
-        LayerkitError: the file is damaged, or of a format this layerkit does not read.
+        DamagedError: the file has changed since it was written.
+        LayerkitError: it is of a format that this layerkit does not read.
     """
     folder = Path(path)
     if not folder.exists():
         raise UsageError(f"there is no run at {str(folder)!r}: no such folder")
     if not folder.is_dir():
         raise UsageError(f"{str(folder)!r} is a file: a run is the folder that training wrote")
-    try:
-        contents = json.loads((folder / NAME).read_bytes())
-    except FileNotFoundError:
-        raise UsageError(f"{str(folder)!r} is no run: it has no {NAME}") from None
-    except OSError as error:
-        raise LayerkitError(f"{str(folder / NAME)!r} cannot be read: {os_reason(error)}") from error
-    except (ValueError, RecursionError) as error:
-        raise LayerkitError(f"{str(folder / NAME)!r} is damaged, it is no JSON: train the run again") from error
-    return _checked(folder, contents)
-
-
-def _checked(folder: Path, contents: Any) -> RunFile:
-    file = str(folder / NAME)
-    version = contents.get("format") if isinstance(contents, dict) else None
-    if version != FORMAT:
-        if isinstance(version, int) and version > FORMAT:
-            raise LayerkitError(f"{file!r} has format {version}, this layerkit reads up to {FORMAT}: upgrade layerkit")
-        raise LayerkitError(f"{file!r} is no run file of layerkit (format {version!r}, not {FORMAT})")
-    for name, kind in (("recipe", str), ("distribution", str), ("version", str), ("backend", str), ("settings", dict)):
+    file = folder / NAME
+    if not file.exists() and not file.is_symlink():
+        raise UsageError(f"{str(folder)!r} is no run: it has no {NAME}")
+    contents = sealed.read(file, KIND, FORMAT)
+    for name, kind in _KINDS.items():
         if not isinstance(contents.get(name), kind):
-            raise LayerkitError(f"{file!r} is damaged, its {name!r} is {contents.get(name)!r:.80}: train the run again")
-    known = {name: contents[name] for name in RunFile.__dataclass_fields__ if name in contents}
-    return RunFile(**known)
+            raise DamagedError(f"{file} is damaged: its {name!r} is {contents.get(name)!r:.80}")
+    metrics = contents.get("metrics")
+    if not isinstance(metrics, dict) or not all(isinstance(v, float | int | None) for v in metrics.values()):
+        raise DamagedError(f"{file} is damaged: its 'metrics' is {metrics!r:.80}")
+    return RunFile(**{name: contents[name] for name in RunFile.__dataclass_fields__})
 
 
 def write_run_file(folder: Path, run: RunFile) -> None:
     """Writes ``run.json`` into ``folder`` at once: a reader finds the old file or the new one, whole."""
     metrics = {name: value if math.isfinite(value) else None for name, value in run.metrics.items()}
-    text = json.dumps({"format": FORMAT, **asdict(run), "metrics": metrics}, indent=2) + "\n"
-    draft = folder / f".{NAME}.{os.getpid()}"
     try:
-        with draft.open("w", encoding="utf-8") as stream:
-            stream.write(text)
-            stream.flush()
-            os.fsync(stream.fileno())
-        draft.replace(folder / NAME)
-    except BaseException as error:
-        with contextlib.suppress(OSError):
-            draft.unlink()
-        if isinstance(error, OSError):
-            raise LayerkitError(f"{str(folder / NAME)!r} cannot be written: {os_reason(error)}") from error
-        raise
-
-
-def os_reason(error: Exception) -> str:
-    """What the operating system says went wrong, without number and path.
-
-    >>> os_reason(PermissionError(13, "Permission denied"))
-    'permission denied'
-    """
-    return str(getattr(error, "strerror", None) or error).lower()
+        sealed.write(folder / NAME, KIND, FORMAT, {**asdict(run), "metrics": metrics})
+    except OSError as error:
+        raise LayerkitError(f"{folder / NAME} cannot be written: {os_reason(error)}") from error
 
 
 def as_metrics(metrics: Mapping[str, Any]) -> dict[str, float]:

@@ -5,12 +5,16 @@ from __future__ import annotations
 import contextlib
 import os
 import shutil
+import warnings
 from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
-from layerkit.errors import LayerkitError, UsageError
+from layerkit.errors import LayerkitError, LayerkitWarning, UsageError
+from layerkit.files import DamagedError, disk
+from layerkit.files.lock import NAME as LOCK
+from layerkit.files.lock import InUseError, locked
 from layerkit.recipe import Recipe, Run
 from layerkit.run_file import NAME, RunFile, as_metrics, os_reason, read_run_file, write_run_file
 from layerkit.settings import as_json, make_settings, settings_of
@@ -31,7 +35,7 @@ def train(
     Args:
         recipe: a registered recipe's name: ``"sentiment"``.
         output: the folder to keep the run in, made if need be; without it nothing is written. A run that was begun
-            there with the same settings is continued.
+            there with the same settings is continued. Only one process at a time may train there.
         overwrite: train anew where ``output`` holds a run; it is replaced at the end, and stays if training fails.
         backend: the backend to compute on, instead of the active one.
         settings: the recipe's own settings; ``layerkit train RECIPE --help`` lists them.
@@ -39,6 +43,7 @@ def train(
     Raises:
         UsageError: no recipe or backend has that name, a setting is unknown or does not fit, or ``output`` holds
             something else.
+        LayerkitError: training fails, or another process has ``output``.
 
     Example::
 
@@ -60,7 +65,7 @@ def train(
             raise UsageError("output is the path of a folder, got ''")
         folder = Path(output).resolve() if overwrite else Path(output)
         with _put_aside(folder) if overwrite and (folder / NAME).exists() else contextlib.nullcontext():
-            return _train_into(folder, maker, made, about, may_change)
+            return _train_alone(folder, maker, made, about, may_change)
 
 
 def load(path: str | os.PathLike[str]) -> Run:
@@ -68,6 +73,7 @@ def load(path: str | os.PathLike[str]) -> Run:
 
     Raises:
         UsageError: there is no such folder, it is no run, or its recipe is not installed.
+        DamagedError: a file of the run has changed since it was written, or is missing.
         LayerkitError: the run was not finished, or cannot be read.
     """
     from layerkit.plugins.discovery import discover
@@ -131,22 +137,32 @@ def recipe_of(name: str) -> Recipe:
     return recipe
 
 
-def _train_into(folder: Path, maker: Recipe, settings: Any, about: RunFile, may_change: set[str]) -> Run:
-    """Trains into ``folder``; if that fails before the recipe wrote anything, no trace of it stays."""
+def _train_alone(folder: Path, maker: Recipe, settings: Any, about: RunFile, may_change: set[str]) -> Run:
+    """Trains into ``folder`` and keeps others out; if it fails before the recipe wrote anything, no trace stays."""
     from layerkit.fastmath import backend_name
 
     begun = _holds_run(folder, about, may_change)
     about = replace(about, backend=backend_name())  # starts it, so not before the folder is looked at
     made = _make_folder(folder)
     try:
-        if not begun:
-            write_run_file(folder, about)
-        run = maker.train(settings, folder)
-        write_run_file(folder, replace(about, complete=True, metrics=as_metrics(run.metrics)))
+        with locked(folder):
+            return _train_into(folder, maker, settings, about, begun)
+    except InUseError:
+        raise
     except BaseException:
         if not begun:
             _clear(folder, made)
         raise
+
+
+def _train_into(folder: Path, maker: Recipe, settings: Any, about: RunFile, begun: bool) -> Run:
+    for name in os.listdir(folder):
+        if disk.is_draft(name):  # of a process that was killed
+            disk.remove(folder / name)
+    if not begun:
+        write_run_file(folder, about)
+    run = maker.train(settings, folder)
+    write_run_file(folder, replace(about, complete=True, metrics=as_metrics(run.metrics)))
     return run
 
 
@@ -156,11 +172,16 @@ def _holds_run(folder: Path, about: RunFile, may_change: set[str]) -> bool:
         return False
     if not folder.is_dir():
         raise UsageError(f"output {str(folder)!r} is a file: give a folder")
-    if not any(folder.iterdir()):
+    if all(path.name == LOCK or disk.is_draft(path.name) for path in folder.iterdir()):
         return False
     if not (folder / NAME).exists():
         raise UsageError(f"output {str(folder)!r} holds something that is no run: give a new or empty folder")
-    earlier = read_run_file(folder)
+    try:
+        earlier = read_run_file(folder)
+    except DamagedError as error:
+        # What it says is known again: the settings are given, and checkpoints tell whether they are of this run.
+        warnings.warn(f"{error}; it is written anew", LayerkitWarning, stacklevel=5)
+        return False
     if earlier.qualified != about.qualified:
         raise UsageError(f"output {str(folder)!r} holds a run of the recipe {earlier.recipe!r}: give another folder")
     for name, value in about.settings.items():
@@ -176,6 +197,8 @@ def _holds_run(folder: Path, about: RunFile, may_change: set[str]) -> bool:
 def _put_aside(folder: Path) -> Iterator[None]:
     """Renames the folder inside the ``with`` block; deletes it if that goes well, else puts it back."""
     aside = folder.with_name(f"{folder.name}.replaced-{os.getpid()}")
+    with locked(folder):
+        pass  # nobody trains there; the lock itself must not move along
     try:
         folder.rename(aside)
     except OSError as error:

@@ -1,18 +1,18 @@
-"""A layer's weights and state in a safetensors file, each array under its path."""
+"""A layer's weights and state in a safetensors file, each array under its path, with its checksum."""
 
 from __future__ import annotations
 
 import os
 import warnings
 from collections.abc import Iterator
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-import numpy as onp
-
 from layerkit.engine.layer_error import LayerError
-from layerkit.errors import LayerkitWarning
+from layerkit.errors import LayerkitError, LayerkitWarning
 from layerkit.fastmath import nested_map, to_device, to_host, tree_leaves, tree_unflatten
 from layerkit.fastmath.finite import first_not_finite
+from layerkit.files import disk, tensors
 
 if TYPE_CHECKING:
     from layerkit.layer import Layer
@@ -72,40 +72,32 @@ def named_arrays(layer: Layer, weights: Any, state: Any = ()) -> dict[str, Any]:
     return arrays
 
 
-def save(layer: Layer, path: str | os.PathLike[str]) -> None:
-    """Writes the layer's arrays to ``path``, through a temporary file beside it, so that nothing half-written stays."""
-    from safetensors.numpy import save as to_bytes
-
+def save(layer: Layer, path: str | os.PathLike[str], about: Any = None) -> None:
+    """Writes the layer's arrays to ``path``, whole or not at all; ``about`` is kept with them, as JSON can hold it."""
     arrays = to_host(named_arrays(layer, layer.weights, layer.state))
-    temporary = f"{os.fspath(path)}.{os.getpid()}.tmp"
+    file = Path(path)
     try:
-        with open(temporary, "wb") as file:
-            file.write(to_bytes({name: onp.array(array, order="C") for name, array in arrays.items()}))
-        os.replace(temporary, path)
+        disk.replace(file, tensors.to_bytes(file, arrays, about)[1])
     except OSError as error:
-        if os.path.exists(temporary):
-            os.unlink(temporary)
         raise LayerError(f"{layer.name}: cannot write {os.fspath(path)}: {error.strerror}") from error
+    except LayerkitError as error:
+        raise LayerError(f"{layer.name}: {error}") from error
 
 
 def load(layer: Layer, path: str | os.PathLike[str]) -> None:
     """Puts the arrays of a file of ``save`` on the layer, whose own weights say which there have to be.
 
-    Values that are not finite are loaded, with a warning.
+    Values that are not finite are loaded, with a warning. A file of another program, which has no checksums, is read
+    as well.
 
     Raises:
-        LayerError: the file cannot be read, or holds other arrays, shapes or dtypes than the layer.
+        LayerError: the file cannot be read, has changed since, or holds other arrays, shapes or dtypes than the layer.
     """
-    from safetensors import SafetensorError
-    from safetensors.numpy import load_file
-
-    where = f"{layer.name}: {os.fspath(path)}"
     try:
-        found = load_file(path)
-    except OSError as error:
-        raise LayerError(f"{where}: cannot be read: {error.strerror or error}") from error
-    except SafetensorError as error:
-        raise LayerError(f"{where}: is no safetensors file, or a damaged one ({error})") from error
+        found, _ = tensors.read(Path(path), need_seal=False, follow=True)
+    except LayerkitError as error:
+        raise LayerError(f"{layer.name}: {error}") from error
+    where = f"{layer.name}: {os.fspath(path)}"
     wanted = named_arrays(layer, layer.weights, layer.state)
     for name in [*wanted, *found]:
         if name not in found or name not in wanted:

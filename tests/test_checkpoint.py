@@ -1,23 +1,24 @@
-"""Checkpoints: what is in them, that runs go on from them as if nothing had been, and what damaged ones say."""
+"""Checkpoints: what is in them, which of them stay, and that runs go on from them as if nothing had been."""
 
 from __future__ import annotations
 
-import ast
+import errno
+import hashlib
 import json
 import os
-import pickle
 import shutil
 import subprocess
 import sys
+import time
+import warnings
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 import numpy as onp
 import pytest
-from hypothesis import given, settings
-from hypothesis import strategies as st
-from safetensors.numpy import load_file, save_file
+from disk_faults import ERRORS, failing, killing
+from safetensors.numpy import load_file
 from training_setups import (
     BACKENDS,
     Slope,
@@ -29,6 +30,7 @@ from training_setups import (
     powers,
     same,
     slope_loop,
+    threads,
     total,
     train_task,
     trained_on,
@@ -39,7 +41,6 @@ from layerkit import layers as tl
 from layerkit import optimizers
 from layerkit.fastmath import numpy as np
 from layerkit.training import checkpoint
-from layerkit.training.tensor_file import read_arrays, write_arrays
 
 __all__ = ["backend"]
 
@@ -78,9 +79,16 @@ def test_what_a_checkpoint_holds(backend: str, tmp_path: Path) -> None:
     assert load_file(folder / "state.safetensors") == {}
     manifest = json.loads((folder / "manifest.json").read_text())
     assert manifest["kind"] == "layerkit checkpoint"
-    assert (manifest["format"], manifest["step"], manifest["random_seed"]) == (1, 5, 3)
+    assert (manifest["format"], manifest["step"], manifest["random_seed"]) == (2, 5, 3)
     assert (manifest["backend"], manifest["layerkit"]) == (backend, lk.__version__)
-    assert manifest["tensors"]["weights"]["0.Embedding/table"] == {"shape": [40, 4], "dtype": "float32"}
+    assert manifest["plugins"]["layerkit"] == lk.__version__
+    assert manifest["optimizers"] == ["Adam(learning_rate=0.01)"]
+    assert manifest["identity"]["model"][2].startswith("Serial/1.Mean: Mean, ")
+    assert manifest["tensors"]["weights"]["0.Embedding/table"] == {
+        "shape": [40, 4],
+        "dtype": "float32",
+        "sha256": hashlib.sha256(weights["0.Embedding/table"].tobytes()).hexdigest(),
+    }
     assert [step for step, _ in manifest["history"]["train"]["CrossEntropyLoss"]] == [1, 5]
     assert manifest["data"]["positions"][0]["batch"] == 5
 
@@ -109,55 +117,6 @@ def test_loss_weights_and_state_are_in_it_too(backend: str, tmp_path: Path) -> N
     second = loop()
     assert same((first.model.weights, first.model.state), (second.model.weights, second.model.state))
     assert same(first.tasks[0].loss_layer.weights, second.tasks[0].loss_layer.weights)
-
-
-@settings(max_examples=40, deadline=None)
-@given(
-    st.dictionaries(
-        st.text(min_size=1, max_size=20),
-        st.tuples(
-            st.sampled_from(["bool", "uint8", "int32", "uint32", "float16", "float32", "float64"]),
-            st.lists(st.integers(0, 3), max_size=3),
-        ),
-        max_size=4,
-    )
-)
-def test_array_files_are_read_by_the_safetensors_library(outlines: dict[str, Any]) -> None:
-    import tempfile
-
-    rng = onp.random.default_rng(0)
-    arrays = {name: rng.integers(0, 2, shape).astype(dtype) for name, (dtype, shape) in outlines.items()}
-    with tempfile.TemporaryDirectory() as folder:
-        path = Path(folder) / "x.safetensors"
-        write_arrays(path, arrays)
-        found = load_file(path)
-        assert set(found) == set(arrays)
-        for name, array in arrays.items():
-            assert (found[name].dtype, found[name].shape) == (array.dtype, array.shape)
-            assert found[name].tobytes() == array.tobytes()
-
-
-def test_arrays_that_do_not_lie_in_order(tmp_path: Path) -> None:
-    array = onp.arange(12.0).reshape(3, 4)
-    write_arrays(tmp_path / "x", {"T": array.T, "reverse": array[::-1], "scalar": onp.float32(3)})
-    found = read_arrays(tmp_path / "x")
-    assert found["T"].tolist() == array.T.tolist()
-    assert found["reverse"].tolist() == array[::-1].tolist()
-    assert found["scalar"] == 3.0
-    with pytest.raises(lk.LayerkitError, match="c has dtype complex64, which a safetensors file cannot hold"):
-        write_arrays(tmp_path / "x", {"c": onp.zeros(1, "complex64")})
-
-
-def test_no_code_is_ever_read_from_a_file() -> None:
-    forbidden = {"pickle", "marshal", "shelve", "dill", "cloudpickle", "eval", "exec", "load_module"}
-    for module in Path(checkpoint.__file__).parents[1].rglob("*.py"):
-        for node in ast.walk(ast.parse(module.read_text())):
-            names = {alias.name for alias in node.names} if isinstance(node, (ast.Import, ast.ImportFrom)) else set()
-            if isinstance(node, ast.Call) and isinstance(node.func, ast.Name):
-                names = {node.func.id}
-            if isinstance(node, ast.keyword) and node.arg == "allow_pickle":
-                assert ast.unparse(node.value) == "False", module
-            assert not names & forbidden, (module, names & forbidden)
 
 
 # -- going on --------------------------------------------------------------------------------------------------------
@@ -318,184 +277,6 @@ with lk.use_backend("numpy"):
     assert outputs[0] == outputs[2] != outputs[1]
 
 
-# -- damaged and foreign ones ----------------------------------------------------------------------------------------
-
-
-def truncate(path: Path, keep: int) -> None:
-    path.write_bytes(path.read_bytes()[:keep])
-
-
-def rewrite(path: Path, change: Callable[[dict[str, Any]], Any]) -> None:
-    manifest = json.loads(path.read_text())
-    change(manifest)
-    path.write_text(json.dumps(manifest))
-
-
-def replace_array(path: Path, name: str, change: Callable[[Any], Any]) -> None:
-    arrays = load_file(path)
-    changed = change(arrays.pop(name))
-    save_file(arrays if changed is None else {**arrays, name: changed}, path)
-
-
-DAMAGES: list[tuple[str, Callable[[Path], Any], str]] = [
-    (
-        "no manifest",
-        lambda f: (f / "manifest.json").unlink(),
-        "step-00000005 is no checkpoint: it has no manifest.json",
-    ),
-    ("empty manifest", lambda f: truncate(f / "manifest.json", 0), "manifest.json is damaged: it is no JSON"),
-    ("half a manifest", lambda f: truncate(f / "manifest.json", 300), "manifest.json is damaged: it is no JSON"),
-    (
-        "not utf-8",
-        lambda f: (f / "manifest.json").write_bytes(b"\xff\xfe{}"),
-        "manifest.json is damaged: it is no JSON",
-    ),
-    ("nested deep", lambda f: (f / "manifest.json").write_text("[" * 10**5), "manifest.json is damaged: it is no JSON"),
-    ("a list", lambda f: (f / "manifest.json").write_text("[]"), "manifest.json is not of a layerkit checkpoint"),
-    (
-        "other kind",
-        lambda f: rewrite(f / "manifest.json", lambda m: m.update(kind="x")),
-        "is not of a layerkit checkpoint",
-    ),
-    (
-        "newer",
-        lambda f: rewrite(f / "manifest.json", lambda m: m.update(format=9)),
-        "format 9, this layerkit reads 1: upgrade",
-    ),
-    (
-        "older",
-        lambda f: rewrite(f / "manifest.json", lambda m: m.update(format=0)),
-        "format 0, this layerkit reads 1: train",
-    ),
-    ("no step", lambda f: rewrite(f / "manifest.json", lambda m: m.pop("step")), "is damaged: its 'step' is None"),
-    (
-        "step text",
-        lambda f: rewrite(f / "manifest.json", lambda m: m.update(step="5")),
-        "is damaged: its 'step' is '5'",
-    ),
-    (
-        "no sums",
-        lambda f: rewrite(f / "manifest.json", lambda m: m.pop("sums")),
-        "manifest.json is damaged: KeyError 'sums'",
-    ),
-    (
-        "no slots",
-        lambda f: rewrite(f / "manifest.json", lambda m: m["tensors"].pop("slots")),
-        "does not list the arrays of slots",
-    ),
-    (
-        "odd history",
-        lambda f: rewrite(f / "manifest.json", lambda m: m.update(history={"train": 3})),
-        "manifest.json is damaged: a history is {mode: {metric: [[step, value], ...]}}, got {'train': 3}",
-    ),
-    ("no weights", lambda f: (f / "weights.safetensors").unlink(), "weights.safetensors is missing"),
-    (
-        "a folder",
-        lambda f: ((f / "slots.safetensors").unlink(), (f / "slots.safetensors").mkdir()),
-        "slots.safetensors cannot",
-    ),
-    ("7 bytes", lambda f: truncate(f / "slots.safetensors", 7), "slots.safetensors is damaged: "),
-    ("empty", lambda f: truncate(f / "state.safetensors", 0), "state.safetensors is damaged: "),
-    ("cut", lambda f: truncate(f / "weights.safetensors", 600), "weights.safetensors is damaged: "),
-    (
-        "huge header",
-        lambda f: (f / "weights.safetensors").write_bytes(b"\xff" * 7 + b"\x7f{}"),
-        "weights.safetensors is damaged: ",
-    ),
-    (
-        "a pickle",
-        lambda f: (f / "weights.safetensors").write_bytes(pickle.dumps([1] * 99)),
-        "weights.safetensors is damaged: ",
-    ),
-    (
-        "array gone",
-        lambda f: replace_array(f / "weights.safetensors", "3.Dense/bias", lambda a: None),
-        "weights.safetensors is damaged: the array 3.Dense/bias is missing",
-    ),
-    (
-        "array added",
-        lambda f: save_file({"x": onp.ones(1)}, f / "state.safetensors"),
-        "state.safetensors is damaged: the array x is {'shape': [1], 'dtype': 'float64'}, and manifest.json says None",
-    ),
-    (
-        "transposed",
-        lambda f: replace_array(f / "weights.safetensors", "0.Embedding/table", lambda a: a.T.copy()),
-        "weights.safetensors is damaged: the array 0.Embedding/table is {'shape': [4, 40], 'dtype': 'float32'}, and",
-    ),
-    (
-        "other dtype",
-        lambda f: replace_array(f / "weights.safetensors", "3.Dense/bias", lambda a: a.astype("float16")),
-        "weights.safetensors is damaged: the array 3.Dense/bias is {'shape': [2], 'dtype': 'float16'}, and manifest",
-    ),
-]
-
-
-@pytest.mark.parametrize(("damage", "message"), [row[1:] for row in DAMAGES], ids=[row[0] for row in DAMAGES])
-def test_damaged_checkpoints_are_refused_in_one_line(damage: Any, message: str, tmp_path: Path) -> None:
-    with lk.use_backend("numpy"):
-        folder = saved(tmp_path)
-        damage(folder)
-        with pytest.raises(lk.LayerkitError) as caught:
-            make(tmp_path)
-    assert message in str(caught.value)
-    assert str(folder) in str(caught.value)
-    assert "\n" not in str(caught.value)
-
-
-OTHERS: list[tuple[str, Callable[[Path], Any], str]] = [
-    (
-        "another width",
-        lambda f: lk.Loop(classifier(0.4, width=5), train_task(), output_dir=f, log=None),
-        "weights.safetensors: 0.Embedding/table is float32[40, 4], and this model has float32[40, 5]: it belongs to",
-    ),
-    (
-        "another layer",
-        lambda f: lk.Loop(classifier(), train_task(), output_dir=f, log=None),
-        "weights.safetensors: the array 2.Dense/kernel of this model is missing: it belongs to another model; take",
-    ),
-    (
-        "another optimizer",
-        lambda f: lk.Loop(classifier(0.4), train_task(optimizer=optimizers.SGD(0.1)), output_dir=f, log=None),
-        "slots.safetensors: the array 0/0.Embedding/table/",
-    ),
-    (
-        "another seed",
-        lambda f: make(f, random_seed=1),
-        "was trained with random_seed 0, this Loop has 1",
-    ),
-]
-
-
-@pytest.mark.parametrize(("other", "message"), [row[1:] for row in OTHERS], ids=[row[0] for row in OTHERS])
-def test_checkpoints_of_others_are_refused(other: Any, message: str, backend: str, tmp_path: Path) -> None:
-    folder = saved(tmp_path)
-    with pytest.raises(lk.LayerkitError) as caught:
-        other(tmp_path)
-    assert message in str(caught.value)
-    assert str(folder) in str(caught.value)
-    assert "\n" not in str(caught.value)
-
-
-def test_a_failed_load_changes_nothing(backend: str, tmp_path: Path) -> None:
-    folder = saved(tmp_path / "a")
-    truncate(folder / "slots.safetensors", 50)
-    loop = make(None)
-    loop.run(3)
-    before = [array.copy() for array in host(loop.model.weights)]
-    with pytest.raises(lk.LayerkitError):
-        loop.load_checkpoint(tmp_path / "a")
-    assert (loop.step, same(loop.model.weights, before)) == (3, True)
-
-
-def test_no_checkpoint_at_all(tmp_path: Path) -> None:
-    with lk.use_backend("numpy"):
-        loop = make(None)
-        with pytest.raises(lk.LayerkitError, match=r"nowhere: there is no checkpoint"):
-            loop.load_checkpoint(tmp_path / "nowhere")
-        with pytest.raises(lk.LayerkitError, match=r"is no checkpoint: it has no manifest\.json"):
-            loop.load_checkpoint(tmp_path)
-
-
 # -- writing ---------------------------------------------------------------------------------------------------------
 
 
@@ -517,74 +298,6 @@ def test_the_home_folder_is_understood(monkeypatch: pytest.MonkeyPatch, tmp_path
     with lk.use_backend("numpy"):
         loop = make("~/model/")  # type: ignore[arg-type]
         assert loop.output_dir == tmp_path / "model"
-
-
-OPERATIONS = [(os, "fsync"), (os, "open"), (Path, "mkdir"), (Path, "rename"), (Path, "open")]
-
-
-def failing(monkeypatch: pytest.MonkeyPatch, fail_at: int) -> list[str]:
-    """Makes the file operation number ``fail_at`` fail, and lists those that are made."""
-    made: list[str] = []
-    for owner, name in OPERATIONS:
-
-        def failing_call(real: Any, name: str) -> Any:
-            def call(*args: Any, **kwargs: Any) -> Any:
-                made.append(name)
-                if len(made) == fail_at:
-                    raise OSError(28, "No space left on device")
-                return real(*args, **kwargs)
-
-            return call
-
-        monkeypatch.setattr(owner, name, failing_call(getattr(owner, name), name))
-    return made
-
-
-@pytest.mark.parametrize("again", [False, True])
-def test_whatever_operation_fails_the_old_state_or_the_new_one_is_there(
-    again: bool, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    arrays = [{kind: {"a": onp.full(3, value)} for kind in ("weights", "slots", "state")} for value in (1.0, 2.0)]
-    about = {"step": 1, "history": {}, "data": {}, "random_seed": 0}
-    counted = None
-    for number in range(1, 100):
-        parent = tmp_path / str(number)
-        old, new = parent / "step-00000001", parent / ("step-00000001" if again else "step-00000002")
-        checkpoint.write(old, arrays[0], about)
-        with monkeypatch.context() as patch:
-            made = failing(patch, number)
-            said = ""
-            try:
-                checkpoint.write(new, arrays[1], about)
-                counted = len(made) if len(made) < number else None
-            except lk.LayerkitError as error:
-                said = str(error)
-        assert said in ("", f"the checkpoint {new} cannot be written: No space left on device")
-        newest = checkpoint.newest(parent)
-        assert newest is not None
-        _, found = checkpoint.read(newest)
-        assert {float(array["a"][0]) for array in found.values()} in ({1.0}, {2.0})
-        checkpoint.write(parent / "step-00000009", arrays[0], about)
-        assert [path.name for path in parent.iterdir() if path.name.startswith(".")] == []
-        if counted:
-            break
-    assert counted
-    assert counted > 10
-
-
-def test_what_dead_processes_left_is_cleared_away(tmp_path: Path) -> None:
-    arrays = {kind: {"a": onp.ones(1)} for kind in ("weights", "slots", "state")}
-    about = {"step": 1, "history": {}, "data": {}, "random_seed": 0}
-    dead = subprocess.Popen([sys.executable, "-c", ""])
-    dead.wait()
-    half, aside = tmp_path / f".step-00000003.{dead.pid}.new", tmp_path / f".step-00000002.{dead.pid}.old"
-    living = tmp_path / f".step-00000004.{os.getppid()}.new"
-    for folder in (half, living):
-        folder.mkdir()
-    checkpoint.write(tmp_path / "step-00000002", arrays, about)
-    (tmp_path / "step-00000002").rename(aside)
-    checkpoint.write(tmp_path / "step-00000001", arrays, about)
-    assert sorted(path.name for path in tmp_path.iterdir()) == [living.name, "step-00000001", "step-00000002"]
 
 
 def test_a_checkpoint_that_cannot_be_written_stops_the_run_and_the_last_one_stays(
@@ -614,3 +327,193 @@ def test_numbers_that_json_does_not_know(tmp_path: Path) -> None:
         text = (tmp_path / "checkpoints" / "step-00000001" / "manifest.json").read_text()
         json.loads(text, parse_constant=lambda name: pytest.fail(f"{name} is no JSON"))
         assert onp.isnan(loop().history.get("eval", "Bad")[0][1])
+
+
+def some(value: float) -> dict[str, Any]:
+    return {kind: {"a": onp.full(3, value)} for kind in ("weights", "slots", "state")}
+
+
+ABOUT = {"step": 1, "identity": {}, "history": {}, "data": {}, "random_seed": 0}
+
+
+@pytest.mark.parametrize("again", [False, True])
+@pytest.mark.parametrize("code", ERRORS, ids=errno.errorcode.get)
+def test_whatever_operation_fails_the_old_state_or_the_new_one_is_there(again: bool, code: int, tmp_path: Path) -> None:
+    for number in range(1, 100):
+        parent = tmp_path / str(number)
+        old, new = parent / "step-00000001", parent / ("step-00000001" if again else "step-00000002")
+        checkpoint.write(old, some(1.0), ABOUT)
+        said = ""
+        with failing(number, code) as made:
+            try:
+                checkpoint.write(new, some(2.0), {**ABOUT, "step": int(new.name[5:])})
+            except lk.LayerkitError as error:
+                said = str(error)
+        assert said in ("", f"the checkpoint {new} cannot be written: {os.strerror(code).lower()}") or (
+            made[number - 1] == ("listdir", str(number)) and said.startswith(f"{parent} cannot be read: ")
+        )
+        checkpoint.recover(parent)
+        newest = checkpoint.newest(parent)
+        assert newest is not None
+        _, found = checkpoint.read(newest)
+        assert {float(array["a"][0]) for array in found.values()} in ({1.0}, {2.0})
+        assert [path.name for path in parent.iterdir() if path.name.startswith(".")] == []
+        if len(made) < number:
+            break
+    assert 20 < number < 99
+
+
+def test_a_save_that_is_killed_at_any_operation_leaves_the_old_state_or_the_new_one(tmp_path: Path) -> None:
+    """In forks of this process, and below the Loop: the long version kills whole runs."""
+    for number in range(1, 100):
+        parent = tmp_path / str(number)
+        checkpoint.write(parent / "step-00000001", some(1.0), ABOUT)
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")  # of threads that other tests have left running
+            child = os.fork()
+        if not child:
+            with killing(number) as made:
+                checkpoint.write(parent / "step-00000001", some(2.0), ABOUT)
+            os._exit(len(made) < number)
+        ended = os.waitstatus_to_exitcode(os.waitpid(child, 0)[1])
+        checkpoint.recover(parent)
+        newest = checkpoint.newest(parent)
+        assert newest is not None
+        assert {float(array["a"][0]) for array in checkpoint.read(newest)[1].values()} in ({1.0}, {2.0})
+        assert [path.name for path in parent.iterdir()] == ["step-00000001"]
+        if ended == 1:
+            break
+    assert 20 < number < 99
+
+
+def test_what_a_killed_process_left_is_cleared_away(tmp_path: Path) -> None:
+    for step in (1, 2):
+        checkpoint.write(tmp_path / f"step-0000000{step}", some(1.0), {**ABOUT, "step": step})
+    (tmp_path / "step-00000002").rename(tmp_path / ".step-00000002.old")
+    (tmp_path / "step-00000001").rename(tmp_path / ".step-00000001.gone")
+    (tmp_path / ".step-00000003.draft").mkdir()
+    (tmp_path / "not ours").touch()
+    checkpoint.recover(tmp_path)
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["not ours", "step-00000002"]
+
+
+# -- which of them stay ----------------------------------------------------------------------------------------------
+
+
+def measured(values: list[float], folder: Path, **options: Any) -> lk.Loop:
+    """A loop that saves at every step, and measures these values, one a step."""
+    data = [(onp.ones(1, onp.float32), onp.array([value], onp.float32)) for value in values]
+    metrics = [lk.Fn("Accuracy", lambda y, target: target.sum()), lk.Fn("Loss", lambda y, target: -target.sum())]
+    every = {"eval_at": lambda step: True, "checkpoint_at": lambda step: True}
+    return slope_loop(powers(20), eval_tasks=lk.EvalTask(data, metrics), output_dir=folder, **every, **options)
+
+
+def kept(folder: Path) -> list[int]:
+    return checkpoint.steps(folder / "checkpoints")
+
+
+@pytest.mark.parametrize(
+    ("best", "values", "stay"),
+    [
+        (None, [1, 9, 2, 3, 4], [5]),
+        ("Accuracy", [1, 9, 2, 3, 4], [2, 5]),
+        ("Accuracy", [1, 9, 2, 9, 4], [2, 5]),
+        ("Accuracy", [1, 2, 3, 4, 5], [5]),
+        ("Accuracy", [onp.nan, 3, 2, onp.nan, onp.nan], [2, 5]),
+        ("-Loss", [1, 9, 2, 3, 4], [2, 5]),
+        ("-Accuracy", [3, 9, 1, 2, 4], [3, 5]),
+    ],
+)
+@pytest.mark.parametrize("background", [False, True])
+def test_the_best_one_stays_too(
+    best: str | None, values: list[float], stay: list[int], background: bool, tmp_path: Path
+) -> None:
+    with lk.use_backend("numpy"):
+        options: dict[str, Any] = {"keep_checkpoints": 1, "keep_best": best, "save_in_background": background}
+        measured(values, tmp_path, **options).run(3)
+        measured(values, tmp_path, **options).run(2)
+    assert kept(tmp_path) == stay
+
+
+@pytest.mark.parametrize(
+    ("best", "message"),
+    [
+        ("Acuracy", "keep_best: no evaluation task has a metric 'Acuracy'; did you mean 'Accuracy'"),
+        ("-", "keep_best: no evaluation task has a metric ''"),
+        (3, "keep_best is a metric's name, such as 'Accuracy' or '-CrossEntropyLoss', got 3"),
+    ],
+)
+def test_a_best_that_cannot_be_told(best: Any, message: str, tmp_path: Path) -> None:
+    with lk.use_backend("numpy"), pytest.raises(lk.UsageError, match=message):
+        measured([1.0], tmp_path, keep_best=best)
+
+
+def test_a_run_that_went_back_goes_on_from_there(backend: str, tmp_path: Path) -> None:
+    """What came after is of a run that is no more: a restart must not find it."""
+    loop = make(tmp_path, checkpoint_at=lambda step: step in (3, 6))
+    loop.run(6)
+    loop.load_checkpoint(tmp_path / "checkpoints" / "step-00000003")
+    assert kept(tmp_path) == [3, 6]
+    loop.run(1)
+    loop.save_checkpoint()
+    assert kept(tmp_path) == [3, 4]
+    assert make(tmp_path).step == 4
+
+
+# -- in the background -----------------------------------------------------------------------------------------------
+
+
+def test_what_is_written_in_the_background_is_the_state_of_that_step(backend: str, tmp_path: Path) -> None:
+    for name, background in (("here", False), ("there", True)):
+        options: dict[str, Any] = {"checkpoint_at": lambda step: step % 2 == 0, "keep_checkpoints": 9}
+        make(tmp_path / name, save_in_background=background, **options).run(9)
+    for step in kept(tmp_path / "here"):
+        place = f"checkpoints/{checkpoint.folder_name(step)}"
+        (one, arrays), (other, others) = (checkpoint.read(tmp_path / name / place) for name in ("here", "there"))
+        assert one == other
+        assert same(arrays["weights"], others["weights"])
+    assert threads() == []
+
+
+def test_an_error_in_the_background_is_raised_by_the_next_step(backend: str, tmp_path: Path) -> None:
+    at = lambda step: step == 2 or (step == 3 and time.sleep(0.3))  # which is more than it takes to fail
+    loop = make(tmp_path, checkpoint_at=at, save_in_background=True)
+    (tmp_path / "checkpoints").write_text("in the way")
+    with pytest.raises(lk.LayerkitError, match="step-00000002 cannot be written: file exists"):
+        loop.run(10)
+    assert loop.step in (2, 3)
+    assert threads() == []
+
+
+def test_an_error_in_the_background_is_raised_at_the_end_of_the_run(backend: str, tmp_path: Path) -> None:
+    loop = make(tmp_path, checkpoint_at=lambda step: step == 4, save_in_background=True)
+    loop.run(3)
+    (tmp_path / "checkpoints").write_text("in the way")
+    with pytest.raises(lk.LayerkitError, match="step-00000004 cannot be written"):
+        loop.run(1)
+    assert loop.step == 4
+    (tmp_path / "checkpoints").unlink()
+    loop.save_checkpoint()
+    loop.run(1)
+    assert make(tmp_path).step == 4
+
+
+# -- one process at a time -------------------------------------------------------------------------------------------
+
+
+def test_two_processes_do_not_train_into_one_folder(tmp_path: Path) -> None:
+    with lk.use_backend("numpy"):
+        loop = make(tmp_path)
+        loop.run(1)
+        code = "import sys; from pathlib import Path; from layerkit.files.lock import locked\n"
+        code += "with locked(Path(sys.argv[1])): print(flush=True); sys.stdin.read()"
+        command = [sys.executable, "-c", code, str(tmp_path)]
+        with subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True) as other:
+            assert other.stdout is not None
+            other.stdout.readline()
+            for attempt in (lambda: make(tmp_path), lambda: loop.run(1), loop.save_checkpoint):
+                with pytest.raises(lk.LayerkitError, match=f"is in use by process {other.pid} on .*: wait"):
+                    attempt()
+            other.kill()
+        loop.run(1)
+        assert loop.step == 2

@@ -22,6 +22,7 @@ ROOT = Path(layerkit.__file__).parent.parent
 ROOMS = {
     "errors": "errors",
     "cache": "cache_folder",
+    "files": "files",
     "shapes": "shapes",
     "fastmath": "fastmath",
     "layer": "arguments engine initializers layer reversible weights_file",
@@ -39,17 +40,18 @@ ROOMS = {
 ARROWS = {
     "errors": "",
     "cache": "",
+    "files": "errors",
     "shapes": "errors",
     "fastmath": "errors shapes plugins",
-    "layer": "errors shapes fastmath",
+    "layer": "errors shapes fastmath files",
     "combinators": "errors shapes fastmath layer",
     "examples": "errors shapes fastmath layer",
     "optimizer": "errors shapes fastmath",
     "plugins": "errors",
     "registered": "plugins",
     "data": "errors",
-    "training": "errors shapes fastmath layer optimizer data",
-    "recipe": "errors fastmath plugins",
+    "training": "errors files shapes fastmath layer optimizer plugins data",
+    "recipe": "errors files fastmath plugins",
     "testing": " ".join(room for room in ROOMS if room != "cli"),
     "cli": " ".join(ROOMS),
 }
@@ -58,7 +60,7 @@ ROOM_OF = {f"layerkit.{module}": room for room, modules in ROOMS.items() for mod
 # Other people's packages, and the modules that may import each.
 LIBRARIES = {
     "numpy": ("layerkit.", "layerkit_plugins."),
-    "ml_dtypes": ("layerkit.shapes", "layerkit.testing."),
+    "ml_dtypes": ("layerkit.files.tensors", "layerkit.shapes", "layerkit.testing."),
     "jax": ("layerkit_plugins.backends.jax",),
     "jaxlib": ("layerkit_plugins.backends.jax",),
     "autograd": ("layerkit_plugins.backends.numpy",),
@@ -68,7 +70,6 @@ LIBRARIES = {
     "nltk": ("layerkit_plugins.sentiment.",),
     "click": ("layerkit.cli",),
     "rich": ("layerkit.summary", "layerkit.training."),
-    "safetensors": ("layerkit.weights_file", "layerkit.training."),
     "matplotlib": ("layerkit.training.",),
     "tensorboardX": ("layerkit.training.",),
     "tokenizers": ("layerkit.data.tokenize",),
@@ -76,7 +77,7 @@ LIBRARIES = {
 
 # What a plugin may use: these modules and their public names.
 PUBLIC = {
-    *"arguments cache_folder data errors example fastmath initializers layers models".split(),
+    *"arguments cache_folder data errors example fastmath files initializers layers models".split(),
     *"optimizers plugins recipe runs settings shapes training".split(),
 }
 
@@ -192,7 +193,7 @@ def test_plugins_use_public_names_only(module: str) -> None:
 
 # -------------------- what a start imports
 
-HEAVY = {"numpy", "jax", "nltk", "autograd", "scipy", "rich", "matplotlib", "pluggy", "safetensors"}
+HEAVY = {"numpy", "jax", "nltk", "autograd", "scipy", "rich", "matplotlib", "pluggy"}
 
 
 def loaded(site: Site, code: str) -> set[str]:
@@ -225,8 +226,8 @@ CLI = "from layerkit.cli import main; assert main({}) == 0"
         (CLI.format(["evaluate", "--help"]), HEAVY),
         ("from layerkit import recipe, runs, settings, errors", HEAVY),
         ("from layerkit.plugins import hookimpl", HEAVY - {"pluggy"}),
-        ("import layerkit as lk; lk.Layer, lk.Serial, lk.f32(2)", HEAVY - {"numpy", "safetensors", "pluggy"}),
-        ("from layerkit import layers as tl; tl.Dense(3), tl.Serial", HEAVY - {"numpy", "safetensors", "pluggy"}),
+        ("import layerkit as lk; lk.Layer, lk.Serial, lk.f32(2)", HEAVY - {"numpy", "pluggy"}),
+        ("from layerkit import layers as tl; tl.Dense(3), tl.Serial", HEAVY - {"numpy", "pluggy"}),
         ("import layerkit as lk\nwith lk.use_backend('numpy'): pass", {"jax", "nltk", "rich", "matplotlib"}),
         ("from layerkit.plugins.registry import recipes; recipes.get('sentiment')", HEAVY - {"pluggy"}),
     ],

@@ -240,7 +240,7 @@ def test_a_run_keeps_its_metrics_and_settings(train: Train, tmp_path: Path) -> N
 def test_a_run_is_continued_and_an_earlier_one_stays_whole(train: Train, seen: list[Any], tmp_path: Path) -> None:
     train(output=tmp_path)
     train(output=tmp_path, steps=600)
-    assert seen[1][2] == ["run.json", "weights"]
+    assert [name for name in seen[1][2] if name[0] != "."] == ["run.json", "weights"]
     before = (tmp_path / "run.json").read_bytes()
     with pytest.raises(
         lk.UsageError, match=r"holds a run with rate=0.5, not 0.25: give another folder, or the same settings"

@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import io
 import json
+import os
 import shutil
 import subprocess
 import sys
@@ -14,6 +15,7 @@ from typing import Any
 
 import numpy as np
 import pytest
+from damage import cut, flip, forge, forge_about, forge_arrays
 
 pytest.importorskip("nltk", reason="texts are split by NLTK")
 
@@ -102,7 +104,7 @@ def test_what_a_run_holds(saved: tuple[Path, SentimentRun, str]) -> None:
     assert (about["recipe"], about["backend"], about["complete"]) == ("sentiment", backend, True)
     assert about["metrics"] == pytest.approx(run.metrics)
     names = {path.name for path in folder.iterdir()}
-    assert {"run.json", "sentiment.json", "model.safetensors", "checkpoints"} <= names <= {*names, "learning_curve.png"}
+    assert {"run.json", "model.safetensors", "checkpoints"} <= names <= {*names, "learning_curve.png"}
     assert not [name for name in contents(folder) if Path(name).name.startswith(".")]
 
 
@@ -227,28 +229,23 @@ def test_a_run_to_be_replaced_stays_where_the_new_one_fails(folder: Path) -> Non
 # ---- damaged
 
 
-def change(name: str, old: str, new: str) -> Callable[[Path, Path], None]:
+def forged(name: str, *path: str, to: Any) -> Callable[[Path, Path], None]:
+    """Changes one value of run.json, or of what is said about the weights, and makes the checksums right again."""
+
+    def change(contents: Any) -> None:
+        for key in path[:-1]:
+            contents = contents[key]
+        contents[path[-1]] = to(contents[path[-1]]) if callable(to) else to
+
+    forge_file = forge if name.endswith(".json") else forge_about
+    return lambda folder, other: forge_file(folder / name, change)
+
+
+def linked(hard: bool) -> Callable[[Path, Path], None]:
     def damage(folder: Path, other: Path) -> None:
-        text = (folder / name).read_text("utf-8")
-        assert old in text
-        (folder / name).write_text(text.replace(old, new, 1), encoding="utf-8")
-
-    return damage
-
-
-def cut(name: str, keep: float) -> Callable[[Path, Path], None]:
-    def damage(folder: Path, other: Path) -> None:
-        whole = (folder / name).read_bytes()
-        (folder / name).write_bytes(whole[: int(keep * len(whole))])
-
-    return damage
-
-
-def flip(name: str, place: float) -> Callable[[Path, Path], None]:
-    def damage(folder: Path, other: Path) -> None:
-        whole = bytearray((folder / name).read_bytes())
-        whole[int(place * len(whole))] ^= 1
-        (folder / name).write_bytes(whole)
+        (folder / "model.safetensors").unlink()
+        link = (folder / "model.safetensors").hardlink_to if hard else (folder / "model.safetensors").symlink_to
+        link(other / "model.safetensors")
 
     return damage
 
@@ -261,10 +258,12 @@ def without(name: str) -> Callable[[Path, Path], None]:
     return lambda folder, other: (folder / name).unlink()
 
 
-def a_word_more(folder: Path, other: Path) -> None:
-    about = json.loads((folder / "sentiment.json").read_text())
-    about["vocabulary"].append("extra")
-    (folder / "sentiment.json").write_text(json.dumps(about))
+def bit(name: str, place: int) -> Callable[[Path, Path], None]:
+    return lambda folder, other: flip(folder / name, place)
+
+
+def short(name: str, keep: float) -> Callable[[Path, Path], None]:
+    return lambda folder, other: cut(folder / name, keep)
 
 
 def a_folder_in_its_place(folder: Path, other: Path) -> None:
@@ -272,32 +271,62 @@ def a_folder_in_its_place(folder: Path, other: Path) -> None:
     (folder / "model.safetensors").mkdir()
 
 
+def a_pipe_in_its_place(folder: Path, other: Path) -> None:
+    (folder / "model.safetensors").unlink()
+    os.mkfifo(folder / "model.safetensors")
+
+
+def transposed(folder: Path, other: Path) -> None:
+    forge_arrays(folder / MODEL, lambda arrays: arrays.update({KERNEL: arrays[KERNEL].T.copy()}))
+
+
+def an_array_gone(folder: Path, other: Path) -> None:
+    forge_arrays(folder / MODEL, lambda arrays: arrays.pop(KERNEL))
+
+
+def too_wide(folder: Path, other: Path) -> None:
+    for name in (MODEL, "run.json"):
+        forged(name, "settings", "embedding_dim", to=1 << 40)(folder, other)
+
+
+MODEL, KERNEL = "model.safetensors", "2.Dense/kernel"
 DAMAGE: dict[str, tuple[Callable[[Path, Path], Any], int, str]] = {
     "no run.json": (without("run.json"), 2, "is no run: it has no run.json"),
-    "no sentiment.json": (without("sentiment.json"), 1, "sentiment.json' cannot be read: no such file"),
-    "no model": (without("model.safetensors"), 1, "model.safetensors' cannot be read: no such file"),
-    "a folder for a model": (a_folder_in_its_place, 1, "model.safetensors' cannot be read: is a directory"),
-    "model empty": (cut("model.safetensors", 0), 1, "model.safetensors' is damaged, or of another run"),
-    "model cut to 7 bytes": (cut("model.safetensors", 0.0002), 1, "model.safetensors' is damaged"),
-    "model cut": (cut("model.safetensors", 0.9), 1, "model.safetensors' is damaged"),
-    "a bit in the model's header": (flip("model.safetensors", 0.001), 1, "model.safetensors' is damaged"),
-    "a bit in the model": (flip("model.safetensors", 0.6), 1, "model.safetensors' is damaged"),
-    "another run's model": (swap("model.safetensors"), 1, "or of another run than the sentiment.json beside it"),
-    "another run's words": (swap("sentiment.json"), 1, "or of another run than the sentiment.json beside it"),
-    "one word more": (a_word_more, 1, "sentiment.json' is damaged, its checksum is another"),
-    "a letter of a word": (change("sentiment.json", "good", "goad"), 1, "its checksum is another"),
-    "labels turned round": (
-        change("sentiment.json", '"negative",\n"positive"', '"positive",\n"negative"'), 1, "its checksum is another",
+    "no model": (without(MODEL), 1, "model.safetensors is missing"),
+    "a folder for a model": (a_folder_in_its_place, 1, "model.safetensors cannot be read: it is a folder, not a file"),
+    "a pipe for a model": (a_pipe_in_its_place, 1, "model.safetensors cannot be read: it is a pipe, a socket or a"),
+    "a link for a model": (linked(False), 1, "model.safetensors cannot be read: it is a link, and links are not"),
+    "a hard link": (linked(True), 1, "model.safetensors cannot be read: it is a hard link, another place has the same"),
+    "model empty": (short(MODEL, 0), 1, "model.safetensors is damaged: 0 bytes are no safetensors file"),
+    "model cut to 7 bytes": (short(MODEL, 7), 1, "model.safetensors is damaged: 7 bytes are no safetensors file"),
+    "model cut": (short(MODEL, 0.9), 1, "model.safetensors is damaged: its arrays have"),
+    "a bit in the model's length": (bit(MODEL, 40), 1, "model.safetensors is damaged: its header has"),
+    "a bit in the model's header": (bit(MODEL, 8000), 1, "the checksum of its header is another"),
+    "a bit in the model": (bit(MODEL, -3), 1, "model.safetensors is damaged: the array 2.Dense/"),
+    "another run's model": (swap(MODEL), 1, "another run than the run.json beside it: it was trained with seed=1, not"),
+    "a label order": (forged(MODEL, "labels", to=["a", "a"]), 1, "model.safetensors is damaged: its labels is ['a', "),
+    "words twice": (forged(MODEL, "words", to=lambda words: [*words, "good"]), 1, "is damaged: its words is ['__PAD"),
+    "one word more": (forged(MODEL, "words", to=lambda words: [*words, "x"]), 1, "float32[829, 8], and this layer has"),
+    "a label more": (forged(MODEL, "labels", to=["a", "b", "c"]), 1, "2.Dense/kernel is float32[8, 2], and this layer"),
+    "transposed": (transposed, 1, "2.Dense/kernel is float32[2, 8], and this layer has float32[8, 2]"),
+    "an array gone": (an_array_gone, 1, "the array 2.Dense/kernel is missing"),
+    "too wide": (too_wide, 1, "its model would be larger than the file"),
+    "newer format": (forged(MODEL, "format", to=9), 1, "has format 9, this layerkit reads 2: upgrade layerkit"),
+    "older format": (forged(MODEL, "format", to=1), 1, "has format 1, this layerkit reads 2: train the run again"),
+    "another kind": (forged(MODEL, "kind", to="x"), 1, "model.safetensors is not of a sentiment run"),
+    "a setting of the model": (forged(MODEL, "settings", "steps", to="many"), 1, "is a whole number, got 'many'"),
+    "other text settings": (
+        forged("run.json", "settings", "keep_stop_words", to=True), 1, "trained with keep_stop_words=False, not True",
     ),
-    "words cut": (cut("sentiment.json", 0.5), 1, "sentiment.json' is damaged, it is no JSON"),
-    "newer format": (change("sentiment.json", '"format": 1', '"format": 2'), 1, "has format 2, this layerkit reads 1"),
-    "no format": (change("sentiment.json", '"format": 1', '"from": 1'), 1, "has format None, this layerkit reads 1"),
-    "a newer run.json": (change("run.json", '"format": 1', '"format": 9'), 1, "format 9, this layerkit reads up to 1"),
-    "a setting changed": (change("run.json", '"steps": 20', '"steps": "many"'), 1, "is a whole number, got 'many'"),
-    "a setting renamed": (change("run.json", '"steps"', '"stops"'), 1, "no setting 'stops': did you mean 'steps'?"),
-    "run.json cut": (cut("run.json", 0.5), 1, "run.json' is damaged, it is no JSON"),
-    "not finished": (change("run.json", '"complete": true', '"complete": false'), 1, "was not finished: train it"),
-    "another recipe": (change("run.json", '"sentiment"', '"sentimint"'), 2, "did you mean 'sentiment'?"),
+    "a newer run.json": (forged("run.json", "format", to=9), 1, "format 9, this layerkit reads 2: upgrade layerkit"),
+    "an older run.json": (forged("run.json", "format", to=1), 1, "format 1, this layerkit reads 2: train the run"),
+    "run.json of another kind": (forged("run.json", "kind", to="x"), 1, "run.json is not of a layerkit run"),
+    "no settings": (forged("run.json", "settings", to=3), 1, "run.json is damaged: its 'settings' is 3"),
+    "odd metrics": (forged("run.json", "metrics", to={"a": "b"}), 1, "run.json is damaged: its 'metrics' is {'a'"),
+    "a bit of run.json": (bit("run.json", 3000), 1, "run.json is damaged: "),
+    "run.json cut": (short("run.json", 0.5), 1, "run.json is damaged: it is no JSON"),
+    "not finished": (forged("run.json", "complete", to=False), 1, "was not finished: train it"),
+    "another recipe": (forged("run.json", "recipe", to="sentimint"), 2, "did you mean 'sentiment'?"),
 }  # fmt: skip
 
 
@@ -318,6 +347,6 @@ def test_a_damaged_run_is_one_plain_line(
 
 def test_training_goes_on_where_the_saved_model_is_damaged(folder: Path, two: tuple[Path, Path]) -> None:
     """The remedy that the messages name works: the checkpoint has the weights."""
-    cut("model.safetensors", 0.5)(folder, two[1])
+    cut(folder / MODEL, 0.5)
     train(folder, backend="numpy")
     np.testing.assert_array_equal(weights(load(folder))[0], weights(load(two[0]))[0])

@@ -294,7 +294,7 @@ def test_a_handler_of_ones_own_stays() -> None:
     try:
         with Interrupts() as interrupts:
             os.kill(os.getpid(), signal.SIGINT)
-        assert (seen, interrupts.requested) == (["mine"], False)
+        assert (seen, interrupts.requested) == (["mine"], None)
     finally:
         signal.signal(signal.SIGINT, previous)
     with Interrupts():

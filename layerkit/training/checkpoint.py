@@ -1,33 +1,39 @@
 """Checkpoints on disk: a folder for each step, written whole or not at all.
 
 ``step-00000100/`` holds weights.safetensors, slots.safetensors, state.safetensors and manifest.json. It is written
-under another name beside its place, flushed to the disk, and renamed: who finds it finds all of it.
+under another name beside its place, flushed to the disk, and renamed: who finds it finds all of it. The manifest lists
+every array with its SHA-256 and is sealed itself, so whatever has changed since is found.
+
+One process at a time may write below a folder: ``layerkit.files.lock`` sees to that.
 """
 
 from __future__ import annotations
 
-import json
-import math
+import contextlib
 import os
 import re
-import shutil
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
 from layerkit.errors import LayerkitError, shown
-from layerkit.training.tensor_file import read_arrays, write_arrays
+from layerkit.files import disk, sealed, tensors
+from layerkit.files.disk import DamagedError
+from layerkit.files.tensors import Outline
 from layerkit.training.variables import FILES
 
-__all__ = ["FOLDER", "FORMAT", "MANIFEST", "folder_name", "newest", "prune", "read", "write"]
+__all__ = ["FOLDER", "FORMAT", "MANIFEST", "drop_after", "folder_name", "newest", "prune", "read", "recover", "steps"]
+__all__ += ["write"]
 
-FORMAT = 1
+FORMAT = 2
 FOLDER = "checkpoints"
 MANIFEST = "manifest.json"
 KIND = "layerkit checkpoint"
 
-_STEP = re.compile(r"step-(\d{8,})")
-_DRAFT = re.compile(r"\.(step-\d{8,})\.(\d+)\.(new|old)")
+_STEP = re.compile(r"step-(\d{8,18})")
+# Half-written; moved aside for a new one of the same step; about to be removed.
+_HIDDEN = re.compile(r"\.(step-\d{8,18})\.(draft|old|gone)")
+_FIELDS = {"step": int, "tensors": dict, "identity": dict, "history": dict, "data": dict, "random_seed": int}
 
 Arrays = Mapping[str, Mapping[str, Any]]
 
@@ -41,6 +47,9 @@ def folder_name(step: int) -> str:
     return f"step-{step:08d}"
 
 
+# -- writing ---------------------------------------------------------------------------------------------------------
+
+
 def write(folder: Path, arrays: Arrays, manifest: Mapping[str, Any]) -> None:
     """Writes a checkpoint: arrays by kind and name, and what else there is to know.
 
@@ -52,157 +61,170 @@ def write(folder: Path, arrays: Arrays, manifest: Mapping[str, Any]) -> None:
     Raises:
         LayerkitError: it cannot be written; what stood there before still does.
     """
-    draft = folder.parent / f".{folder.name}.{os.getpid()}.new"
-    tensors = {kind: {name: _outline(array) for name, array in arrays[kind].items()} for kind in FILES}
-    text = json.dumps({"kind": KIND, "format": FORMAT, **_plain(manifest), "tensors": tensors}, indent=1)
     try:
-        folder.parent.mkdir(parents=True, exist_ok=True)
-        _remove_drafts(folder.parent)
-        draft.mkdir()
-        for kind in FILES:
-            write_arrays(draft / f"{kind}.safetensors", arrays[kind])
-        with (draft / MANIFEST).open("w", encoding="utf-8") as file:
-            file.write(text)
-            file.flush()
-            os.fsync(file.fileno())
-        _flush(draft)
-        _put(draft, folder)
-        _flush(folder.parent)
-    except BaseException as error:
-        shutil.rmtree(draft, ignore_errors=True)
-        if isinstance(error, OSError):
-            raise LayerkitError(f"the checkpoint {folder} cannot be written: {error.strerror or error}") from error
-        raise
+        _make(folder.parent)
+        recover(folder.parent)
+        draft = _hidden(folder, "draft")
+        os.mkdir(draft)
+        try:
+            _fill(draft, arrays, manifest)
+            _put(draft, folder)
+        except BaseException:
+            with contextlib.suppress(OSError):
+                disk.remove(draft)
+            raise
+        disk.sync(folder.parent)
+    except OSError as error:
+        raise LayerkitError(f"the checkpoint {folder} cannot be written: {disk.reason(error)}") from error
 
 
-def _outline(array: Any) -> dict[str, Any]:
-    return {"shape": list(array.shape), "dtype": array.dtype.name}
+def _make(parent: Path) -> None:
+    if not parent.is_dir():
+        parent.mkdir(parents=True, exist_ok=True)
+        disk.sync(parent.parent)
 
 
-def _plain(value: Any) -> Any:
-    """The value with numbers that JSON has no word for written as text."""
-    if isinstance(value, Mapping):
-        return {str(key): _plain(item) for key, item in value.items()}
-    if isinstance(value, (list, tuple)):
-        return [_plain(item) for item in value]
-    if isinstance(value, float) and not math.isfinite(value):
-        return str(value)
-    return value
-
-
-def _flush(path: Path) -> None:
-    """Makes sure that the names in a folder are on the disk."""
-    handle = os.open(path, os.O_RDONLY)
-    try:
-        os.fsync(handle)
-    finally:
-        os.close(handle)
+def _fill(draft: Path, arrays: Arrays, manifest: Mapping[str, Any]) -> None:
+    listed = {}
+    for kind in FILES:
+        path = draft / f"{kind}.safetensors"
+        outlines, pieces = tensors.to_bytes(path, arrays[kind])
+        disk.write(path, pieces)
+        listed[kind] = {name: outline.to_json() for name, outline in outlines.items()}
+    disk.write(draft / MANIFEST, [sealed.text_of(KIND, FORMAT, {**manifest, "tensors": listed})])
+    disk.sync(draft)
 
 
 def _put(draft: Path, folder: Path) -> None:
     """Renames the draft into its place; a folder there moves aside first, since no rename replaces one."""
     if not folder.exists():
-        draft.rename(folder)
+        os.rename(draft, folder)
         return
-    aside = draft.with_suffix(".old")
-    folder.rename(aside)
+    aside = _hidden(folder, "old")
+    os.rename(folder, aside)
     try:
-        draft.rename(folder)
+        os.rename(draft, folder)
     except BaseException:
-        aside.rename(folder)
+        os.rename(aside, folder)
         raise
-    shutil.rmtree(aside, ignore_errors=True)
+    with contextlib.suppress(OSError):
+        disk.remove(aside)
 
 
-def _remove_drafts(parent: Path) -> None:
-    """Removes what processes that are no more left behind; a step whose only copy was moved aside gets it back."""
-    for path in parent.iterdir():
-        found = _DRAFT.fullmatch(path.name)
-        if found is None or (int(found[2]) != os.getpid() and _runs(int(found[2]))):
-            continue
-        place = parent / found[1]
-        if found[3] == "old" and not place.exists():
-            path.rename(place)
-        else:
-            shutil.rmtree(path, ignore_errors=True)
+def _hidden(folder: Path, why: str) -> Path:
+    return folder.with_name(f".{folder.name}.{why}")
 
 
-def _runs(process: int) -> bool:
-    try:
-        os.kill(process, 0)
-    except ProcessLookupError:
-        return False
-    except OSError:
-        return True
-    return True
+def recover(parent: Path) -> None:
+    """Clears away what a killed process left; a step whose only copy was moved aside gets it back."""
+    for name in _names(parent):
+        if found := _HIDDEN.fullmatch(name):
+            place = parent / found[1]
+            if found[2] == "old" and not place.exists():
+                os.rename(parent / name, place)
+            else:
+                disk.remove(parent / name)
+
+
+# -- keeping ---------------------------------------------------------------------------------------------------------
+
+
+def steps(parent: Path) -> list[int]:
+    """The steps that the folder ``parent`` has checkpoints of, in order."""
+    return sorted(int(found[1]) for name in _names(parent) if (found := _STEP.fullmatch(name)))
 
 
 def newest(parent: Path) -> Path | None:
     """The checkpoint of the latest step in the folder ``parent``; ``None`` if there is none."""
-    steps = _steps(parent)
-    return parent / folder_name(steps[-1]) if steps else None
+    found = steps(parent)
+    return parent / folder_name(found[-1]) if found else None
 
 
-def prune(parent: Path, keep: int) -> None:
-    """Removes all checkpoints in ``parent`` but the last ``keep``."""
-    for step in _steps(parent)[:-keep]:
-        shutil.rmtree(parent / folder_name(step), ignore_errors=True)
+def prune(parent: Path, keep: int, best: int | None = None) -> None:
+    """Removes all checkpoints in ``parent`` but the last ``keep`` and that of the step ``best``."""
+    for step in steps(parent)[:-keep]:
+        if step != best:
+            _remove(parent / folder_name(step))
 
 
-def _steps(parent: Path) -> list[int]:
-    if not parent.is_dir():
+def drop_after(parent: Path, step: int) -> None:
+    """Removes the checkpoints of later steps: of a run that went back to ``step``, or those that are damaged."""
+    for later in steps(parent):
+        if later > step:
+            _remove(parent / folder_name(later))
+
+
+def _remove(folder: Path) -> None:
+    """Removes a checkpoint; one that cannot be removed whole is not found any more all the same."""
+    with contextlib.suppress(OSError):
+        gone = _hidden(folder, "gone")
+        os.rename(folder, gone)
+        disk.remove(gone)
+
+
+def _names(parent: Path) -> list[str]:
+    if parent.is_symlink():
+        raise LayerkitError(f"{parent} is a link, and links are not followed: name the folder it leads to")
+    try:
+        return os.listdir(parent)
+    except (FileNotFoundError, NotADirectoryError):
         return []
-    return sorted(int(found[1]) for path in parent.iterdir() if (found := _STEP.fullmatch(path.name)))
+    except OSError as error:
+        raise LayerkitError(f"{parent} cannot be read: {disk.reason(error)}") from error
+
+
+# -- reading ---------------------------------------------------------------------------------------------------------
 
 
 def read(folder: Path) -> tuple[dict[str, Any], dict[str, dict[str, Any]]]:
     """The manifest and the arrays (NumPy, by kind and name) of a checkpoint.
 
     Raises:
-        LayerkitError: there is no checkpoint, or it is damaged; the message names the file and the array.
+        DamagedError: it has changed since it was written; the message names the file and the array.
+        LayerkitError: there is no checkpoint, or it is of another version.
     """
-    manifest = _read_manifest(folder / MANIFEST)
+    manifest = _read_manifest(folder)
+    files = {kind: f"{kind}.safetensors" for kind in FILES}
+    for name in sorted(os.listdir(folder)):
+        if name not in {MANIFEST, *files.values()}:
+            raise DamagedError(f"{folder} is damaged: {shown(name)} has no place in a checkpoint")
     arrays = {}
-    for kind in FILES:
-        path = folder / f"{kind}.safetensors"
-        arrays[kind] = read_arrays(path)
-        _compare(path, manifest["tensors"].get(kind), arrays[kind])
+    for kind, name in files.items():
+        arrays[kind], header = tensors.read(folder / name)
+        _compare(folder / name, manifest["tensors"].get(kind), header.outlines)
     return manifest, arrays
 
 
-def _read_manifest(path: Path) -> dict[str, Any]:
-    if not path.parent.is_dir():
-        raise LayerkitError(f"{path.parent}: there is no checkpoint")
-    try:
-        manifest = json.loads(path.read_bytes())
-    except FileNotFoundError:
-        raise LayerkitError(f"{path.parent} is no checkpoint: it has no {MANIFEST}") from None
-    except OSError as error:
-        raise LayerkitError(f"{path} cannot be read: {error.strerror or error}") from error
-    except (ValueError, RecursionError) as error:
-        raise LayerkitError(f"{path} is damaged: it is no JSON") from error
-    if not isinstance(manifest, dict) or manifest.get("kind") != KIND:
-        raise LayerkitError(f"{path} is not of a {KIND}")
-    version = manifest.get("format")
-    if version != FORMAT:
-        newer = isinstance(version, int) and version > FORMAT
-        remedy = "upgrade layerkit" if newer else "train the run again"
-        raise LayerkitError(f"{path} has format {version!r}, this layerkit reads {FORMAT}: {remedy}")
-    for name, kind in (("step", int), ("tensors", dict), ("history", dict), ("data", dict), ("random_seed", int)):
-        if not isinstance(manifest.get(name), kind):
-            raise LayerkitError(f"{path} is damaged: its {name!r} is {shown(manifest.get(name))}")
+def _read_manifest(folder: Path) -> dict[str, Any]:
+    if folder.is_symlink() or not folder.is_dir():
+        fault = "it is a link, and links are not followed" if folder.is_symlink() else "there is no checkpoint"
+        raise DamagedError(f"{folder}: {fault}")
+    path = folder / MANIFEST
+    if not path.exists() and not path.is_symlink():
+        raise DamagedError(f"{folder} is no checkpoint: it has no {MANIFEST}")
+    manifest = sealed.read(path, KIND, FORMAT)
+    for name, kind in _FIELDS.items():
+        if type(manifest.get(name)) is not kind:
+            raise DamagedError(f"{path} is damaged: its {name!r} is {shown(manifest.get(name))}")
+    if _STEP.fullmatch(folder.name) and folder.name != folder_name(manifest["step"]):
+        raise DamagedError(f"{folder} is damaged: its {MANIFEST} is of step {manifest['step']}")
     return manifest
 
 
-def _compare(path: Path, outlines: Any, arrays: Mapping[str, Any]) -> None:
-    """Makes sure that a file has the arrays that the manifest lists."""
-    if not isinstance(outlines, dict):
-        raise LayerkitError(f"{path.parent / MANIFEST} is damaged: it does not list the arrays of {path.name}")
-    for name in {**outlines, **arrays}:
-        if name not in arrays:
-            raise LayerkitError(f"{path} is damaged: the array {name} is missing")
-        if outlines.get(name) != _outline(arrays[name]):
-            raise LayerkitError(
-                f"{path} is damaged: the array {name} is {_outline(arrays[name])}, "
-                f"and {MANIFEST} says {outlines.get(name)}"
+def _compare(path: Path, listed: Any, found: Mapping[str, Outline]) -> None:
+    """Makes sure that a file has the arrays that the manifest lists, to the last bit."""
+    if not isinstance(listed, dict):
+        raise DamagedError(f"{path.parent / MANIFEST} is damaged: it does not list the arrays of {path.name}")
+    for name in {**listed, **found}:
+        if name not in found:
+            raise DamagedError(f"{path} is damaged: the array {name} is missing")
+        ours = found[name].to_json()
+        if name not in listed:
+            raise DamagedError(f"{path} is damaged: the array {name} is not one that {MANIFEST} lists")
+        if listed[name] != ours:
+            said = listed[name] if isinstance(listed[name], dict) else {}
+            what = next((key for key in ours if said.get(key) != ours[key]), "sha256")
+            raise DamagedError(
+                f"{path} is damaged, or of another checkpoint: the array {name} has {what} {ours[what]}, "
+                f"and {MANIFEST} says {shown(said.get(what))}"
             )

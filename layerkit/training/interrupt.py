@@ -1,4 +1,4 @@
-"""Ctrl-C at a moment when nothing is half done."""
+"""Ctrl-C, and the SIGTERM of a machine that is taken away, at a moment when nothing is half done."""
 
 from __future__ import annotations
 
@@ -9,40 +9,54 @@ from contextlib import contextmanager
 from types import FrameType
 from typing import Any
 
-__all__ = ["Interrupts"]
+__all__ = ["Interrupts", "Terminated"]
+
+
+class Terminated(SystemExit):
+    """SIGTERM, once what could be saved was: the program ends with exit code 143, as the signal would end it."""
+
+    def __init__(self) -> None:
+        super().__init__(128 + signal.SIGTERM)
+
+
+# Each signal, and what Python does with it unless somebody said otherwise.
+_SIGNALS: dict[int, tuple[Any, type[BaseException]]] = {
+    signal.SIGINT: (signal.default_int_handler, KeyboardInterrupt),
+    signal.SIGTERM: (signal.SIG_DFL, Terminated),
+}
 
 
 class Interrupts:
-    """Inside the ``with`` block, Ctrl-C waits until the running step is done; a second one does not.
+    """Inside the ``with`` block, Ctrl-C and SIGTERM wait until the running step is done; a second one does not.
 
     A step gives its arrays away and gets new ones: interrupted in between, there would be none. Where a program has
-    a handler of its own for SIGINT, and in threads other than the main one, nothing is changed.
+    a handler of its own for a signal, and in threads other than the main one, nothing is changed.
     """
 
     def __init__(self) -> None:
-        self.requested = False
+        self.requested: type[BaseException] | None = None
         self._let_through = False
-        self._previous: Any = None
+        self._previous: dict[int, Any] = {}
 
     def __enter__(self) -> Interrupts:
-        is_main = threading.current_thread() is threading.main_thread()
-        if is_main and signal.getsignal(signal.SIGINT) is signal.default_int_handler:
-            self._previous = signal.signal(signal.SIGINT, self._handle)
+        if threading.current_thread() is threading.main_thread():
+            for number, (usual, _) in _SIGNALS.items():
+                if signal.getsignal(number) is usual:
+                    self._previous[number] = signal.signal(number, self._handle)
         return self
 
     def __exit__(self, *exc: object) -> None:
-        if self._previous is not None:
-            signal.signal(signal.SIGINT, self._previous)
-            self._previous = None
+        while self._previous:
+            signal.signal(*self._previous.popitem())
 
     def check(self) -> None:
-        """Raises the KeyboardInterrupt that was put off."""
-        if self.requested:
-            raise KeyboardInterrupt
+        """Raises the KeyboardInterrupt or Terminated that was put off."""
+        if self.requested is not None:
+            raise self.requested
 
     @contextmanager
     def let_through(self) -> Iterator[None]:
-        """A stretch that Ctrl-C may end at once."""
+        """A stretch that a signal may end at once."""
         self.check()
         self._let_through = True
         try:
@@ -51,7 +65,6 @@ class Interrupts:
             self._let_through = False
 
     def _handle(self, number: int, frame: FrameType | None) -> None:
-        if self.requested or self._let_through:
-            self.requested = True
-            raise KeyboardInterrupt
-        self.requested = True
+        again, self.requested = self.requested is not None, _SIGNALS[number][1]
+        if again or self._let_through:
+            raise self.requested

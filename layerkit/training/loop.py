@@ -4,24 +4,26 @@ from __future__ import annotations
 
 import functools
 import os
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
+from contextlib import AbstractContextManager, nullcontext
 from pathlib import Path
-from typing import Any, Concatenate, ParamSpec, TypeVar
+from typing import Any, Concatenate, ParamSpec, TypeVar, cast
 
 from layerkit.data.batches import whole
 from layerkit.errors import LayerkitError, UsageError, shown
 from layerkit.fastmath import backend_name, random, use_backend
 from layerkit.fastmath.memory import explained
+from layerkit.files.lock import locked
 from layerkit.layer import Layer
 from layerkit.training import saving
 from layerkit.training.batch import check_arity
 from layerkit.training.evaluate import make_evaluation
 from layerkit.training.feed import Feed, Item, mover, requests
 from layerkit.training.history import History
-from layerkit.training.interrupt import Interrupts
-from layerkit.training.limits import check_disk
+from layerkit.training.interrupt import Interrupts, Terminated
 from layerkit.training.log import distinct, line, progress
 from layerkit.training.picture import draw
+from layerkit.training.saving import Keeping, Progress, Saver
 from layerkit.training.scalars import Scalars
 from layerkit.training.steps import Steps
 from layerkit.training.task import EvalTask, TrainTask, listed, shared_sources
@@ -61,12 +63,20 @@ class Loop:
         tasks: a TrainTask, or several that take turns.
         eval_model: a model of its own for evaluation, which takes over the weights; the model itself unless given.
         eval_tasks: an EvalTask, or several.
-        output_dir: a folder for checkpoints and pictures. If it holds a checkpoint, the loop continues from that.
+        output_dir: a folder for checkpoints and pictures. If it holds a checkpoint, the loop continues from that. Only
+            one process at a time may run a loop there.
         checkpoint_at: whether to write a checkpoint after a step, counted from 1.
         eval_at: whether to log and evaluate after a step, counted from 1. It is called from another thread.
         which_task: which of several tasks the step ``n``, counted from 0, trains on; ``n % len(tasks)`` unless given.
         random_seed: what weights and random layers are made from.
         keep_checkpoints: how many checkpoints to keep, the last ones.
+        keep_best: an evaluation metric's name: the checkpoint where it was highest stays too; with a minus before it
+            (``"-CrossEntropyLoss"``) the one where it was lowest.
+        strict: whether a damaged checkpoint is refused; else the last sound one is taken, with a warning.
+        save_in_background: whether training goes on while a checkpoint is written, from a copy of the arrays. An error
+            in that is raised by the next step at the latest, or at the end of the run.
+        identity: what else must be the same where a run goes on, by name: ``{"labels": ["no", "yes"]}``. The model's
+            layers, the losses and the optimizers' kinds are compared in any case.
         log: takes each line of the log; ``None`` for silence.
         tensorboard: whether to write scalars for TensorBoard to ``output_dir`` (needs tensorboardX).
         learning_curve: whether a run ends with ``learning_curve.png`` in ``output_dir`` where matplotlib is installed.
@@ -108,13 +118,17 @@ class Loop:
         random_seed: int = 0,
         *,
         keep_checkpoints: int = 3,
+        keep_best: str | None = None,
+        strict: bool = False,
+        save_in_background: bool = False,
+        identity: Mapping[str, Any] | None = None,
         log: Callable[[str], Any] | None = print,
         tensorboard: bool = False,
         learning_curve: bool = True,
     ) -> None:
-        self._tasks = listed("tasks", tasks, TrainTask)
-        self._eval_tasks = [] if eval_tasks is None else listed("eval_tasks", eval_tasks, EvalTask)
-        if not self._tasks:
+        self.tasks: list[TrainTask] = listed("tasks", tasks, TrainTask)
+        self.eval_tasks: list[EvalTask] = [] if eval_tasks is None else listed("eval_tasks", eval_tasks, EvalTask)
+        if not self.tasks:
             raise UsageError("tasks: a Loop trains on one task at least")
         for name, layer in (("model", model), ("eval_model", eval_model or model)):
             if not isinstance(layer, Layer):
@@ -123,18 +137,23 @@ class Loop:
         self.backend = backend_name()
         self._log = log or (lambda text: None)
         self.random_seed = whole("random_seed", random_seed, 0)
-        self._keep = whole("keep_checkpoints", keep_checkpoints, 1)
-        self._which_task = which_task or (lambda n: n % len(self._tasks))
-        period = self._tasks[0].n_steps_per_checkpoint
+        self._which_task = which_task or (lambda n: n % len(self.tasks))
+        period = self.tasks[0].n_steps_per_checkpoint
         self._eval_at = eval_at or (lambda step: step == 1 or step % period == 0)
         self._checkpoint_at = checkpoint_at or (lambda step: step == 1 or step % period == 0)
-        self._output_dir = self._prepare_output(output_dir, checkpoint_at, tensorboard)
-        self._scalars = Scalars(self._output_dir) if tensorboard and self._output_dir is not None else None
+        self.output_dir = self._prepare_output(output_dir, checkpoint_at, tensorboard)
+        self._scalars = Scalars(self.output_dir) if tensorboard and self.output_dir is not None else None
         self._draws, self._drawn = learning_curve, 0
         with explained(lambda: "before step 1"):
             self._prepare()
-        if self._output_dir is not None and saving.newest_in(self._output_dir) is not None:
-            self.load_checkpoint()
+        metrics = [name for names in self._metric_names for name in names]
+        keeping = Keeping.checked(keep_checkpoints, keep_best, metrics, strict, save_in_background)
+        self._saver = Saver(self._model, self.tasks, identity or {}, keeping)
+        if self.output_dir is not None:
+            began = saving.recovered(self.output_dir)
+            self._saver.check_disk(self.output_dir, self._steps.variables)
+            if began:
+                self.load_checkpoint()
 
     def _prepare_output(self, output_dir: Folder | None, checkpoint_at: Any, tensorboard: bool) -> Path | None:
         if output_dir is not None:
@@ -146,25 +165,23 @@ class Loop:
 
     def _prepare(self) -> None:
         """Everything that comes before step 1."""
-        self._sources = shared_sources(self._tasks, self._eval_tasks)
-        for task in self._tasks:
+        self._sources = shared_sources(self.tasks, self.eval_tasks)
+        for task in self.tasks:
             check_arity(task.sample_batch, self._model, task.loss_layer, task.source.name)
-        for eval_task in self._eval_tasks:
+        for eval_task in self.eval_tasks:
             for metric in eval_task.metrics:
                 check_arity(eval_task.sample_batch, self._eval_model, metric, eval_task.source.name, may_leave=True)
-        evaluations = [(self._eval_model, task) for task in self._eval_tasks]
-        self._steps = Steps(self._model, self._tasks, self.random_seed, self._give_back, evaluations)
+        evaluations = [(self._eval_model, task) for task in self.eval_tasks]
+        self._steps = Steps(self._model, self.tasks, self.random_seed, self._give_back, evaluations)
         if self._eval_model is not self._model:
             self._eval_model.weights, self._eval_model.state = self._model.weights, self._model.state
         variables, key = self._steps.variables, self._steps.keys.evaluate
-        if self._output_dir is not None:
-            check_disk(self._output_dir, (variables.weights, variables.state, variables.tasks), self._keep)
         self._evaluations = [
             make_evaluation(self._eval_model, task, variables.weights, variables.state, key, self._steps.lazy, arrays)
-            for task, arrays in zip(self._eval_tasks, self._steps.eval_arrays, strict=True)
+            for task, arrays in zip(self.eval_tasks, self._steps.eval_arrays, strict=True)
         ]
-        self._loss_names = distinct([[task.loss_layer.name] for task in self._tasks])
-        self._metric_names = distinct([task.metric_names for task in self._eval_tasks])
+        self._loss_names = distinct([[task.loss_layer.name] for task in self.tasks])
+        self._metric_names = distinct([task.metric_names for task in self.eval_tasks])
         self._width = max(len(n) for names in (*self._loss_names, *self._metric_names) for n in names)
         self._history = History()
         self._evaluated = self._rngs = 0
@@ -178,24 +195,26 @@ class Loop:
     def run(self, n_steps: int = 1) -> None:
         """Trains ``n_steps`` more steps.
 
-        Ctrl-C ends the run after the step it is in; with an ``output_dir``, a checkpoint of that step is written.
+        Ctrl-C and SIGTERM end the run after the step it is in; with an ``output_dir``, a checkpoint of that step is
+        written. Then they do what they always do: raise KeyboardInterrupt, and end the program with exit code 143.
 
         Raises:
             UsageError: ``n_steps`` is no whole number from 0 up.
             NotFiniteError: a loss is not finite. The weights are those before that step, and so is the last checkpoint.
-            LayerkitError: a task's data ended, or a checkpoint cannot be written.
+            LayerkitError: a task's data ended, a checkpoint cannot be written, or another process has the
+                ``output_dir``.
         """
         last = self.step + whole("n_steps", n_steps, 0)
         self._outside_of_run("run")
         if last == self.step:
             return
-        with Interrupts() as interrupts, progress(self.step, last) as move:
+        with self._alone(), Interrupts() as interrupts, progress(self.step, last) as move:
             if self._evaluated < self.step and self._eval_at(self.step):
                 self._report()  # an interrupt came before it
             asked = requests(
                 range(self.step, last),
-                self._tasks,
-                self._eval_tasks,
+                self.tasks,
+                self.eval_tasks,
                 self._which_task,
                 self._eval_at,
                 self._move,
@@ -207,8 +226,8 @@ class Loop:
                     interrupts.check()
                     self._train(self._feed.take())
                     move(self.step)
-            except KeyboardInterrupt:
-                if self._output_dir is not None:
+            except (KeyboardInterrupt, Terminated):
+                if self.output_dir is not None:
                     self._log(f"Step {self.step: 6d}: interrupted, saved in {self.save_checkpoint()}")
                 raise
             finally:
@@ -216,16 +235,18 @@ class Loop:
         self._draw()
 
     def _train(self, item: Item) -> None:
+        self._saver.check()
         self._steps.train(item)
         self._stale = True
         if item.evaluate:
             self._report()
-        if self._output_dir is not None and self._checkpoint_at(self.step):
-            self.save_checkpoint()
+        if self.output_dir is not None and self._checkpoint_at(self.step):
+            self._save(wait=False)
 
     def _end_run(self) -> None:
         try:
             self._steps.settle()
+            self._saver.wait()
         finally:
             feed, self._feed = self._feed, None
             if feed is not None:
@@ -261,7 +282,7 @@ class Loop:
         view, state = self._steps.view(), self._steps.variables.state
         measured, taken = dict[str, float](), list[Item]()
         try:
-            for number, (names, task) in enumerate(zip(self._metric_names, self._eval_tasks, strict=True)):
+            for number, (names, task) in enumerate(zip(self._metric_names, self.eval_tasks, strict=True)):
                 batches = (self._eval_batch(number, taken) for _ in range(task.n_eval_batches))
                 values = self._evaluations[number](view, state, batches).values()
                 measured.update(zip(names, values, strict=True))
@@ -274,7 +295,7 @@ class Loop:
 
     def _eval_batch(self, number: int, taken: list[Item]) -> tuple[Any, Any, Any]:
         if self._feed is None:
-            batch = self._eval_tasks[number].next_batch()
+            batch = self.eval_tasks[number].next_batch()
             return batch, self._move(batch), self._move(self._steps.finders.evaluation[number](batch))
         item = self._feed.take()
         taken.append(item)
@@ -290,8 +311,8 @@ class Loop:
         measured = sum(
             len(self._history.get(m, k)) for m in self._history.modes for k in self._history.metrics_for_mode(m)
         )
-        if self._output_dir is not None and self._draws and measured > self._drawn:
-            draw(self._history, self._output_dir)
+        if self.output_dir is not None and self._draws and measured > self._drawn:
+            draw(self._history, self.output_dir)
             self._drawn = measured
 
     # -- saving -------------------------------------------------------------------------------------------------------
@@ -305,52 +326,55 @@ class Loop:
             NotFiniteError: a weight is not finite.
             LayerkitError: it cannot be written; the checkpoints there were still stand.
         """
-        if self._output_dir is None:
+        if self.output_dir is None:
             raise UsageError("save_checkpoint: the Loop has no output_dir to write to")
+        with self._alone():
+            return self._save()
+
+    def _save(self, wait: bool = True) -> Path:
         self._steps.settle()
-        feed = self._feed
+        feed, folder = self._feed, cast(Path, self.output_dir)
         positions = [s.position if feed is None else feed.position(s) for s in self._sources]
-        return saving.save(
-            self._output_dir, self._progress(positions), self._steps.variables, self._layers(), self._keep
-        )
+        return self._saver.save(folder, self._progress(positions), self._steps.variables, wait)
+
+    def _alone(self) -> AbstractContextManager[None]:
+        """Keeps other processes out of the output folder."""
+        return nullcontext() if self.output_dir is None else locked(self.output_dir)
 
     @_on_its_backend
     def load_checkpoint(self, directory: Folder | None = None) -> None:
         """Goes to where a checkpoint was saved: weights, slots, state, step, history, and the position in the data.
 
         Args:
-            directory: an output folder, whose last checkpoint is taken, or a checkpoint's own folder; the Loop's
+            directory: an output folder, whose last sound checkpoint is taken, or a checkpoint's own folder; the Loop's
                 ``output_dir`` unless given.
 
         Raises:
-            LayerkitError: there is no checkpoint, it is damaged, or of another model; the message names file and
-                array.
+            DamagedError: there is no checkpoint, or it is damaged; the message names file and array.
+            LayerkitError: it is of another model.
         """
         self._outside_of_run("load_checkpoint")
-        folder = directory if directory is not None else self._output_dir
+        folder = directory if directory is not None else self.output_dir
         if folder is None:
             raise UsageError("load_checkpoint: say which directory; the Loop has no output_dir")
-        loaded = saving.load(Path(folder).expanduser(), self._steps.variables, self._layers(), self.random_seed)
+        loaded = self._saver.load(Path(folder).expanduser(), self._steps.variables, self.random_seed)
         saved = loaded.progress
         saving.seek(self._sources, saved.positions, self._log)
         self._steps.variables, self._history = loaded.variables, History.from_dict(saved.history)
         self._steps.done, self._evaluated, self._rngs = saved.step, saved.evaluated, saved.rngs
-        self._steps.sums = [*saved.sums, *[(0.0, 0)] * len(self._tasks)][: len(self._tasks)]
+        self._steps.sums = [*saved.sums, *[(0.0, 0)] * len(self.tasks)][: len(self.tasks)]
         self._hand_out(force=True)
 
-    def _progress(self, positions: list[Any]) -> saving.Progress:
-        return saving.Progress(
+    def _progress(self, positions: list[Any]) -> Progress:
+        return Progress(
             self.step,
             self._evaluated,
             self._rngs,
             self.random_seed,
-            self._steps.sums,
+            list(self._steps.sums),
             self._history.to_dict(),
             positions,
         )
-
-    def _layers(self) -> tuple[Layer, list[Layer]]:
-        return self._model, [task.loss_layer for task in self._tasks]
 
     def _outside_of_run(self, name: str) -> None:
         if self._feed is not None:
@@ -388,21 +412,6 @@ class Loop:
     def history(self) -> History:
         """Every number that was logged."""
         return self._history
-
-    @property
-    def tasks(self) -> list[TrainTask]:
-        """The training tasks."""
-        return self._tasks
-
-    @property
-    def eval_tasks(self) -> list[EvalTask]:
-        """The evaluation tasks."""
-        return self._eval_tasks
-
-    @property
-    def output_dir(self) -> Path | None:
-        """Where checkpoints are written."""
-        return self._output_dir
 
     @_on_its_backend
     def new_rng(self) -> Any:

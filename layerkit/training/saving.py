@@ -2,23 +2,34 @@
 
 from __future__ import annotations
 
+import math
 import os
 import tempfile
-from collections.abc import Callable
+import warnings
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any, NamedTuple
 
-import layerkit
-from layerkit.errors import LayerkitError, UsageError
+import numpy as np
+
+from layerkit.data.batches import whole
+from layerkit.errors import LayerkitError, LayerkitWarning, UsageError, suggest
 from layerkit.fastmath import backend_name, to_device, to_host
+from layerkit.files import sealed
+from layerkit.files.disk import DamagedError
+from layerkit.files.lock import locked
 from layerkit.layer import Layer
 from layerkit.training import checkpoint
+from layerkit.training.background import Background
 from layerkit.training.diagnose import NotFiniteError, first_not_finite
 from layerkit.training.history import History
+from layerkit.training.identity import compare, distributions, identity_of
+from layerkit.training.limits import check_disk
 from layerkit.training.source import Source
+from layerkit.training.task import TrainTask
 from layerkit.training.variables import Variables
 
-__all__ = ["Loaded", "Progress", "load", "newest_in", "prepare_folder", "save", "seek"]
+__all__ = ["Keeping", "Loaded", "Progress", "Saver", "prepare_folder", "recovered", "seek"]
 
 
 class Progress(NamedTuple):
@@ -44,6 +55,38 @@ class Loaded(NamedTuple):
     variables: Variables
 
 
+class Keeping(NamedTuple):
+    """Which checkpoints stay, and how they are written."""
+
+    last: int
+    best: str | None
+    """A metric's name, with a minus before it where the lowest value is the best."""
+    strict: bool
+    background: bool
+
+    @classmethod
+    def checked(cls, last: Any, best: Any, metrics: list[str], strict: Any, background: Any) -> Keeping:
+        """The arguments of a Loop that measures these ``metrics``.
+
+        Raises:
+            UsageError: one is of the wrong kind, or no metric.
+        """
+        if best is not None and not isinstance(best, str):
+            raise UsageError(f"keep_best is a metric's name, such as 'Accuracy' or '-CrossEntropyLoss', got {best!r}")
+        if best is not None and (name := best.removeprefix("-")) not in metrics:
+            raise UsageError(f"keep_best: no evaluation task has a metric {name!r:.60}; {suggest(name, metrics)}")
+        return cls(whole("keep_checkpoints", last, 1), best, bool(strict), bool(background))
+
+    def best_of(self, steps: list[int], history: Mapping[str, Any]) -> int | None:
+        """The step, of these, at which the metric was best; the first of several."""
+        if self.best is None:
+            return None
+        sign = -1 if self.best.startswith("-") else 1
+        measured = dict(history.get("eval", {}).get(self.best.removeprefix("-"), ()))
+        values = {step: sign * measured[step] for step in steps if not math.isnan(measured.get(step, math.nan))}
+        return max(values, key=lambda step: (values[step], -step), default=None)
+
+
 def prepare_folder(output_dir: str | os.PathLike[str]) -> Path:
     """The folder, made if it is not there.
 
@@ -62,65 +105,152 @@ def prepare_folder(output_dir: str | os.PathLike[str]) -> Path:
     return folder
 
 
-def newest_in(folder: Path) -> Path | None:
-    """The last checkpoint of an output folder."""
-    return checkpoint.newest(folder / checkpoint.FOLDER)
+class Saver:
+    """Writes and reads the checkpoints of one model and its tasks.
 
-
-def save(
-    output_dir: Path, progress: Progress, variables: Variables, layers: tuple[Layer, list[Layer]], keep: int
-) -> Path:
-    """Writes a checkpoint, removes all but the last ``keep``, and returns the new one's folder.
-
-    Raises:
-        NotFiniteError: a weight is not finite.
-        LayerkitError: it cannot be written.
+    Args:
+        model: the model.
+        tasks: its training tasks.
+        identity: what else must be the same where a run goes on.
+        keeping: which checkpoints stay.
     """
-    arrays = {kind: to_host(named) for kind, named in variables.named(*layers).items()}
-    fault = first_not_finite(arrays["weights"])
-    if fault is not None:
-        raise NotFiniteError(
-            f"step {progress.step}: the weight {fault}, though the loss was finite; no checkpoint is written: "
-            "lower the learning rate, or clip gradients with clip_grad_norm",
-            progress.step,
-        )
-    parent = output_dir / checkpoint.FOLDER
-    folder = parent / checkpoint.folder_name(progress.step)
-    about = {"layerkit": layerkit.__version__, "backend": backend_name()}
-    data = {"positions": progress.positions}
-    rest = {key: value for key, value in progress._asdict().items() if key != "positions"}
-    checkpoint.write(folder, arrays, {**about, **rest, "data": data})
-    checkpoint.prune(parent, keep)
-    return folder
+
+    def __init__(self, model: Layer, tasks: list[TrainTask], identity: Mapping[str, Any], keeping: Keeping) -> None:
+        self._model, self._tasks, self._keeping = model, tasks, keeping
+        self._layers = model, [task.loss_layer for task in tasks]
+        self._identity = identity_of(model, tasks, identity)
+        self._background = Background()
+
+    def check_disk(self, output_dir: Path, variables: Variables) -> None:
+        """Refuses a run whose checkpoints the disk cannot hold.
+
+        Raises:
+            LayerkitError: they take more than is free.
+        """
+        kept = self._keeping.last + (self._keeping.best is not None)
+        check_disk(output_dir, list(variables.named(*self._layers).values()), kept)
+
+    # -- writing ------------------------------------------------------------------------------------------------------
+
+    def save(self, output_dir: Path, progress: Progress, variables: Variables, wait: bool = True) -> Path:
+        """Writes a checkpoint, removes those that need not stay, and returns the new one's folder.
+
+        Args:
+            wait: whether it is written when this returns, though others are written in the background.
+
+        Raises:
+            NotFiniteError: a weight is not finite.
+            LayerkitError: it, or the one before in the background, cannot be written.
+        """
+        folder = output_dir / checkpoint.FOLDER / checkpoint.folder_name(progress.step)
+        manifest = self._manifest(progress)
+        self._background.wait()
+        arrays = {kind: to_host(named) for kind, named in variables.named(*self._layers).items()}
+        if wait or not self._keeping.background:
+            self._write(folder, arrays, manifest)
+        else:
+            # The steps to come overwrite the arrays, on some backends in place.
+            own = {kind: {name: np.array(array) for name, array in named.items()} for kind, named in arrays.items()}
+            self._background.start(lambda: self._write(folder, own, manifest))
+        return folder
+
+    def check(self) -> None:
+        """Raises what went wrong in the background."""
+        self._background.check()
+
+    def wait(self) -> None:
+        """Waits until everything is written, and raises what went wrong."""
+        self._background.wait()
+
+    def _write(self, folder: Path, arrays: dict[str, dict[str, Any]], manifest: dict[str, Any]) -> None:
+        fault = first_not_finite(arrays["weights"])
+        if fault is not None:
+            raise NotFiniteError(
+                f"step {manifest['step']}: the weight {fault}, though the loss was finite; no checkpoint is written: "
+                "lower the learning rate, or clip gradients with clip_grad_norm",
+                manifest["step"],
+            )
+        parent, step, keeping = folder.parent, manifest["step"], self._keeping
+        checkpoint.drop_after(parent, step)
+        checkpoint.write(folder, arrays, manifest)
+        checkpoint.prune(parent, keeping.last, keeping.best_of(checkpoint.steps(parent), manifest["history"]))
+
+    def _manifest(self, progress: Progress) -> dict[str, Any]:
+        rest = {key: value for key, value in progress._asdict().items() if key != "positions"}
+        needed = distributions(self._model, self._tasks)
+        return {
+            "layerkit": needed["layerkit"],
+            "plugins": needed,
+            "backend": backend_name(),
+            "fingerprint": sealed.digest(sealed.dump(self._identity)),
+            "identity": self._identity,
+            "optimizers": [repr(task.optimizer) for task in self._tasks],
+            **rest,
+            "data": {"positions": progress.positions},
+        }
+
+    # -- reading ------------------------------------------------------------------------------------------------------
+
+    def load(self, folder: Path, variables: Variables, random_seed: int) -> Loaded:
+        """The checkpoint in ``folder``, or the last sound one of those in an output folder.
+
+        Args:
+            variables: the model's own, which it must fit.
+
+        Raises:
+            DamagedError: there is none, or none that is sound; where the loop is strict, the last one is damaged.
+            LayerkitError: it is another model's, seed's or version's.
+        """
+        parent = folder / checkpoint.FOLDER
+        places = [parent / checkpoint.folder_name(step) for step in reversed(checkpoint.steps(parent))] or [folder]
+        first: DamagedError | None = None
+        for place in places:
+            try:
+                loaded = self._load(place, variables, random_seed)
+            except DamagedError as error:
+                if self._keeping.strict or len(places) == 1:
+                    raise
+                first = first or error
+                continue
+            if first is not None:
+                text = f"{first}; going on from {place.name}, the last one that is sound"
+                warnings.warn(text, LayerkitWarning, stacklevel=2)
+            return loaded
+        raise DamagedError(f"{first}; no other checkpoint in {parent} is sound: give another output_dir") from first
+
+    def _load(self, place: Path, variables: Variables, random_seed: int) -> Loaded:
+        manifest, arrays = checkpoint.read(place)
+        seed = manifest["random_seed"]
+        if seed != random_seed:
+            raise LayerkitError(f"{place} was trained with random_seed {seed}, this Loop has {random_seed}")
+        try:
+            variables.replaced(arrays, *self._layers)
+            found = variables.replaced(to_device(arrays), *self._layers)
+        except LayerkitError as error:
+            raise LayerkitError(
+                f"{place}/{error}: it belongs to another model; take that one, or another output_dir"
+            ) from error
+        compare(place, manifest["identity"], self._identity)
+        return Loaded(_progress(place, manifest), found)
 
 
-def load(folder: Path, variables: Variables, layers: tuple[Layer, list[Layer]], random_seed: int) -> Loaded:
-    """The checkpoint in ``folder``, or the last one in it; ``variables`` are a model's own, which it must fit.
-
-    Raises:
-        LayerkitError: there is none, it is damaged, or another model's or seed's.
-    """
-    place = newest_in(folder) or folder
-    manifest, arrays = checkpoint.read(place)
-    seed = manifest["random_seed"]
-    if seed != random_seed:
-        raise LayerkitError(f"{place} was trained with random_seed {seed}, this Loop has {random_seed}")
-    try:
-        found = variables.replaced(arrays, *layers)
-    except LayerkitError as error:
-        raise LayerkitError(
-            f"{place}/{error}: it belongs to another model; take that one, or another output_dir"
-        ) from error
+def _progress(place: Path, manifest: dict[str, Any]) -> Progress:
     try:
         values = {key: manifest[key] for key in ("step", "evaluated", "rngs", "random_seed", "history")}
         sums = [(float(total), int(count)) for total, count in manifest["sums"]]
         History.from_dict(values["history"])
-        progress = Progress(**values, sums=sums, positions=list(manifest["data"]["positions"]))
+        return Progress(**values, sums=sums, positions=list(manifest["data"]["positions"]))
     except (KeyError, TypeError, ValueError, LayerkitError) as error:
         reason = error if isinstance(error, LayerkitError) else f"{type(error).__name__} {error}"
-        raise LayerkitError(f"{place / checkpoint.MANIFEST} is damaged: {reason}") from error
-    weights, state, tasks = to_device((found.weights, found.state, found.tasks))
-    return Loaded(progress, Variables(weights, state, tasks, found.alive))
+        raise DamagedError(f"{place / checkpoint.MANIFEST} is damaged: {reason}") from error
+
+
+def recovered(output_dir: Path) -> bool:
+    """Clears away what a killed process left in an output folder; whether it has a checkpoint."""
+    parent = output_dir / checkpoint.FOLDER
+    with locked(output_dir):
+        checkpoint.recover(parent)
+    return checkpoint.newest(parent) is not None
 
 
 def seek(sources: list[Source], positions: list[Any], say: Callable[[str], Any]) -> None:

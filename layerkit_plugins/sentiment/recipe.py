@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, fields
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, ClassVar, Literal
 
-from layerkit.errors import LayerkitError, UsageError
+from layerkit.errors import UsageError
+from layerkit.files import DamagedError
 from layerkit.recipe import setting
 from layerkit.runs import read_run_file
 from layerkit.settings import make_settings
@@ -16,7 +17,7 @@ if TYPE_CHECKING:
     from .examples import Examples
     from .run import SentimentRun
 
-__all__ = ["Sentiment", "SentimentSettings"]
+__all__ = ["SAME", "Sentiment", "SentimentSettings"]
 
 CorpusName = Literal["twitter_samples", "sentence_polarity", "starter"]
 
@@ -34,6 +35,13 @@ class SentimentSettings:
         None, help="Train in mixed precision, on JAX: compute in bfloat16, keep weights in float32."
     )
     checkpoint_every: int = setting(100, help="Steps between checkpoints and evaluations.", least=1, may_change=True)
+    keep_checkpoints: int = setting(2, help="Checkpoints to keep, the last ones.", least=1, may_change=True)
+    keep_best: Literal["accuracy", "loss"] | None = setting(
+        None, help="Keep the checkpoint with the best accuracy, or loss, as well.", may_change=True
+    )
+    strict: bool = setting(
+        False, help="Refuse a damaged checkpoint, instead of going on from the one before.", may_change=True
+    )
     seed: int = setting(0, help="Seed of the weights and of the order of the texts.", least=0, most=2**32 - 1)
     model: Literal["classifier"] = setting("classifier", help="The model.")
     embedding_dim: int = setting(256, help="Width of a word's vector.", least=1)
@@ -56,6 +64,10 @@ class SentimentSettings:
     )
 
 
+SAME = {field.name for field in fields(SentimentSettings) if not field.metadata["may_change"]}
+"""The settings that a run keeps from its first step to its last."""
+
+
 class Sentiment:
     """Labels short texts, such as tweets, with the sentiment they express."""
 
@@ -70,14 +82,21 @@ class Sentiment:
 
     def load(self, path: Path) -> SentimentRun:
         """The run in a folder; its corpus is read again only when it is evaluated."""
+        from . import run_folder
         from .run import SentimentRun
 
-        about = read_run_file(path)
+        file, about = path / run_folder.WEIGHTS, run_folder.read(path)
         try:
             settings = make_settings("sentiment", SentimentSettings, about.settings)
         except UsageError as error:
-            raise LayerkitError(f"{str(path / 'run.json')!r} is damaged ({error}): train the run again") from error
-        return SentimentRun.load(path, asdict(settings), about.metrics, _held_out)
+            raise DamagedError(f"{file} is damaged ({error}): train the run again") from error
+        for name, value in read_run_file(path).settings.items():
+            if name in SAME and value is not None and value != about.settings[name]:
+                raise DamagedError(
+                    f"{file} is of another run than the run.json beside it: it was trained with "
+                    f"{name}={about.settings[name]!r}, not {value!r}"
+                )
+        return SentimentRun.load(path, about._replace(settings=asdict(settings)), _held_out)
 
 
 def _held_out(settings: Mapping[str, Any]) -> Examples:

@@ -24,8 +24,6 @@ if TYPE_CHECKING:
 
 __all__ = ["SentimentRun", "latest", "padded_length", "rows_at_once"]
 
-_KEPT = ("model", "embedding_dim", "mask_padding", "keep_stop_words")
-
 _ROWS = 32
 _IDS_AT_ONCE = 1 << 15  # 32 MB of word vectors of 256 numbers
 
@@ -152,28 +150,26 @@ class SentimentRun:
           LayerkitError: a file cannot be written.
         """
         words = sorted(self.vocabulary, key=self.vocabulary.__getitem__)
-        model = {name: self.settings[name] for name in _KEPT}
+        settings = {name: str(v.absolute()) if isinstance(v, Path) else v for name, v in self.settings.items()}
         held_out = run_folder.fingerprint(self._held_out())
-        about = run_folder.About(self.labels, words, model, self.settings["corpus"], held_out)
+        about = run_folder.About(self.labels, words, settings, self.settings["corpus"], held_out, self.metrics)
         run_folder.write(folder, self.model, about)
 
     @classmethod
     def load(
-        cls,
-        folder: Path,
-        settings: Mapping[str, Any],
-        metrics: Mapping[str, float],
-        held_out: Callable[[Mapping[str, Any]], Examples],
+        cls, folder: Path, about: run_folder.About, held_out: Callable[[Mapping[str, Any]], Examples]
     ) -> SentimentRun:
-        """The run that ``save`` wrote into ``folder``; ``held_out`` finds its held-out examples from its settings.
+        """The run that ``save`` wrote into ``folder``, of which ``run_folder.read`` gave what it is ``about``.
+
+        Args:
+          held_out: finds its held-out examples from its settings.
 
         Raises:
-          LayerkitError: a file is missing or damaged, or of a format that this layerkit does not read.
+          DamagedError: the weights have changed since, or are another model's.
         """
-        about = run_folder.read(folder)
-        model = MODELS[about.model["model"]](len(about.words), len(about.labels), about.model)
-        run_folder.fill(model, lk.i32(1, 8, max=len(about.words)), folder)
-        settings = {**settings, **about.model, "corpus": about.corpus}
+        settings = {**about.settings, "corpus": about.corpus}
+        model = MODELS[settings["model"]](len(about.words), len(about.labels), settings)
+        run_folder.fill(model, about, folder)
 
         def unchanged() -> Examples:
             examples = held_out(settings)
@@ -185,7 +181,7 @@ class SentimentRun:
             return examples
 
         vocabulary = {word: id_ for id_, word in enumerate(about.words)}
-        return cls(model, vocabulary, about.labels, metrics, settings, unchanged)
+        return cls(model, vocabulary, about.labels, about.metrics, settings, unchanged)
 
     def _number(self, label: str) -> int:
         if label not in self.labels:

@@ -1,128 +1,113 @@
-"""The files of a trained classifier, with checksums: what was damaged or mixed up is refused, not loaded."""
+"""The file of a trained classifier: what was damaged, or belongs to another run, is refused, not loaded.
+
+One file, so that a killed process leaves the old run or the new one, never half of each: the weights, and beside them
+the words, the labels and the settings without which they mean nothing.
+"""
 
 from __future__ import annotations
 
-import contextlib
 import hashlib
 import json
-import os
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any, NamedTuple
 
 import layerkit as lk
 from layerkit import LayerkitError
+from layerkit.errors import shown
+from layerkit.files import DamagedError, read_about
 
-from .examples import Examples
+__all__ = ["FORMAT", "WEIGHTS", "About", "fill", "fingerprint", "read", "write"]
 
-__all__ = ["ABOUT", "FORMAT", "WEIGHTS", "About", "fill", "fingerprint", "read", "write"]
-
-FORMAT = 1
-WEIGHTS, ABOUT = "model.safetensors", "sentiment.json"
+FORMAT = 2
+WEIGHTS = "model.safetensors"
 
 
 class About(NamedTuple):
-    """What ``sentiment.json`` says of the weights beside it."""
+    """What there is to know of the weights."""
 
     labels: Sequence[str]
     """In the order of the model's outputs."""
     words: Sequence[str]
     """In the order of their ids."""
-    model: Mapping[str, Any]
-    """The settings that say which model it is, and which words of a text it reads."""
+    settings: Mapping[str, Any]
+    """The recipe's settings, as JSON can hold them."""
     corpus: str | None
     held_out: str
     """The fingerprint of the examples that were held out."""
+    metrics: Mapping[str, float]
 
 
 def write(folder: Path, model: lk.Layer, about: About) -> None:
-    """Writes the model's weights and what belongs to them; what describes the weights is written after them.
+    """Writes the model's weights and what belongs to them, whole or not at all.
 
     Raises:
-      LayerkitError: a file cannot be written.
+      LayerkitError: the file cannot be written.
     """
-    model.save_to_file(folder / WEIGHTS)
-    contents = {
-        "format": FORMAT,
-        "labels": list(about.labels),
-        "model": dict(about.model),
-        "corpus": about.corpus,
-        "held_out": about.held_out,
-        "weights": _digest_of_file(folder / WEIGHTS),
-        "vocabulary": list(about.words),
-    }
-    contents["checksum"] = _digest(contents)
-    draft = folder / f".{ABOUT}.{os.getpid()}"
-    try:
-        draft.write_text(json.dumps(contents, indent=0), encoding="ascii")
-        draft.replace(folder / ABOUT)
-    except OSError as error:
-        with contextlib.suppress(OSError):
-            draft.unlink()
-        raise LayerkitError(f"{str(folder / ABOUT)!r} cannot be written: {error.strerror}") from error
+    model.save_to_file(folder / WEIGHTS, {"kind": "sentiment", "format": FORMAT, **about._asdict()})
 
 
 def read(folder: Path) -> About:
-    """What ``sentiment.json`` says, after a look at its checksum.
+    """What the file says of its weights.
 
     Raises:
-      LayerkitError: it is missing or damaged, of another format, or belongs to other weights than lie beside it.
+      DamagedError: it is missing, or has changed since it was written.
+      LayerkitError: it is of another format.
     """
-    path = folder / ABOUT
-    try:
-        contents = json.loads(path.read_bytes())
-    except OSError as error:
-        raise LayerkitError(f"{str(path)!r} cannot be read: {_reason(error)}") from error
-    except (ValueError, RecursionError) as error:
-        raise LayerkitError(f"{str(path)!r} is damaged, it is no JSON: train the run again") from error
-    version = contents.get("format") if isinstance(contents, dict) else None
+    path = folder / WEIGHTS
+    contents = read_about(path)
+    if not isinstance(contents, dict) or contents.pop("kind", None) != "sentiment":
+        raise LayerkitError(f"{path} is not of a sentiment run: train the run again")
+    version = contents.pop("format", None)
     if version != FORMAT:
         newer = isinstance(version, int) and version > FORMAT
         remedy = "upgrade layerkit" if newer else "train the run again"
-        raise LayerkitError(f"{str(path)!r} has format {version!r}, this layerkit reads {FORMAT}: {remedy}")
-    if contents.pop("checksum", None) != _digest(contents):
-        raise LayerkitError(f"{str(path)!r} is damaged, its checksum is another: train the run again")
-    if contents["weights"] != _digest_of_file(folder / WEIGHTS):
-        raise LayerkitError(
-            f"{str(folder / WEIGHTS)!r} is damaged, or of another run than the {ABOUT} beside it: train the run again"
-        )
-    return About(*(contents[name] for name in ("labels", "vocabulary", "model", "corpus", "held_out")))
+        raise LayerkitError(f"{path} has format {shown(version)}, this layerkit reads {FORMAT}: {remedy}")
+    for name, fits in _RULES.items():
+        if name not in contents or not fits(contents[name]):
+            raise DamagedError(f"{path} is damaged: its {name} is {shown(contents.get(name))}")
+    return About(*(contents[name] for name in About._fields))
 
 
-def fingerprint(examples: Examples) -> str:
-    """Tells whether examples are the same as they were.
+def _texts(value: Any) -> bool:
+    """Whether it is a list of different texts."""
+    return isinstance(value, list) and all(isinstance(v, str) for v in value) and len(set(value)) == len(value) > 0
 
-    >>> fingerprint(Examples(["good day"], ["+"])) == fingerprint(Examples(["good day"], ["-"]))
+
+def _numbers(value: Any) -> bool:
+    return isinstance(value, dict) and all(isinstance(v, float | int) for v in value.values())
+
+
+_RULES = {
+    "labels": _texts,
+    "words": _texts,
+    "settings": lambda value: isinstance(value, dict),
+    "corpus": lambda value: isinstance(value, str | None),
+    "held_out": lambda value: isinstance(value, str),
+    "metrics": _numbers,
+}
+
+
+def fingerprint(contents: Any) -> str:
+    """Tells whether examples, or words in their order, are the same as they were.
+
+    >>> fingerprint((["good day"], ["+"])) == fingerprint((["good day"], ["-"]))
     False
     """
-    return _digest(examples)
-
-
-def fill(model: lk.Layer, signature: Any, folder: Path) -> None:
-    """Gives the model the weights in ``folder``.
-
-    Raises:
-      LayerkitError: they are another model's.
-    """
-    try:
-        model.init_from_file(folder / WEIGHTS, signature)
-    except lk.LayerError as error:
-        raise LayerkitError(
-            f"{str(folder / WEIGHTS)!r} does not hold the model that {ABOUT} describes ({error}): train the run again"
-        ) from error
-
-
-def _digest(contents: Any) -> str:
     return hashlib.sha256(json.dumps(contents, sort_keys=True).encode("ascii")).hexdigest()
 
 
-def _digest_of_file(path: Path) -> str:
+def fill(model: lk.Layer, about: About, folder: Path) -> None:
+    """Gives the model the weights in ``folder``.
+
+    Raises:
+      DamagedError: they have changed since they were written, or are another model's.
+    """
+    path = folder / WEIGHTS
+    # The model makes its first weights before the file's come in their place.
+    if 4 * (len(about.words) + len(about.labels)) * about.settings["embedding_dim"] > path.stat().st_size:
+        raise DamagedError(f"{path} is damaged: its model would be larger than the file")
     try:
-        with path.open("rb") as file:
-            return hashlib.file_digest(file, "sha256").hexdigest()
-    except OSError as error:
-        raise LayerkitError(f"{str(path)!r} cannot be read: {_reason(error)}") from error
-
-
-def _reason(error: OSError) -> str:
-    return str(error.strerror or error).lower()
+        model.init_from_file(path, lk.i32(1, 8, max=len(about.words)))
+    except lk.LayerError as error:
+        raise DamagedError(f"{error}: train the run again") from error

@@ -5,25 +5,27 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from dataclasses import asdict
 from pathlib import Path
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import layerkit as lk
 from layerkit import layers as tl
 from layerkit import optimizers
 from layerkit.data import RaggedBatches
+from layerkit.settings import as_json
 from layerkit.training import NotFiniteError, lr_schedules
 
 from .bulk import process
 from .corpus import Corpus, corpus_or_starter, load_corpus, read_file
 from .model import MODELS
-from .recipe import SentimentSettings
+from .recipe import SAME, SentimentSettings
 from .run import SentimentRun, rows_at_once
+from .run_folder import fingerprint
 from .vocabulary import build_vocabulary
 
 __all__ = ["train"]
 
 _EVAL_ROWS, _MOST_EVAL_TEXTS = 256, 4096
-_KEPT_CHECKPOINTS = 2
+_BEST = {"accuracy": "Accuracy", "loss": "-CrossEntropyLoss"}
 
 
 class _Numbers(NamedTuple):
@@ -47,7 +49,11 @@ def train(settings: SentimentSettings, output: Path | None) -> SentimentRun:
         checkpoint_at=_at(settings) if output is not None else None,
         eval_at=_at(settings),
         random_seed=settings.seed,
-        keep_checkpoints=_KEPT_CHECKPOINTS,
+        keep_checkpoints=settings.keep_checkpoints,
+        keep_best=None if settings.keep_best is None else _BEST[settings.keep_best],
+        strict=settings.strict,
+        save_in_background=True,
+        identity=_identity(corpus, vocabulary, settings),
     )
     try:
         _run(loop, settings.steps, output)
@@ -67,6 +73,16 @@ def _corpus(settings: SentimentSettings) -> Corpus:
             raise lk.UsageError(f"give a corpus or a file, not both: corpus {settings.corpus}, data {settings.data}")
         return read_file(settings.data, settings.text_column, settings.label_column)
     return corpus_or_starter("twitter_samples") if settings.corpus is None else load_corpus(settings.corpus)
+
+
+def _identity(corpus: Corpus, vocabulary: Mapping[str, int], settings: SentimentSettings) -> dict[str, Any]:
+    """What must be the same where a run goes on; long texts as fingerprints."""
+    return {
+        "settings": {name: value for name, value in as_json(settings).items() if name in SAME},
+        "labels": list(corpus.label_names),
+        "vocabulary": fingerprint(list(vocabulary)),
+        "training examples": fingerprint(corpus.train),
+    }
 
 
 def _in_words(corpus: Corpus, vocabulary: Mapping[str, int]) -> tuple[str, str]:

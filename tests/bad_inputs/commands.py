@@ -236,7 +236,7 @@ CASES: list[Case] = [
     Case("Ctrl-C while the corpus is read", interrupted(RECIPE, "load_corpus"), 130, "interrupted"),
     Case("Ctrl-C while the loop is made", interrupted("layerkit.training.loop:Loop", "_prepare"), 130, "interrupted"),
     Case("Ctrl-C in a step", interrupted("layerkit.training.loop:Loop", "_train"), 130, "interrupted"),
-    Case("Ctrl-C while saving", interrupted("layerkit.training.saving", "save"), 130, "interrupted"),
+    Case("Ctrl-C while saving", interrupted("layerkit.training.saving:Saver", "save"), 130, "interrupted"),
     Case(
         "Ctrl-C at the last measurement",
         interrupted("layerkit_plugins.sentiment.run:SentimentRun", "measure"),

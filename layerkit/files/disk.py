@@ -1,0 +1,160 @@
+"""Writing so that it is on the disk, and opening what is a plain file and nothing else.
+
+Everything goes through the functions of ``os``, one operation each: a test can let any of them fail.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import errno
+import os
+import stat
+from collections.abc import Iterable, Iterator
+from pathlib import Path
+from typing import Any
+
+from layerkit.errors import LayerkitError
+
+__all__ = ["DamagedError", "is_draft", "opened", "read", "read_into", "reason", "remove", "replace", "sync", "write"]
+
+_BINARY = getattr(os, "O_BINARY", 0)
+_NO_LINK = getattr(os, "O_NOFOLLOW", 0)
+_NO_WAIT = getattr(os, "O_NONBLOCK", 0)  # a pipe would wait for somebody to write
+_DRAFT = ".draft"
+
+
+class DamagedError(LayerkitError):
+    """What is on the disk is not what was written: a file is missing, cannot be read, or has changed."""
+
+
+def write(path: Path, pieces: Iterable[Any]) -> None:
+    """Writes a new file of these bytes (anything with a buffer), and waits until it is on the disk."""
+    handle = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL | _NO_LINK | _BINARY, 0o666)
+    try:
+        for piece in pieces:
+            view = memoryview(piece).cast("B")
+            while view:
+                view = view[os.write(handle, view) :]
+        os.fsync(handle)
+    finally:
+        os.close(handle)
+
+
+def replace(path: Path, pieces: Iterable[Any]) -> None:
+    """Puts a file of these bytes at ``path``: who reads finds the old one or the new one, whole.
+
+    Raises:
+        OSError: it cannot be written; what was there still is.
+    """
+    draft = path.with_name(f".{path.name}.{os.getpid()}{_DRAFT}")
+    try:
+        with contextlib.suppress(FileNotFoundError):
+            os.unlink(draft)  # of a dead process that had the same number
+        write(draft, pieces)
+        os.replace(draft, path)
+    except BaseException:
+        with contextlib.suppress(OSError):
+            os.unlink(draft)
+        raise
+    sync(path.parent)
+
+
+def is_draft(name: str) -> bool:
+    """Whether a name is that of something half-written, which a killed process left behind.
+
+    >>> is_draft(".run.json.4711.draft"), is_draft("run.json")
+    (True, False)
+    """
+    return name.startswith(".") and name.endswith(_DRAFT)
+
+
+def sync(folder: Path) -> None:
+    """Waits until the names in a folder are on the disk (Windows does so by itself)."""
+    if os.name == "nt":
+        return
+    handle = os.open(folder, os.O_RDONLY)
+    try:
+        os.fsync(handle)
+    finally:
+        os.close(handle)
+
+
+def remove(path: Path) -> None:
+    """Removes a file, or a folder of files and all in it; a link goes, what it leads to stays."""
+    if path.is_symlink() or not path.is_dir():
+        os.unlink(path)
+        return
+    for name in os.listdir(path):
+        remove(path / name)
+    os.rmdir(path)
+
+
+@contextlib.contextmanager
+def opened(path: Path, follow: bool = False) -> Iterator[tuple[int, int]]:
+    """(handle, size) of a plain file to read from.
+
+    Args:
+        follow: whether it may be a link, or one of several names of a file: where a person named this very path.
+
+    Raises:
+        DamagedError: it is missing, cannot be read, is no file, or a link.
+    """
+    try:
+        handle = os.open(path, os.O_RDONLY | _NO_WAIT | _BINARY | (0 if follow else _NO_LINK))
+    except FileNotFoundError as error:
+        raise DamagedError(f"{path} is missing") from error
+    except OSError as error:
+        why = "it is a link, and links are not followed" if error.errno == errno.ELOOP else reason(error)
+        raise DamagedError(f"{path} cannot be read: {why}") from error
+    try:
+        about = os.fstat(handle)
+        if not stat.S_ISREG(about.st_mode):
+            kind = "a folder" if stat.S_ISDIR(about.st_mode) else "a pipe, a socket or a device"
+            raise DamagedError(f"{path} cannot be read: it is {kind}, not a file")
+        if about.st_nlink > 1 and not follow:
+            raise DamagedError(f"{path} cannot be read: it is a hard link, another place has the same file: copy it")
+        yield handle, about.st_size
+    finally:
+        os.close(handle)
+
+
+def read(path: Path, most: int, follow: bool = False) -> bytes:
+    """All bytes of a plain file of at most ``most`` bytes; else as ``opened``."""
+    with opened(path, follow) as (handle, size):
+        if size > most:
+            raise DamagedError(f"{path} is damaged: it has {size:,} bytes, and at most {most:,} make sense")
+        buffer = bytearray(size)
+        read_into(path, handle, buffer)
+        return bytes(buffer)
+
+
+def read_into(path: Path, handle: int, buffer: Any) -> None:
+    """Fills a buffer with the next bytes of an open file.
+
+    Raises:
+        DamagedError: the file ends before, or cannot be read.
+    """
+    view = memoryview(buffer).cast("B")
+    while view:
+        try:
+            got = os.readv(handle, [view]) if hasattr(os, "readv") else _read(handle, view)
+        except OSError as error:
+            raise DamagedError(f"{path} cannot be read: {reason(error)}") from error
+        if not got:
+            raise DamagedError(f"{path} is damaged: it ends before it should")
+        view = view[got:]
+
+
+def _read(handle: int, view: memoryview) -> int:
+    piece = os.read(handle, min(len(view), 1 << 20))
+    view[: len(piece)] = piece
+    return len(piece)
+
+
+def reason(error: Exception) -> str:
+    """What the operating system says went wrong, without number and path.
+
+    >>> reason(PermissionError(13, "Permission denied"))
+    'permission denied'
+    """
+    return str(getattr(error, "strerror", None) or error).lower()

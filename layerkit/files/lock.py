@@ -1,0 +1,118 @@
+"""A folder for one process at a time."""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import socket
+import sys
+import threading
+import warnings
+from collections.abc import Iterator
+from pathlib import Path
+
+from layerkit.errors import LayerkitError, LayerkitWarning
+from layerkit.files import disk
+
+__all__ = ["NAME", "InUseError", "locked"]
+
+NAME = ".lock"
+
+
+class InUseError(LayerkitError):
+    """Another process has the folder."""
+
+
+_guard = threading.Lock()
+_held: dict[Path, tuple[int, int, int]] = {}
+"""(process, handle, how often) for each folder this process has."""
+
+
+@contextlib.contextmanager
+def locked(folder: Path) -> Iterator[None]:
+    """Keeps other processes out of a folder inside the ``with`` block; the same process may come in again.
+
+    The operating system holds the lock and drops it with the process, however that ends: what a dead process locked
+    is free, and nobody has to guess from a file whether it lives. (A package for this would also wait, time out and
+    lock on Windows 95; what is needed here is this page.)
+
+    Raises:
+        InUseError: another process has it.
+        LayerkitError: the folder cannot be written to.
+    """
+    place = folder.resolve()
+    _enter(place, folder)
+    try:
+        yield
+    finally:
+        _leave(place)
+
+
+def _enter(place: Path, folder: Path) -> None:
+    with _guard:
+        process, handle, times = _held.get(place, (0, -1, 0))
+        if process != os.getpid():  # a fork has its parent's notes, and not its locks
+            handle, times = _take(folder), 0
+        _held[place] = os.getpid(), handle, times + 1
+
+
+def _leave(place: Path) -> None:
+    with _guard:
+        process, handle, times = _held.pop(place)
+        if times > 1:
+            _held[place] = process, handle, times - 1
+            return
+        if os.name != "nt":
+            with contextlib.suppress(OSError):
+                os.unlink(place / NAME)
+        os.close(handle)
+
+
+def _take(folder: Path) -> int:
+    path = folder / NAME
+    while True:
+        try:
+            handle = os.open(path, os.O_RDWR | os.O_CREAT | getattr(os, "O_NOFOLLOW", 0), 0o666)
+        except OSError as error:
+            raise LayerkitError(f"{folder} cannot be written to: {disk.reason(error)}") from error
+        try:
+            _lock(handle, folder)
+            if _is_still(path, handle):  # else it was let go and deleted before it was locked here
+                os.ftruncate(handle, 0)
+                os.write(handle, f"{os.getpid()} on {socket.gethostname()}".encode())
+                return handle
+        except BaseException:
+            os.close(handle)
+            raise
+        os.close(handle)
+
+
+def _lock(handle: int, folder: Path) -> None:
+    try:
+        if sys.platform == "win32":
+            import msvcrt
+
+            msvcrt.locking(handle, msvcrt.LK_NBLCK, 1)
+        else:
+            import fcntl
+
+            fcntl.lockf(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except (BlockingIOError, PermissionError) as error:
+        owner = os.read(handle, 100).decode("ascii", "replace") if os.name != "nt" else ""
+        raise InUseError(
+            f"{folder} is in use by process {owner or '(unknown)'}: wait until it has ended, or give another folder"
+        ) from error
+    except OSError as error:
+        warnings.warn(
+            f"{folder} cannot be locked ({disk.reason(error)}): see to it that no other process writes there",
+            LayerkitWarning,
+            stacklevel=5,
+        )
+
+
+def _is_still(path: Path, handle: int) -> bool:
+    try:
+        there, here = os.stat(path, follow_symlinks=False), os.fstat(handle)
+    except FileNotFoundError:
+        return False
+    return (there.st_dev, there.st_ino) == (here.st_dev, here.st_ino)
