@@ -163,3 +163,14 @@ def test_weights_that_are_not_finite_are_loaded_with_a_warning(backend: str, tmp
         "load an earlier file, or train again"
     )
     assert onp.isnan(host(model.weights)[-1]).all()
+
+
+def test_a_gradient_whose_sum_overflows_is_as_bad(backend: str) -> None:
+    model = tl.Dense(2, use_bias=False, kernel_initializer=lambda shape, rng: np.zeros(shape))
+    data = [(onp.full((1, 2), 2e38, onp.float32), onp.zeros(1))]
+    with pytest.raises(NotFiniteError) as caught:
+        lk.Loop(model, lk.TrainTask(data, total(), Descent()), log=None).run(1)
+    assert (caught.value.path, caught.value.weight, caught.value.rows) == ("", "", ())
+    assert "and its gradient is not finite: layer by layer all is finite, and so large that the sum" in str(
+        caught.value
+    )

@@ -21,6 +21,12 @@ from layerkit.weights_file import tensor_paths
 
 __all__ = ["NotFiniteError", "diagnose", "first_not_finite"]
 
+_OVERFLOW = {
+    False: "layer by layer all is finite, so numbers overflow only in the compiled step",
+    True: "layer by layer all is finite, and so large that the sum of its values overflows",
+}
+"""What is said where no layer is found, by whether the loss is finite."""
+
 _MOST_ROWS = 256
 """How many rows of a batch are tried alone."""
 
@@ -69,7 +75,7 @@ def diagnose(
     start = f"step {step}: the loss {task.loss_layer.name} is {value:.6g}"
     if loss_is_finite:
         start += ", and its gradient is not finite"
-    what = found.text if found else "layer by layer all is finite, so numbers overflow only in the compiled step"
+    what = found.text if found else _OVERFLOW[loss_is_finite]
     rows = replay.rows(found)
     examples = item.source.examples_at(item.before, rows)
     inputs = [f"array {i} of the batch has {words}" for i, a in enumerate(item.on_device) if (words := fault_of(a))]
