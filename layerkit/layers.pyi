@@ -82,6 +82,12 @@ from layerkit_plugins.layers.elementwise import StopGradient as StopGradient
 from layerkit_plugins.layers.elementwise import ThresholdToBinary as ThresholdToBinary
 from layerkit_plugins.layers.elementwise import ToFloat as ToFloat
 from layerkit_plugins.layers.embedding import Embedding as Embedding
+from layerkit_plugins.layers.factored import EinsumDense as EinsumDense
+from layerkit_plugins.layers.factored import FactoredDense as FactoredDense
+from layerkit_plugins.layers.factored import LocallyConnectedDense as LocallyConnectedDense
+from layerkit_plugins.layers.factored import LowRankDense as LowRankDense
+from layerkit_plugins.layers.factored import MergeLastTwoAxes as MergeLastTwoAxes
+from layerkit_plugins.layers.factored import SplitLastAxis as SplitLastAxis
 from layerkit_plugins.layers.gated import ConvGRUCell as ConvGRUCell
 from layerkit_plugins.layers.gated import GeneralGRUCell as GeneralGRUCell
 from layerkit_plugins.layers.gated import SRU as SRU
@@ -119,6 +125,7 @@ from layerkit_plugins.layers.positions import LearnedPositionalEncoding as Learn
 from layerkit_plugins.layers.positions import PositionalEncoding as PositionalEncoding
 from layerkit_plugins.layers.positions import Rotate as Rotate
 from layerkit_plugins.layers.positions import SinCosPositionalEncoding as SinCosPositionalEncoding
+from layerkit_plugins.layers.random_layer import RandomLayer as RandomLayer
 from layerkit_plugins.layers.recurrent import GRU as GRU
 from layerkit_plugins.layers.recurrent import GRUCell as GRUCell
 from layerkit_plugins.layers.recurrent import LSTM as LSTM
@@ -143,5 +150,8 @@ from layerkit_plugins.layers.softmax import LogSumExp as LogSumExp
 from layerkit_plugins.layers.softmax import Softmax as Softmax
 from layerkit_plugins.layers.sources import RandomUniform as RandomUniform
 from layerkit_plugins.layers.sources import Weights as Weights
+from layerkit_plugins.layers.sparse_feed_forward import BlockSparseFF as BlockSparseFF
+from layerkit_plugins.layers.sparse_feed_forward import SparseFF as SparseFF
+from layerkit_plugins.layers.sparse_feed_forward import SwitchSparseFF as SwitchSparseFF
 
 def __getattr__(name: str) -> Any: ...  # whatever other plugins offer

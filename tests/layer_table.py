@@ -378,6 +378,22 @@ ROWS: list[Row] = [
     row("LogSoftmax", "axis 1", lk.f32(4, 3, 5), axis=1),
     row("LogSumExp", "axis 1", lk.f32(4, 3, 5), axis=1),
     row("Softmax", "axis 1", lk.f32(4, 3, 5), axis=1),
+    # -- fewer weights, or fewer in use -------------------------------------------------------------------------------
+    row("BlockSparseFF", draws_in_training=True),
+    row("EinsumDense"),
+    row("FactoredDense"),
+    row("FactoredDense", "no bias", lk.f32(4, 6), n_modules=2, d_in=6, d_out=8, use_bias=False),
+    row("LocallyConnectedDense"),
+    row("LocallyConnectedDense", "wide", lk.f32(4, 6), n_modules=3, n_units=4, kernel_size=2, use_bias=False),
+    row("LowRankDense"),
+    row("MergeLastTwoAxes"),
+    row("RandomLayer", always_draws=True),
+    row("SparseFF", draws_in_training=True),
+    row("SplitLastAxis"),
+    row("SwitchSparseFF", draws_in_training=True),
+    row(
+        "SwitchSparseFF", "loss", lk.f32(3, 8), d_ff=16, n_experts=4, return_loss=True, **_whole, draws_in_training=True
+    ),
     # -- reversible ---------------------------------------------------------------------------------------------------
     row("ReversibleConcatenatePair"),
     row("ReversibleHalfResidual"),

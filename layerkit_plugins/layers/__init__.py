@@ -23,6 +23,7 @@ _FAMILIES = {
     "dropout": "Dropout",
     "elementwise": "Negate PrintShape StopGradient ThresholdToBinary ToFloat",
     "embedding": "Embedding",
+    "factored": "EinsumDense FactoredDense LocallyConnectedDense LowRankDense MergeLastTwoAxes SplitLastAxis",
     "gated": "ConvGRUCell GeneralGRUCell SRU",
     "locally_connected": "LocallyConnected1d",
     "losses": (
@@ -40,6 +41,7 @@ _FAMILIES = {
     "positions": (
         "AxialPositionalEncoding LearnedPositionalEncoding PositionalEncoding Rotate SinCosPositionalEncoding"
     ),
+    "random_layer": "RandomLayer",
     "recurrent": "GRU GRUCell LSTM LSTMCell MakeZeroState",
     "reductions": "ArgMax Flatten Max Mean Min Sum",
     "reversible": (
@@ -48,6 +50,7 @@ _FAMILIES = {
     ),
     "shift": "CausalDepthwiseConv ShiftRight",
     "softmax": "LogSoftmax LogSumExp Softmax",
+    "sparse_feed_forward": "BlockSparseFF SparseFF SwitchSparseFF",
     "sources": "RandomUniform Weights",
 }
 
