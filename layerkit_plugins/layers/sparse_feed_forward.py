@@ -353,7 +353,8 @@ class SwitchSparseFF(_Experts):
         y = np.reshape(self.ask(tokens, chosen, soft * hard), x.shape)
         if self.n_out == 1:
             return y
-        return y, self.n_experts * np.sum(np.mean(hard, axis=0) * np.mean(soft, axis=0))
+        n_tokens = max(1, tokens.shape[0])
+        return y, self.n_experts * np.sum(np.sum(hard, axis=0) * np.sum(soft, axis=0)) / n_tokens**2
 
 
 def _relu(x: Any) -> Any:
