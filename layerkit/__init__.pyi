@@ -1,4 +1,5 @@
 # Written by `python -m layerkit.plugins.stubs`: change the names there are, then run it again.
+from layerkit import bench as bench
 from layerkit import data as data
 from layerkit import fastmath as fastmath
 from layerkit import layers as layers

@@ -35,6 +35,7 @@ ROOMS = {
     "training": "training",
     "recipe": "recipe run_file runs settings",
     "testing": "testing",
+    "bench": "bench",
     "cli": "cli __main__",
 }
 ARROWS = {
@@ -52,7 +53,8 @@ ARROWS = {
     "data": "errors",
     "training": "errors files shapes fastmath layer optimizer plugins data",
     "recipe": "errors files fastmath plugins",
-    "testing": " ".join(room for room in ROOMS if room != "cli"),
+    "testing": " ".join(room for room in ROOMS if room not in ("bench", "cli")),
+    "bench": " ".join(room for room in ROOMS if room != "cli"),
     "cli": " ".join(ROOMS),
 }
 ROOM_OF = {f"layerkit.{module}": room for room, modules in ROOMS.items() for module in modules.split()}
@@ -224,6 +226,7 @@ CLI = "from layerkit.cli import main; assert main({}) == 0"
         (CLI.format(["plugins", "--help"]), {*HEAVY, "importlib.metadata"}),
         (CLI.format(["predict", "--help"]), HEAVY),
         (CLI.format(["evaluate", "--help"]), HEAVY),
+        (CLI.format(["bench", "--help"]), HEAVY),
         ("from layerkit import recipe, runs, settings, errors", HEAVY),
         ("from layerkit.plugins import hookimpl", HEAVY - {"pluggy"}),
         ("import layerkit as lk; lk.Layer, lk.Serial, lk.f32(2)", HEAVY - {"numpy", "pluggy"}),

@@ -198,11 +198,11 @@ def _resolve_default() -> Backend:
 
 
 @contextlib.contextmanager
-def use_backend(name: str) -> Iterator[Backend]:
+def use_backend(name: str | Backend) -> Iterator[Backend]:
     """Computes with the backend ``name`` inside the ``with`` block, in this thread or task alone.
 
     Args:
-        name: a registered backend's name, such as ``"numpy"`` or ``"jax"``.
+        name: a registered backend's name, such as ``"numpy"`` or ``"jax"``; or a backend.
 
     Raises:
         UsageError: no backend has that name, or what it needs is not installed.
@@ -214,7 +214,7 @@ def use_backend(name: str) -> Iterator[Backend]:
     """
     from layerkit.plugins import registry
 
-    backend = registry.make_backend(name)
+    backend = registry.make_backend(name) if isinstance(name, str) else name
     token = _active.set(backend)
     try:
         yield backend

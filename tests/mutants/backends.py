@@ -538,3 +538,8 @@ def takes_over(b: Any) -> None:
         return lambda *args: (inner(*args)[0], nested_map(lambda g: g * factor, inner(*args)[1]))
 
     b.value_and_grad = changed
+
+
+@_mutant("figures_are_plain")
+def a_cost_below_zero(b: Any) -> None:
+    b.program_cost = lambda program, *args: {"flops": -1.0}

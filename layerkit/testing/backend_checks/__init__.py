@@ -10,5 +10,6 @@ from layerkit.testing.backend_checks import gradients  # isort: skip
 from layerkit.testing.backend_checks import control  # isort: skip
 from layerkit.testing.backend_checks import rows  # isort: skip
 from layerkit.testing.backend_checks import programs  # isort: skip
+from layerkit.testing.backend_checks import figures  # isort: skip
 
-__all__ = ["control", "gradients", "operations", "programs", "protocol", "random_numbers", "rows"]
+__all__ = ["control", "figures", "gradients", "operations", "programs", "protocol", "random_numbers", "rows"]

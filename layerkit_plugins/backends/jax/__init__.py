@@ -15,7 +15,7 @@ from layerkit.fastmath import nested_map
 from layerkit.shapes import ShapeDtype
 from layerkit_plugins.backends.checks import check_segments, check_table, check_top_k, check_update
 from layerkit_plugins.backends.ids import check_id_dtype, check_ids
-from layerkit_plugins.backends.jax import control, gradients, setup
+from layerkit_plugins.backends.jax import control, gradients, measures, setup
 from layerkit_plugins.backends.jax.control import as_array
 from layerkit_plugins.backends.jax.namespace import np
 from layerkit_plugins.backends.numpy.precision import narrow
@@ -145,6 +145,13 @@ class JaxBackend:
 
     def compilations(self) -> int:
         return setup.compilations()
+
+    # What it tells about itself --------------------------------------------------------------------------------------
+
+    compile_seconds = staticmethod(measures.compile_seconds)
+    program_cost = staticmethod(measures.program_cost)
+    memory_stats = staticmethod(measures.memory_stats)
+    environment = staticmethod(measures.environment)
 
 
 def _checked(ids: Any, rows: int) -> Any:

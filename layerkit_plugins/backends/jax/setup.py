@@ -18,6 +18,7 @@ import jax
 
 from layerkit.cache_folder import cache_folder
 from layerkit.errors import UsageError
+from layerkit_plugins.backends.jax import measures
 
 __all__ = ["compilations", "device_words", "find_device", "program_folder", "quiet_donation", "set_up"]
 
@@ -142,8 +143,9 @@ _counting = threading.Lock()
 _compiled = 0
 
 
-def _count(event: str, _seconds: float, **_about: Any) -> None:
+def _count(event: str, seconds: float, **_about: Any) -> None:
     global _compiled
+    measures.note(event, seconds)
     if event == "/jax/core/compile/backend_compile_duration":
         with _counting:
             _compiled += 1

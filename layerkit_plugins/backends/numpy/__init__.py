@@ -10,7 +10,7 @@ import numpy as onp
 
 from layerkit.errors import UsageError
 from layerkit.fastmath import nested_map
-from layerkit_plugins.backends.numpy import control, convolution, namespace, random, rows, special
+from layerkit_plugins.backends.numpy import control, convolution, measures, namespace, random, rows, special
 from layerkit_plugins.backends.numpy.precision import narrow
 from layerkit_plugins.backends.numpy.silence import silently
 
@@ -48,6 +48,9 @@ class NumpyBackend:
     vmap = staticmethod(control.vmap)
     abstract_eval = staticmethod(control.abstract_eval)
     canonical = staticmethod(narrow)
+    program_cost = staticmethod(measures.program_cost)
+    memory_stats = staticmethod(measures.memory_stats)
+    environment = staticmethod(measures.environment)
 
     def jit(self, f: _Function, static_argnums: Sequence[int] = (), donate_argnums: Sequence[int] = ()) -> _Function:
         """``f`` itself, without floating-point warnings: there is nothing to compile, and no memory is taken over."""
