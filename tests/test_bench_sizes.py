@@ -96,20 +96,18 @@ def test_arguments_that_were_typed_stay() -> None:
 )
 def test_what_does_not_fit_is_refused_with_the_estimate(name: str, sizes: str, mode: str, needed: str) -> None:
     (case,) = cases_of(find(name), parse_sizes(sizes), mode)
-    with pytest.raises(lk.UsageError, match=rf"does not fit memory: it needs at least {needed}, 8.00 GB are free"):
+    with pytest.raises(lk.UsageError, match=rf"does not fit memory: it needs at least {needed}, 8.0 GB are free"):
         memory.check_fits(case, 2, 8e9)
 
 
 def test_what_fits_is_let_through_up_to_the_last_byte() -> None:
     (case,) = cases_of(find("Relu"), parse_sizes("10x-x10"), "forward")
     memory.check_fits(case, 1, 2 * 800)
-    with pytest.raises(lk.UsageError, match=r"it needs at least 1\.60 kB, 1\.60 kB are free"):
+    with pytest.raises(lk.UsageError, match=r"it needs at least 1\.6 KB, 1\.6 KB are free"):
         memory.check_fits(case, 1, 2 * 800 - 1)
 
 
-def test_free_memory_and_growth_are_read_where_the_system_tells() -> None:
-    free = memory.free_memory()
-    assert free is None or 1e6 < free < 1e15
+def test_how_far_a_process_grew_is_read_where_the_system_tells() -> None:
     with memory.growth() as grown:
         kept = bytearray(50_000_000)
     assert grown.peak is None or 45e6 < grown.peak < 500e6

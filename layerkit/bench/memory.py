@@ -1,9 +1,8 @@
-"""Memory: what is free, what a case needs at least, and how far a process grew."""
+"""Memory: what a case needs at least, and how far a process grew."""
 
 from __future__ import annotations
 
 import contextlib
-import os
 from collections.abc import Callable, Iterator
 from types import SimpleNamespace
 from typing import Any
@@ -12,14 +11,14 @@ import numpy as onp
 
 from layerkit import fastmath
 from layerkit.bench.subjects import Case
-from layerkit.bench.words import size
 from layerkit.engine.initializing import init_outermost
 from layerkit.errors import UsageError
 from layerkit.fastmath import random, use_backend
+from layerkit.fastmath.memory import free_memory, in_words
 from layerkit.plugins import registry
 from layerkit.shapes import ShapeDtype, signature
 
-__all__ = ["Growth", "check_fits", "free_memory", "growth"]
+__all__ = ["Growth", "check_fits", "growth"]
 
 _CREATES = ("zeros", "ones", "full", "eye")
 _DRAWS = ("uniform", "normal", "truncated_normal", "bernoulli", "randint", "gumbel")
@@ -49,7 +48,7 @@ def check_fits(case: Case, n_backends: int, free: float | None = None) -> None:
     needed = times * _bytes_of(case, room / times)
     if needed > room:
         raise UsageError(
-            f"{case.label}: does not fit memory: it needs at least {size(needed)}, {size(room)} are free: "
+            f"{case.label}: does not fit memory: it needs at least {in_words(needed)}, {in_words(room)} are free: "
             "give smaller sizes"
         )
 
@@ -86,6 +85,10 @@ class _Counting:
         self.numpy = self._watched(self._base.numpy, _CREATES, 0)
         self.random = self._watched(self._base.random, _DRAWS, 1)
 
+    def devices(self) -> list[str]:
+        """None that has this machine's memory: what is asked for is counted here, not refused piece by piece."""
+        return ["counting"]
+
     def __getattr__(self, member: str) -> Any:
         return getattr(self._base, member)
 
@@ -104,37 +107,6 @@ class _Counting:
             return function(*args, **kwargs)
 
         return call
-
-
-# What there is -------------------------------------------------------------------------------------------------------
-
-
-def free_memory() -> float | None:
-    """Bytes that can be had without swapping; ``None`` where the system does not say."""
-    found = [value for value in (_from_proc("/proc/meminfo", "MemAvailable"), _group_room()) if value is not None]
-    if found:
-        return min(found)
-    with contextlib.suppress(AttributeError, ValueError, OSError):
-        return float(os.sysconf("SC_PHYS_PAGES") * os.sysconf("SC_PAGE_SIZE"))
-    return None
-
-
-def _group_room() -> float | None:
-    """What a container's limit leaves."""
-    with contextlib.suppress(OSError, ValueError):
-        with open("/sys/fs/cgroup/memory.max", encoding="utf-8") as limit:
-            most = float(limit.read())
-        with open("/sys/fs/cgroup/memory.current", encoding="utf-8") as now:
-            return most - float(now.read())
-    return None
-
-
-def _from_proc(path: str, name: str) -> float | None:
-    with contextlib.suppress(OSError, ValueError, IndexError), open(path, encoding="utf-8") as lines:
-        for line in lines:
-            if line.startswith(f"{name}:"):
-                return 1024 * float(line.split()[1])
-    return None
 
 
 # How far a process grew ----------------------------------------------------------------------------------------------
@@ -159,3 +131,11 @@ def growth() -> Iterator[Growth]:
     after = _from_proc("/proc/self/status", "VmHWM")
     if before is not None and after is not None:
         found.peak = max(0.0, after - before)
+
+
+def _from_proc(path: str, name: str) -> float | None:
+    with contextlib.suppress(OSError, ValueError, IndexError), open(path, encoding="utf-8") as lines:
+        for line in lines:
+            if line.startswith(f"{name}:"):
+                return 1024 * float(line.split()[1])
+    return None

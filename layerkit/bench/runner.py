@@ -17,6 +17,7 @@ from layerkit.bench.sizes import parse_sizes
 from layerkit.bench.statistics import FEWEST, median, ratio_of_pairs
 from layerkit.bench.subjects import MODES, Case, cases_of, everything, find
 from layerkit.errors import UsageError
+from layerkit.fastmath.memory import free_memory
 from layerkit.plugins import registry
 from layerkit.testing.blame import installed_backends
 from layerkit.testing.trial import REFERENCE
@@ -117,7 +118,7 @@ def _cases(names: list[str], sizes: str, mode: str, n_backends: int) -> tuple[li
     else:
         subjects, without = everything()
     cases = cases_of(subjects, parse_sizes(sizes), mode)
-    free = memory.free_memory()
+    free = free_memory()
     for case in cases:
         memory.check_fits(case, n_backends, free)
     return cases, without

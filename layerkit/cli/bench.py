@@ -46,10 +46,11 @@ def command(
     json_file: str | None,
     html_file: str | None,
 ) -> None:
-    """Measure layers, models, optimizers and recipes on backends.
+    """Measure how fast layers and models are on each backend.
 
-    NAME is a registered name, or one with arguments: 'Dense(512)'. Without one, every layer, model and optimizer is
-    measured on its own example. What does not compute what NumPy does gets no time, and the exit code is 1.
+    NAME is a registered layer, model, optimizer or recipe, or one with arguments: 'Dense(512)'. Without one, every
+    layer, model and optimizer is measured on its own example. What does not compute what NumPy does gets no time, and
+    the exit code is 1.
     """
     from layerkit import bench
     from layerkit.bench import compare as comparing
