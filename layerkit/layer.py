@@ -125,6 +125,10 @@ class Layer:
         """A gradient of the layer's own, used where ``has_backward`` is true: (of the inputs, of the weights)."""
         raise LayerError(f"{self.name} says has_backward, and has no backward method")
 
+    def summaries(self, state: Any) -> dict[str, Any]:
+        """What a run's log shows of the layer's state, by name: single numbers, or images (n, h, w, c)."""
+        return {}
+
     # -- what a user calls --------------------------------------------------------------------------------------------
 
     def init(self, signature: Any, rng: Any = None) -> tuple[Any, Any]:

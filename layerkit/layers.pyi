@@ -1,6 +1,10 @@
 # Written by `python -m layerkit.plugins.stubs`: change the names there are, then run it again.
 from typing import Any
 
+from layerkit.accelerate import Accelerate as Accelerate
+from layerkit.assertions import AssertFunction as AssertFunction
+from layerkit.assertions import AssertShape as AssertShape
+from layerkit.assertions import assert_shape as assert_shape
 from layerkit.combinators import Add as Add
 from layerkit.combinators import BatchLeadingAxes as BatchLeadingAxes
 from layerkit.combinators import Bidirectional as Bidirectional
@@ -27,6 +31,12 @@ from layerkit.combinators import Swap as Swap
 from layerkit.combinators import inputs_from_stack as inputs_from_stack
 from layerkit.combinators import outputs_onto_stack as outputs_onto_stack
 from layerkit.combinators import sequence_arity as sequence_arity
+from layerkit.densities import log_gaussian_diag_pdf as log_gaussian_diag_pdf
+from layerkit.densities import log_gaussian_pdf as log_gaussian_pdf
+from layerkit.densities import log_softmax as log_softmax
+from layerkit.densities import logsoftmax_sample as logsoftmax_sample
+from layerkit.densities import multigaussian_loss as multigaussian_loss
+from layerkit.densities import one_hot as one_hot
 from layerkit.initializers import GlorotNormalInitializer as GlorotNormalInitializer
 from layerkit.initializers import GlorotUniformInitializer as GlorotUniformInitializer
 from layerkit.initializers import Initializer as Initializer
@@ -88,9 +98,9 @@ from layerkit_plugins.layers.factored import LocallyConnectedDense as LocallyCon
 from layerkit_plugins.layers.factored import LowRankDense as LowRankDense
 from layerkit_plugins.layers.factored import MergeLastTwoAxes as MergeLastTwoAxes
 from layerkit_plugins.layers.factored import SplitLastAxis as SplitLastAxis
+from layerkit_plugins.layers.gated import SRU as SRU
 from layerkit_plugins.layers.gated import ConvGRUCell as ConvGRUCell
 from layerkit_plugins.layers.gated import GeneralGRUCell as GeneralGRUCell
-from layerkit_plugins.layers.gated import SRU as SRU
 from layerkit_plugins.layers.locally_connected import LocallyConnected1d as LocallyConnected1d
 from layerkit_plugins.layers.losses import BinaryCrossEntropy as BinaryCrossEntropy
 from layerkit_plugins.layers.losses import BinaryCrossEntropyLoss as BinaryCrossEntropyLoss
@@ -127,8 +137,8 @@ from layerkit_plugins.layers.positions import Rotate as Rotate
 from layerkit_plugins.layers.positions import SinCosPositionalEncoding as SinCosPositionalEncoding
 from layerkit_plugins.layers.random_layer import RandomLayer as RandomLayer
 from layerkit_plugins.layers.recurrent import GRU as GRU
-from layerkit_plugins.layers.recurrent import GRUCell as GRUCell
 from layerkit_plugins.layers.recurrent import LSTM as LSTM
+from layerkit_plugins.layers.recurrent import GRUCell as GRUCell
 from layerkit_plugins.layers.recurrent import LSTMCell as LSTMCell
 from layerkit_plugins.layers.recurrent import MakeZeroState as MakeZeroState
 from layerkit_plugins.layers.reductions import ArgMax as ArgMax
@@ -153,5 +163,7 @@ from layerkit_plugins.layers.sources import Weights as Weights
 from layerkit_plugins.layers.sparse_feed_forward import BlockSparseFF as BlockSparseFF
 from layerkit_plugins.layers.sparse_feed_forward import SparseFF as SparseFF
 from layerkit_plugins.layers.sparse_feed_forward import SwitchSparseFF as SwitchSparseFF
+from layerkit_plugins.layers.summaries import SummaryImage as SummaryImage
+from layerkit_plugins.layers.summaries import SummaryScalar as SummaryScalar
 
 def __getattr__(name: str) -> Any: ...  # whatever other plugins offer

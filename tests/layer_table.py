@@ -15,6 +15,7 @@ import numpy as onp
 import layerkit as lk
 from layerkit import layers as tl
 from layerkit.example import example_of
+from layerkit.fastmath import numpy as np
 
 __all__ = ["COMBINATORS", "ROWS", "Row", "row"]
 
@@ -416,6 +417,17 @@ ROWS: list[Row] = [
     row("RandomUniform", always_draws=True),
     row("Weights"),
     row("Weights", "one number", initializer=tl.RandomNormalInitializer(1.0), rows_independent=False),
+    # -- summaries ----------------------------------------------------------------------------------------------------
+    row("SummaryScalar", has_state=True),
+    Row("SummaryScalar", lambda: tl.SummaryScalar("top", np.max), (lk.i32(4),), "whole numbers", has_state=True),
+    row("SummaryImage", has_state=True),
+    Row(
+        "SummaryImage",
+        lambda: tl.SummaryImage("pairs", 2, recover_fn=lambda x: np.reshape(x, (-1, 2, 1, 3))),
+        (lk.f32(4, 6), lk.f32(4)),
+        "of 2 arrays",
+        has_state=True,
+    ),
 ]
 
 
@@ -511,6 +523,9 @@ COMBINATORS: list[Row] = [
     ),
     combine("BatchLeadingAxes", lambda: tl.BatchLeadingAxes(tl.Dense(2)), lk.f32(4, 3, 5)),
     combine("Bidirectional", lambda: tl.Bidirectional(tl.Dense(2), axis=1), lk.f32(4, 3, 5)),
+    combine("Accelerate", lambda: tl.Accelerate(tl.Dense(3)), _x),
+    combine("AssertFunction", lambda: tl.AssertFunction("...a->...b", tl.Dense(3)), _x),
+    combine("AssertShape", lambda: tl.AssertShape("b5,b"), _x, lk.i32(4)),
 ]
 
 

@@ -48,7 +48,15 @@ def _name_of_recipe(constructor: Any) -> str | None:
 backends = Registry("backend")
 layers = Registry(
     "layer",
-    core=("layerkit.layer", "layerkit.combinators", "layerkit.initializers", "layerkit.reversible"),
+    core=(
+        "layerkit.layer",
+        "layerkit.combinators",
+        "layerkit.initializers",
+        "layerkit.reversible",
+        "layerkit.assertions",
+        "layerkit.accelerate",
+        "layerkit.densities",
+    ),
 )
 models = Registry("model")
 optimizers = Registry("optimizer")

@@ -56,7 +56,13 @@ def _face_stub() -> str:
 
 
 def _imports(homes: Iterable[tuple[str, str]]) -> str:
-    return "".join(f"from {module} import {name} as {name}\n" for module, name in sorted(homes))
+    return "".join(f"from {module} import {name} as {name}\n" for module, name in sorted(homes, key=_place))
+
+
+def _place(home: tuple[str, str]) -> tuple[str, bool, bool, str]:
+    """Where an import stands among others, as linters want it: CONSTANTS, then Classes, then functions."""
+    module, name = home
+    return module, not (len(name) > 1 and name.isupper()), not name[0].isupper(), name
 
 
 def _home(offer: Offer) -> str:

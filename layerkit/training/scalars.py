@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+from collections.abc import Mapping
 from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
@@ -28,6 +29,14 @@ class Scalars:
 
     def add(self, mode: str, metric: str, step: int, value: float) -> None:
         """Adds a value."""
+        self._writer(mode).add_scalar(metric, value, step)
+
+    def add_images(self, mode: str, step: int, images: Mapping[str, Any]) -> None:
+        """Adds images (n, h, w, c) of numbers from 0 to 1."""
+        for name, batch in images.items():
+            self._writer(mode).add_images(name, batch, step, dataformats="NHWC")
+
+    def _writer(self, mode: str) -> Any:
         if mode not in self._writers:
             from tensorboardX import SummaryWriter
 
@@ -35,7 +44,7 @@ class Scalars:
             self._opened += 1
             suffix = f".{os.getpid()}.{self._opened}"
             self._writers[mode] = SummaryWriter(str(self._folder / mode), filename_suffix=suffix)
-        self._writers[mode].add_scalar(metric, value, step)
+        return self._writers[mode]
 
     def close(self) -> None:
         """Writes what is not written yet, and closes the files; more values open new ones."""

@@ -52,6 +52,7 @@ _FAMILIES = {
     "softmax": "LogSoftmax LogSumExp Softmax",
     "sparse_feed_forward": "BlockSparseFF SparseFF SwitchSparseFF",
     "sources": "RandomUniform Weights",
+    "summaries": "SummaryImage SummaryScalar",
 }
 
 
