@@ -147,6 +147,9 @@ from layerkit_plugins.layers.reductions import Max as Max
 from layerkit_plugins.layers.reductions import Mean as Mean
 from layerkit_plugins.layers.reductions import Min as Min
 from layerkit_plugins.layers.reductions import Sum as Sum
+from layerkit_plugins.layers.relative import RelativeAttentionLMLayer as RelativeAttentionLMLayer
+from layerkit_plugins.layers.relative import RelativeAttentionLayer as RelativeAttentionLayer
+from layerkit_plugins.layers.relative import RelativeAttentionWrapper as RelativeAttentionWrapper
 from layerkit_plugins.layers.reversible import ReversibleConcatenatePair as ReversibleConcatenatePair
 from layerkit_plugins.layers.reversible import ReversibleHalfResidual as ReversibleHalfResidual
 from layerkit_plugins.layers.reversible import ReversibleReshape as ReversibleReshape

@@ -357,6 +357,22 @@ ROWS: list[Row] = [
     ),
     row("GRU", "predict", lk.f32(2, 2, 5), n_units=3, **_predicts),
     row("SRU", "predict", lk.f32(2, 2, 3), n_units=3, **_predicts),
+    # -- relative -----------------------------------------------------------------------------------------------------
+    *map(row, ["RelativeAttentionLMLayer", "RelativeAttentionLayer", "RelativeAttentionWrapper"]),
+    row(
+        "RelativeAttentionLayer",
+        "pooled, cls, dropout",
+        lk.f32(2, 4, 8),
+        *[lk.f32(2, 8, 8)] * 2,
+        lk.bool_(2, 1, 1, 8),
+        d_feature=8,
+        n_heads=2,
+        total_kv_pooling=2,
+        separate_cls=True,
+        dropout=0.5,
+        draws_in_training=True,
+    ),
+    row("RelativeAttentionWrapper", "predict", lk.f32(2, 2, 8), d_feature=8, max_inference_length=9, **_predicts),
     # -- reductions ---------------------------------------------------------------------------------------------------
     *map(row, ["ArgMax", "Flatten", "Max", "Mean", "Min", "Sum"]),
     row("ArgMax", "axis 1", lk.f32(4, 3, 5), axis=1),

@@ -44,6 +44,7 @@ _FAMILIES = {
     "random_layer": "RandomLayer",
     "recurrent": "GRU GRUCell LSTM LSTMCell MakeZeroState",
     "reductions": "ArgMax Flatten Max Mean Min Sum",
+    "relative": "RelativeAttentionLMLayer RelativeAttentionLayer RelativeAttentionWrapper",
     "reversible": (
         "ReversibleConcatenatePair ReversibleHalfResidual ReversibleReshape ReversibleSelect ReversibleSerial "
         "ReversibleSwap"

@@ -41,14 +41,22 @@ class Sight(NamedTuple):
 
 
 def attend(
-    q: Any, k: Any, v: Any, sight: Sight, dropout: float = 0.0, rng: Any = None, chunk_size: int | None = None
+    q: Any,
+    k: Any,
+    v: Any,
+    sight: Sight,
+    dropout: float = 0.0,
+    rng: Any = None,
+    chunk_size: int | None = None,
+    bias: Any = None,
 ) -> Any:
-    """softmax(q k^T / sqrt(d)) v; zeros for a query that sees no key.
+    """softmax(q k^T / sqrt(d) + bias) v; zeros for a query that sees no key.
 
     q: (..., m, d)    k: (..., n, d)    v: (..., n, e)
 
     Dropout sets weights to 0 where there is a key for it. With ``chunk_size``, weights are made for that many queries
-    and keys at a time, and made again for the gradient: memory grows with the length, not with its square.
+    and keys at a time, and made again for the gradient: memory grows with the length, not with its square. A ``bias``,
+    (..., m, n), goes with whole attention alone.
     """
     for x in (q, k, v):
         require_rank(x, 2)
@@ -62,7 +70,7 @@ def attend(
     if chunk_size is None or max(q.shape[-2], k.shape[-2]) <= chunk_size:
         n = k.shape[-2]
         seen = sight.of(np.arange(q.shape[-2]), np.arange(n), n)
-        part = _see(q, k, v, seen, lambda weights: dropped(weights, 0))
+        part = _see(q, k, v, seen, lambda weights: dropped(weights, 0), bias)
         y = part.y / part.total
     else:
         y = _in_chunks(q, k, v, sight, dropped, chunk_size)
@@ -82,8 +90,10 @@ class _Part(NamedTuple):
     peak: Any
 
 
-def _see(q: Any, k: Any, v: Any, seen: Any, dropped: Callable[[Any], Any]) -> _Part:
+def _see(q: Any, k: Any, v: Any, seen: Any, dropped: Callable[[Any], Any], bias: Any = None) -> _Part:
     scores = np.matmul(q, np.swapaxes(k, -1, -2))
+    if bias is not None:
+        scores = scores + bias
     if seen is not None:
         scores = np.where(seen, scores, _UNSEEN)
     # What the peak is makes no difference to the quotient, and therefore none to the gradient.

@@ -26,6 +26,7 @@ __all__ = [
     "Rotate",
     "SinCosPositionalEncoding",
     "rotate",
+    "sinusoids",
 ]
 
 _TABLE = RandomNormalInitializer(0.02)  # as in BERT and GPT-2
@@ -40,7 +41,7 @@ def _angles(positions: Any, d: int) -> Any:
     return np.expand_dims(positions.astype(rates.dtype), -1) * rates
 
 
-def _sinusoids(positions: Any, d: int) -> Any:
+def sinusoids(positions: Any, d: int) -> Any:
     """The sine of the angles in the even features, the cosine in the odd.    (l,) -> (l, d)"""
     angles = _angles(positions, d)
     both = np.stack([np.sin(angles), np.cos(angles)], axis=-1)
@@ -173,7 +174,7 @@ class PositionalEncoding(_Encoding):
             raise lk.LayerError(
                 f"a sequence of {length} with max_offset_to_add={self.max_offset} goes beyond max_len={self.room}"
             )
-        table = _sinusoids(onp.arange(self.room), d if self.d_feature is None else self.d_feature)
+        table = sinusoids(onp.arange(self.room), d if self.d_feature is None else self.d_feature)
         table = table if self.dtype is None else table.astype(self.dtype)
         if self.d_feature is None:
             return table
@@ -280,7 +281,7 @@ class SinCosPositionalEncoding(_Encoding):
         return np.where(random.randint(choose, (), 0, self.one_in) == 0, 0, anywhere)
 
     def encoding(self, positions: Any, d: int) -> Any:
-        return _sinusoids(positions, d)
+        return sinusoids(positions, d)
 
 
 @lk.example(lk.f32(2, 5, 8), shape=(2, 3), d_embs=(5, 3))
