@@ -8,53 +8,24 @@ with: ``data.Serial(data.Shuffle(), data.Batch(16))(examples)``. The names are t
 puts stages together, and ``layers.Serial`` layers.
 """
 
-from layerkit.data.arrays import ArrayBatches
-from layerkit.data.buckets import BucketByLength
-from layerkit.data.compose import Map, Parallel, Serial
-from layerkit.data.examples import Examples
-from layerkit.data.filters import Filter, FilterByLength, FilterEmptyExamples
-from layerkit.data.language_model import MLM, PrefixLM
-from layerkit.data.lengths import PadToLength, TruncateToLength
-from layerkit.data.padding import pad_to_max_dims
-from layerkit.data.prefetch import Ahead, Prefetch
-from layerkit.data.ragged import RaggedBatches, bucket_lengths
-from layerkit.data.regroup import Batch, Shuffle, UnBatch
-from layerkit.data.stage import Stage
-from layerkit.data.targets import AddLossWeights, AppendValue, CastTo, ConcatenateToLMInput
-from layerkit.data.tokenize import Tokenize, Tokenizer, tokenizer
-from layerkit.data.watch import CountAndSkip, Log, UniformlySeek
+from layerkit.faces import face
 
-__all__ = [
-    "MLM",
-    "AddLossWeights",
-    "Ahead",
-    "AppendValue",
-    "ArrayBatches",
-    "Batch",
-    "BucketByLength",
-    "CastTo",
-    "ConcatenateToLMInput",
-    "CountAndSkip",
-    "Examples",
-    "Filter",
-    "FilterByLength",
-    "FilterEmptyExamples",
-    "Log",
-    "Map",
-    "PadToLength",
-    "Parallel",
-    "Prefetch",
-    "PrefixLM",
-    "RaggedBatches",
-    "Serial",
-    "Shuffle",
-    "Stage",
-    "Tokenize",
-    "Tokenizer",
-    "TruncateToLength",
-    "UnBatch",
-    "UniformlySeek",
-    "bucket_lengths",
-    "pad_to_max_dims",
-    "tokenizer",
-]
+_HOMES = {
+    "arrays": "ArrayBatches",
+    "buckets": "BucketByLength",
+    "compose": "Map Parallel Serial",
+    "examples": "Examples",
+    "filters": "Filter FilterByLength FilterEmptyExamples",
+    "language_model": "MLM PrefixLM",
+    "lengths": "PadToLength TruncateToLength",
+    "padding": "pad_to_max_dims",
+    "prefetch": "Ahead Prefetch",
+    "ragged": "RaggedBatches bucket_lengths",
+    "regroup": "Batch Shuffle UnBatch",
+    "stage": "Stage",
+    "targets": "AddLossWeights AppendValue CastTo ConcatenateToLMInput",
+    "tokenize": "Tokenize Tokenizer tokenizer",
+    "watch": "CountAndSkip Log UniformlySeek",
+}
+
+__getattr__, __dir__, __all__ = face(__name__, _HOMES)

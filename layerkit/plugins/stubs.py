@@ -24,7 +24,10 @@ _NOTE = "# Written by `python -m layerkit.plugins.stubs`: change the names there
 def stubs() -> dict[Path, str]:
     """What each stub file should hold, from what is registered by layerkit's own plugins."""
     texts = {_FOLDER / f"{registry.kind}s.pyi": _names_stub(registry) for registry in (layers, models, optimizers)}
-    return {_FOLDER / "__init__.pyi": _face_stub(), **texts}
+    faces = {
+        _FOLDER / package / "__init__.pyi": _package_stub(f"layerkit.{package}") for package in ("data", "training")
+    }
+    return {_FOLDER / "__init__.pyi": _face_stub(), **faces, **texts}
 
 
 def stale() -> list[Path]:
@@ -53,6 +56,12 @@ def _face_stub() -> str:
     homes = [("layerkit", name) for name in vars(layerkit)["_MODULES"].split()]
     homes += [(module, name) for module, names in vars(layerkit)["_NAMES"].items() for name in names.split()]
     return f"{_NOTE}{_imports(homes)}\n__all__: list[str]\n__version__: str\n"
+
+
+def _package_stub(package: str) -> str:
+    homes = vars(importlib.import_module(package))["_HOMES"].items()
+    named = [(f"{package}.{home}" if home else package, name) for home, names in homes for name in names.split()]
+    return f"{_NOTE}{_imports(named)}\n__all__: list[str]\n"
 
 
 def _imports(homes: Iterable[tuple[str, str]]) -> str:

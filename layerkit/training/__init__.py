@@ -1,9 +1,13 @@
 """Training: tasks, the loop that runs them, what it remembers, and what it writes to disk."""
 
-from layerkit.training import lr_schedules
-from layerkit.training.diagnose import NotFiniteError
-from layerkit.training.history import History
-from layerkit.training.loop import Loop
-from layerkit.training.task import EvalTask, TrainTask
+from layerkit.faces import face
 
-__all__ = ["EvalTask", "History", "Loop", "NotFiniteError", "TrainTask", "lr_schedules"]
+_HOMES = {
+    "": "lr_schedules",
+    "diagnose": "NotFiniteError",
+    "history": "History",
+    "loop": "Loop",
+    "task": "EvalTask TrainTask",
+}
+
+__getattr__, __dir__, __all__ = face(__name__, _HOMES)
