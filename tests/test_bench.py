@@ -14,6 +14,7 @@ from distributions import Done, Site
 
 import layerkit as lk
 from layerkit.bench import worker
+from layerkit.bench.processes import Process
 from layerkit.bench.programs import program_of
 from layerkit.bench.schema import fault_in
 from layerkit.bench.sizes import parse_sizes
@@ -137,6 +138,15 @@ def test_all_right_is_exit_code_0_with_intervals(site: Site) -> None:
 def case(name: str, mode: str = "forward", sizes: str = "example") -> Any:
     (made,) = cases_of(find(name), parse_sizes(sizes), mode)
     return made
+
+
+def test_another_process_measures_the_same_case() -> None:
+    """An example whose widths differ: what is sent is the size that was asked for, not the one that it has."""
+    for name, sizes in (("LSTMCell", "example"), ("LSTMCell", "2x-x6"), ("Dense(7)", "2x-x6"), ("Adam", "2x-x6")):
+        made = case(name, sizes=sizes)
+        wanted = json.loads(json.dumps(Process._wanted(made)))
+        again = worker._case(wanted)
+        assert (again.inputs, again.arguments, again.mode) == (made.inputs, made.arguments, made.mode)
 
 
 @pytest.fixture

@@ -17,6 +17,7 @@ from layerkit.fastmath import random, use_backend
 from layerkit.fastmath.memory import free_memory, in_words
 from layerkit.plugins import registry
 from layerkit.shapes import ShapeDtype, signature
+from layerkit.testing.recipe_case import silently
 
 __all__ = ["Growth", "check_fits", "growth"]
 
@@ -65,7 +66,7 @@ def _bytes_of(case: Case, room: float) -> float:
     if counted > room:
         return counted
     backend = _Counting(counted, room)
-    with use_backend(backend):
+    with use_backend(backend), silently():
         inputs = case.inputs[0] if len(case.inputs) == 1 else case.inputs
         try:
             layer = case.subject.constructor(**case.arguments)

@@ -54,7 +54,7 @@ def as_html(result: Result) -> str:
         ),
         _figures(
             "Sizes",
-            "Steady time over size, both logarithmic; a dotted line is where one backend overtakes.",
+            _SIZES,
             curves(result),
         ),
         _crossovers(result),
@@ -72,6 +72,10 @@ def as_html(result: Result) -> str:
     return "<!doctype html>\n" + element("html", element("head", head), body, lang="en") + "\n"
 
 
+_SIZES = (
+    "Steady time over size, both logarithmic; a dotted line is where one backend overtakes, by the ratios that were "
+    "taken in turns."
+)
 _ROOF = (
     "What a call computes for each byte it moves, and how fast; the line is the most that this machine did: moving "
     "memory on the left, multiplying matrices on the right. A point above the slope reads from a cache."

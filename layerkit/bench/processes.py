@@ -102,7 +102,7 @@ class Process:
 
     @staticmethod
     def _wanted(case: Case) -> dict[str, Any]:
-        return {"text": case.subject.text, "kind": case.subject.kind, "size": list(case.size), "mode": case.mode}
+        return {"text": case.subject.text, "kind": case.subject.kind, "size": list(case.asked), "mode": case.mode}
 
 
 def _end(code: int, errors: IO[bytes]) -> str:

@@ -68,16 +68,7 @@ def run(
     if not (seconds > 0 and processes >= 1):
         raise UsageError(f"seconds is a number above 0 and processes is 1 or more, got {seconds} and {processes}")
     load = environment.Load()
-    found: list[dict[str, list[dict[str, Any]]]] = [{name: [] for name in chosen} for _ in cases]
-    about: dict[str, dict[str, Any]] = {}
-    for turn in range(processes):
-        left = [number for number in range(len(cases)) if not _failed(found[number])]
-        process = Process(cases, chosen, seconds / processes, turn)
-        say = functools.partial(_say, progress, f"{turn + 1}/{processes}")
-        for number, findings in process.measure(left, say):
-            for name in chosen:
-                found[number][name].append(findings[name])
-        about = about or process.about
+    about, found = _measure(cases, chosen, seconds, processes, progress)
     rows = [row for case, own in zip(cases, found, strict=True) for row in _rows(case, own, about)]
     return Result(
         created=datetime.datetime.now(datetime.UTC).isoformat(timespec="seconds"),
@@ -91,6 +82,23 @@ def run(
         crossovers=crossovers(rows),
         without_example=tuple(without),
     )
+
+
+def _measure(
+    cases: Sequence[Case], backends: Sequence[str], seconds: float, processes: int, progress: Callable[[str], None]
+) -> tuple[dict[str, dict[str, Any]], list[dict[str, list[dict[str, Any]]]]]:
+    """What the processes say of each backend; and for each case, for each backend, what each process found."""
+    found: list[dict[str, list[dict[str, Any]]]] = [{name: [] for name in backends} for _ in cases]
+    about: dict[str, dict[str, Any]] = {}
+    for turn in range(processes):
+        left = [number for number in range(len(cases)) if not _failed(found[number])]
+        process = Process(cases, backends, seconds / processes, turn)
+        say = functools.partial(_say, progress, f"{turn + 1}/{processes}")
+        for number, findings in process.measure(left, say):
+            for name in backends:
+                found[number][name].append(findings[name])
+        about = about or process.about
+    return about, found
 
 
 def _say(progress: Callable[[str], None], turn: str, text: str) -> None:

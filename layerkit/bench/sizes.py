@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import itertools
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from typing import Any, NamedTuple
 
 from layerkit.errors import UsageError, shown
@@ -76,16 +76,16 @@ def _not_understood(text: str) -> UsageError:
 def size_of(inputs: Sequence[ShapeDtype]) -> Size:
     """How long the axes of inputs are that have a meaning here.
 
-    The batch is the first axis of the first input. The length is the second of floating inputs with three axes or more,
-    and of whole numbers with two. The width is the last of floating inputs with two or more.
+    The batch is the first axis of the first input. The width is the last of floating inputs with two axes or more. The
+    length is the second of those with three, and of whole numbers with two, unless these are as long as the width.
 
     >>> from layerkit import f32, i32
     >>> str(size_of([f32(4, 6, 8), i32(4, 6)])), str(size_of([i32(4, 6)]))
     ('4x6x8', '4x6x-')
     """
     batch = inputs[0].shape[0] if inputs and inputs[0].ndim else None
-    length = next((of.shape[1] for of in inputs if _has_length(of)), None)
     width = next((of.shape[-1] for of in inputs if _has_width(of)), None)
+    length = next((of.shape[1] for of in inputs if of.ndim >= 3 or (of.ndim == 2 and _is_whole(of, width))), None)
     return Size(batch, length, width)
 
 
@@ -95,16 +95,30 @@ def resized(
     """An example's inputs and arguments at another size; what the size leaves open stays as it is.
 
     An axis of another input that is as long as a length or width of the first is taken for the same one. With the width
-    go the arguments that say how wide an output is: d_feature, d_model, n_units, n_filters, filters, d_hidden.
+    go the arguments that say how wide an output is (d_feature, d_model, n_units, n_filters, filters, d_hidden), and the
+    last axes of further floating inputs that are multiples of one of these.
 
     >>> from layerkit import f32, i32
     >>> resized([f32(4, 6, 8), i32(4, 6)], {"d_feature": 8}, Size(2, None, 16))
     ((float32[2,6,16], int32[2,6]), {'d_feature': 16})
     """
     old = size_of(inputs)
-    made = tuple(of.replace(shape=[_axis(of, place, old, size) for place in range(of.ndim)]) for of in inputs)
-    wide = {} if size.width is None else {name: size.width for name in arguments if name in _WIDTHS}
-    return made, {**arguments, **wide}
+    wide = {name: value for name, value in arguments.items() if name in _WIDTHS and type(value) is int and value > 1}
+    made = [of.replace(shape=[_axis(of, place, old, size) for place in range(of.ndim)]) for of in inputs]
+    if size.width is None:
+        return tuple(made), dict(arguments)
+    further = [
+        of.replace(shape=(*of.shape[:-1], _times(of.shape[-1], wide.values(), size.width)))
+        if _has_width(before) and before.shape[-1] != old.width
+        else of
+        for before, of in zip(inputs[1:], made[1:], strict=True)
+    ]
+    return (*made[:1], *further), {**arguments, **dict.fromkeys(wide, size.width)}
+
+
+def _times(length: int, widths: Iterable[int], width: int) -> int:
+    """As many times the new width as ``length`` is one of the old widths; ``length`` if it is no multiple of any."""
+    return next((length // old * width for old in widths if length % old == 0), length)
 
 
 def _axis(of: ShapeDtype, place: int, old: Size, new: Size) -> int:
@@ -118,8 +132,8 @@ def _axis(of: ShapeDtype, place: int, old: Size, new: Size) -> int:
     return new.width or length if length == old.width else length
 
 
-def _has_length(of: ShapeDtype) -> bool:
-    return of.ndim >= 3 or (of.ndim == 2 and not _is_float(of))
+def _is_whole(of: ShapeDtype, width: int | None) -> bool:
+    return not _is_float(of) and of.shape[1] != width
 
 
 def _has_width(of: ShapeDtype) -> bool:

@@ -53,7 +53,10 @@ class Case:
 
     subject: Subject
     mode: str
+    asked: Size
+    """The size that was asked for."""
     size: Size
+    """How long the axes are that it has."""
     inputs: tuple[ShapeDtype, ...]
     arguments: dict[str, Any]
 
@@ -115,7 +118,7 @@ def cases_of(subjects: Iterable[Subject], sizes: Sequence[Size], mode: str) -> l
             width = has.width or (size.width if arguments != subject.arguments else None)
             own = has._replace(width=width)
             own_mode = "update" if subject.kind == "optimizer" else mode
-            made = Case(subject, own_mode, own, inputs, {**arguments, **subject.given})
+            made = Case(subject, own_mode, size, own, inputs, {**arguments, **subject.given})
             cases.setdefault((subject.kind, subject.text, (own, inputs)), made)
     return list(cases.values())
 
