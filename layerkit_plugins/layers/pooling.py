@@ -8,7 +8,7 @@ from collections.abc import Callable, Sequence
 from typing import Any
 
 import layerkit as lk
-from layerkit import arguments
+from layerkit import arguments, fastmath
 from layerkit.fastmath import numpy as np
 from layerkit_plugins.layers.inputs import as_float, in_dtype_of
 from layerkit_plugins.layers.windows import positive_sizes, slices
@@ -51,8 +51,26 @@ def MaxPool(pool_size: Sizes = (2, 2), strides: Sizes | None = None, padding: st
     >>> MaxPool(2, strides=2)([[1.0], [5.0], [2.0], [3.0]]).tolist()
     [[5.0], [3.0]]
     """
-    largest = lambda x, windows: np.max(np.stack(windows(x)), axis=0)
-    return _pool("MaxPool", pool_size, strides, padding, -float("inf"), largest)
+    return _pool("MaxPool", pool_size, strides, padding, -float("inf"), lambda x, windows: _largest(windows(x)))
+
+
+def _largest(parts: list[Any]) -> Any:
+    """The largest of each place; those that equal it share the gradient.
+
+    The gradient of a maximum over stacked parts says the same, and takes ten times as long on JAX.
+    """
+    return fastmath.custom_vjp(_maximum, lambda parts: (_maximum(parts), parts), _shares)(parts)
+
+
+def _maximum(parts: list[Any]) -> Any:
+    return functools.reduce(np.maximum, parts)
+
+
+def _shares(parts: list[Any], gradient: Any) -> tuple[list[Any]]:
+    largest = _maximum(parts)
+    equal = [part == largest for part in parts]
+    share = gradient / np.maximum(_sum([one.astype(gradient.dtype) for one in equal]), 1)
+    return ([np.where(one, share, 0) for one in equal],)
 
 
 @lk.example(lk.f32(2, 5, 4, 3))
