@@ -67,6 +67,15 @@ class MissedSteps:
             return self.column(np.exp(self._decayed_until(self._step - 1) - self._decayed_until(self._last)))
         return self.column(np.exp(self.count * self._log_keep()))
 
+    @property
+    def steady(self) -> bool:
+        """Whether all missed steps had the same learning rate, and no decay: only their number counts."""
+        return not self._decay and not isinstance(self._rate, Rates)
+
+    def look_up(self, table: Any) -> Any:
+        """(rows, ...): for each row the entry of ``table`` for its number of missed steps, the last one for more."""
+        return take_rows(table.astype(self._dtype), np.clip(self._count, 0, len(table) - 1))
+
     def sums(self, weights: Any) -> Any:
         """The sums over the missed steps j = 1, 2, ... of learning rate * later decay * ``weights[j - 1]``.
 
@@ -77,9 +86,8 @@ class MissedSteps:
             (rows, n); the learning rate is that of the j-th missed step, the decay that of the missed steps after it.
         """
         most = len(weights)
-        if not self._decay and not isinstance(self._rate, Rates):
-            totals = onp.concatenate([onp.zeros((1, weights.shape[1])), onp.cumsum(weights, axis=0)])
-            return self._rate * take_rows(totals.astype(self._dtype), np.clip(self._count, 0, most))
+        if self.steady:
+            return self._rate * self.look_up(onp.concatenate([0 * weights[:1], onp.cumsum(weights, axis=0)]))
         return np.matmul(self._strengths(most), weights.astype(self._dtype))
 
     def _strengths(self, most: int) -> Any:

@@ -9,7 +9,7 @@ import numpy as onp
 
 from layerkit.engine.initializing import init_outermost
 from layerkit.errors import LayerkitError
-from layerkit.fastmath import abstract_eval, jit, to_host
+from layerkit.fastmath import abstract_eval, jit, to_host, tree_unflatten
 from layerkit.fastmath import numpy as np
 from layerkit.layer import Layer
 from layerkit.shapes import signature
@@ -52,8 +52,9 @@ def make_evaluation(
 
     def measure(view: View, state: Any, own: Any, batch: tuple[Any, ...], ids: Any) -> Any:
         inputs, rest = parts(batch, model.n_in)
-        rows, _ = lazy.read(view.trained, view.slots, view.waiting, view.step, ids)
-        weights, _ = lazy.stand_ins(rows, view.trained, batch, ids, arrays)
+        leaves, slots = view.parts()
+        rows, _ = lazy.read(leaves, slots, view.waiting, view.step, ids)
+        weights, _ = tree_unflatten(lazy.stand_ins(rows, leaves, batch, ids, arrays), view.trained)
         y, _ = model.pure_fn(inputs, weights, state, key, training=False)
         values = [
             metric.pure_fn(_inputs_of(metric, y, rest), metric_weights, metric_state, key, training=False)[0]

@@ -13,12 +13,12 @@ from typing import Any, NamedTuple
 import numpy as onp
 
 from layerkit.errors import LayerkitError
-from layerkit.fastmath import ArrayError, is_traced, jit, nested_map, take_rows, to_device, tree_leaves
+from layerkit.fastmath import ArrayError, is_traced, jit, nested_map, take_rows, to_device, tree_leaves, tree_unflatten
 from layerkit.fastmath import numpy as np
 from layerkit.fastmath.rows import RowTable, put_rows
 from layerkit.missed_steps import Rates
 from layerkit.training.row_ids import RowIds
-from layerkit.training.tables import Table, with_tables
+from layerkit.training.tables import Table
 from layerkit.training.task import TrainTask
 
 __all__ = ["LazyRows", "View", "Waiting"]
@@ -49,6 +49,15 @@ class View(NamedTuple):
     waiting: Any
     step: Any
     """The step that comes next."""
+
+    def parts(self) -> tuple[list[Any], list[Any]]:
+        """The leaves of the weights, and the slots of each."""
+        return tree_leaves(self.trained), slots_of(self.trained, self.slots)
+
+    def whole(self, leaves: list[Any], slots: list[Any], waiting: Any) -> tuple[Any, Any, Any]:
+        """(trained, slots, waiting) with other leaves, and other slots of each."""
+        given = iter(slots)
+        return tree_unflatten(leaves, self.trained), nested_map(lambda _: next(given), self.trained), waiting
 
 
 class LazyRows:
@@ -91,69 +100,57 @@ class LazyRows:
 
     # -- inside a step ------------------------------------------------------------------------------------------------
 
-    def read(self, trained: Any, slots: Any, waiting: Any, step: Any, ids: Sequence[RowIds]) -> tuple[Any, Any]:
-        """``trained`` and ``slots`` with the rows ``ids``, up to date, in the place of each table."""
-        if not self.tables:
-            return trained, slots
-        leaves, parts = tree_leaves(trained), _slots_of(trained, slots)
-        rows, slot_rows = {}, {}
+    def read(
+        self, leaves: list[Any], slots: list[Any], waiting: Any, step: Any, ids: Sequence[RowIds]
+    ) -> tuple[list[Any], list[Any]]:
+        """Leaves of the weights, and the slots of each, with rows, up to date, in the place of each table."""
+        leaves, slots = list(leaves), list(slots)
         for number, table in enumerate(self.tables):
-            place = table.place
-            rows[place], slot_rows[place] = self._rows(
-                leaves[place], parts[place], waiting.last[table.path], waiting.rates, step, ids[number].ids
-            )
-        return with_tables(trained, rows), _with_slots(trained, slots, slot_rows)
+            given = leaves[table.place], slots[table.place], waiting.last[table.path], waiting.rates
+            leaves[table.place], slots[table.place] = self._rows(*given, step, ids[number].ids)
+        return leaves, slots
 
-    def stand_ins(self, rows: Any, full: Any, batch: tuple[Any, ...], ids: Sequence[RowIds], arrays: Any = None) -> Any:
-        """``rows``, a tree with the rows of each table in its place, with something that ``take_rows`` can read there.
+    def stand_ins(
+        self, rows: list[Any], full: list[Any], batch: tuple[Any, ...], ids: Sequence[RowIds], arrays: Any = None
+    ) -> list[Any]:
+        """Leaves with something that ``take_rows`` can read in the place of each table.
 
         Args:
             rows: what ``read`` gave.
-            full: the tree with the tables.
+            full: the leaves with the tables.
             batch: the arrays whose ids are known.
             ids: where each id's row is.
             arrays: for each table, which arrays of the batch hold its ids, where that is not as in training.
         """
-        if not self.tables:
-            return rows
-        arrays = arrays or [table.arrays for table in self.tables]
-        leaves, tables = tree_leaves(rows), tree_leaves(full)
-
-        def stand_in(number: int, table: Table) -> RowTable:
-            def read(wanted: Any) -> Any:
-                for array, places in zip(arrays[number], ids[number].places, strict=True):
-                    if batch[array] is wanted:
-                        return _take(leaves[table.place], places, tables[table.place], wanted)
-                raise LayerkitError(f"{table.path} is read with other ids than when training was prepared")
-
-            return RowTable(table.path, table.shape, leaves[table.place].dtype, read)
-
-        return with_tables(rows, {table.place: stand_in(n, table) for n, table in enumerate(self.tables)})
+        rows = list(rows)
+        for number, table in enumerate(self.tables):
+            own = table.arrays if arrays is None else arrays[number]
+            rows[table.place] = _stand_in(table, rows[table.place], full[table.place], batch, ids[number], own)
+        return rows
 
     def write(
-        self, full: tuple[Any, Any], rows: tuple[Any, Any], waiting: Any, step: Any, ids: Sequence[RowIds], alive: Any
-    ) -> tuple[Any, Any, Any]:
-        """(trained, slots, waiting) after a step: ``rows``, as the step left them, written into ``full``.
+        self,
+        full: tuple[list[Any], list[Any]],
+        rows: tuple[list[Any], list[Any]],
+        waiting: Any,
+        step: Any,
+        ids: Sequence[RowIds],
+        alive: Any,
+    ) -> tuple[list[Any], list[Any], Any]:
+        """(leaves, slots, waiting) after a step: ``rows``, as the step left them, written into the tables in ``full``.
 
         Where ``alive`` is false nothing is written.
         """
-        if not self.tables:
-            return (*rows, waiting)
-        leaves, parts = tree_leaves(full[0]), _slots_of(*full)
-        new, new_parts = tree_leaves(rows[0]), _slots_of(*rows)
-        tables, slot_tables, last = {}, {}, {}
+        leaves, slots = map(list, rows)
+        last = {}
         for number, table in enumerate(self.tables):
             place = table.place
             # Rows beyond the table are not written.
             to = ids[number].ids + np.where(alive, 0, table.shape[0]).astype(onp.int32)
-            tables[place] = put_rows(leaves[place], to, new[place])
-            slot_tables[place] = nested_map(
-                lambda slot, own, to=to: put_rows(slot, to, own), parts[place], new_parts[place]
-            )
-            now = np.full(to.shape, step, onp.int32)
-            last[table.path] = put_rows(waiting.last[table.path], to, now)
-        waiting = waiting._replace(last=last)
-        return with_tables(rows[0], tables), _with_slots(rows[0], rows[1], slot_tables), waiting
+            leaves[place] = put_rows(full[0][place], to, leaves[place])
+            slots[place] = nested_map(lambda slot, own, to=to: put_rows(slot, to, own), full[1][place], slots[place])
+            last[table.path] = put_rows(waiting.last[table.path], to, np.full(to.shape, step, onp.int32))
+        return leaves, slots, waiting._replace(last=last) if last else waiting
 
     def noted(self, waiting: Any, step: Any, learning_rate: Any) -> Any:
         """The bookkeeping with the learning rate that a step had; ``None`` for the optimizer's own."""
@@ -174,42 +171,43 @@ class LazyRows:
     def _rows(self, table: Any, slots: Any, last: Any, rates: Any, step: Any, ids: Any) -> tuple[Any, Any]:
         """Rows of a table and of its slots, up to date before ``step``; any row for an id beyond the table."""
         inside = np.minimum(ids, onp.int32(table.shape[0] - 1))
-        rate = rates if self.scheduled else self._opt_params.learning_rate
-        return self._optimizer.skip_rows(  # type: ignore[attr-defined, no-any-return]
-            step,
-            take_rows(last, inside),
-            take_rows(table, inside),
-            nested_map(lambda slot: take_rows(slot, inside), slots),
-            self._opt_params._replace(learning_rate=rate),
-        )
+        last, rows = take_rows(last, inside), take_rows(table, inside)
+        slot_rows = nested_map(lambda slot: take_rows(slot, inside), slots)
+        record = self._opt_params._replace(learning_rate=rates if self.scheduled else self._opt_params.learning_rate)
+        skip = self._optimizer.skip_rows  # type: ignore[attr-defined]
+        if is_traced(last):
+            return skip(step, last, rows, slot_rows, record)  # type: ignore[no-any-return]
+        # Where numbers are known, those of rows that missed nothing are left alone.
+        late = onp.flatnonzero(last < step - 1)
+        if late.size:
+            new, new_slots = skip(step, last[late], rows[late], nested_map(lambda slot: slot[late], slot_rows), record)
+            rows[late] = new
+            nested_map(lambda slot, own: slot.__setitem__(late, own), slot_rows, new_slots)
+        return rows, slot_rows
 
     # -- all rows -----------------------------------------------------------------------------------------------------
 
-    def settled(self, trained: Any, slots: Any, waiting: Any, step: int) -> tuple[Any, Any, Any]:
-        """(trained, slots, waiting) with every row up to date; the tables given are given up."""
-        if not self.tables:
-            return trained, slots, waiting
-        leaves, parts = tree_leaves(trained), _slots_of(trained, slots)
-        tables, slot_tables, last = {}, {}, {}
+    def settled(self, view: View) -> tuple[Any, Any, Any]:
+        """(trained, slots, waiting) with every row up to date; the tables in ``view`` are given up."""
+        leaves, slots = view.parts()
+        last = {}
         for table in self.tables:
-            given = leaves[table.place], parts[table.place], waiting.last[table.path]
+            given = leaves[table.place], slots[table.place], view.waiting.last[table.path]
             for ids in self._pieces(table):
-                given = self._settle(*given, waiting.rates, step, ids)
-            tables[table.place], slot_tables[table.place], last[table.path] = given
-        waiting = waiting._replace(last=last)
-        return with_tables(trained, tables), _with_slots(trained, slots, slot_tables), waiting
+                given = self._settle(*given, view.waiting.rates, view.step, ids)
+            leaves[table.place], slots[table.place], last[table.path] = given
+        return view.whole(leaves, slots, view.waiting._replace(last=last) if last else view.waiting)
 
-    def up_to_date(self, trained: Any, slots: Any, waiting: Any, step: int) -> Any:
-        """``trained`` with tables of its own, in which every row is up to date; what is given stays as it is."""
-        leaves, parts = tree_leaves(trained), _slots_of(trained, slots)
-        tables = {}
+    def up_to_date(self, view: View) -> Any:
+        """The weights, with tables of their own, in which every row is up to date; ``view`` stays as it is."""
+        leaves, slots = view.parts()
         for table in self.tables:
+            rest = leaves[table.place], slots[table.place], view.waiting.last[table.path], view.waiting.rates
             whole = _copied(leaves[table.place])
             for ids in self._pieces(table):
-                rest = leaves[table.place], parts[table.place], waiting.last[table.path], waiting.rates
-                whole = self._bring_up(whole, *rest, step, ids)
-            tables[table.place] = whole
-        return with_tables(trained, tables)
+                whole = self._bring_up(whole, *rest, view.step, ids)
+            leaves[table.place] = whole
+        return tree_unflatten(leaves, view.trained)
 
     def _pieces(self, table: Table) -> list[Any]:
         count = min(table.shape[0], _AT_ONCE)
@@ -228,6 +226,18 @@ class LazyRows:
 _copied = jit(np.copy)
 
 
+def _stand_in(table: Table, rows: Any, full: Any, batch: tuple[Any, ...], ids: RowIds, arrays: Any) -> RowTable:
+    """What stands for a table of which a batch's rows alone are at hand."""
+
+    def read(wanted: Any) -> Any:
+        for array, places in zip(arrays, ids.places, strict=True):
+            if batch[array] is wanted:
+                return _take(rows, places, full, wanted)
+        raise LayerkitError(f"{table.path} is read with other ids than when training was prepared")
+
+    return RowTable(table.path, table.shape, rows.dtype, read)
+
+
 def _take(rows: Any, places: Any, table: Any, ids: Any) -> Any:
     if is_traced(places):
         return take_rows(rows, places)
@@ -237,14 +247,8 @@ def _take(rows: Any, places: Any, table: Any, ids: Any) -> Any:
         return take_rows(table, ids)  # says which id is outside of which table
 
 
-def _slots_of(trained: Any, slots: Any) -> list[Any]:
+def slots_of(trained: Any, slots: Any) -> list[Any]:
     """The slots of each leaf of ``trained``."""
     parts: list[Any] = []
     nested_map(lambda _, part: parts.append(part), trained, slots)
     return parts
-
-
-def _with_slots(trained: Any, slots: Any, new: dict[int, Any]) -> Any:
-    """``slots`` with others for some leaves of ``trained``."""
-    places = iter(range(len(tree_leaves(trained))))
-    return nested_map(lambda _, part: new.get(next(places), part), trained, slots)

@@ -6,12 +6,12 @@ import functools
 from collections.abc import Callable
 from typing import Any, NamedTuple
 
-from layerkit.fastmath import cond, jit, random, tree_leaves, value_and_grad
+from layerkit.fastmath import cond, jit, random, tree_unflatten, value_and_grad
 from layerkit.fastmath import numpy as np
 from layerkit.layer import Layer
 from layerkit.shapes import signature
 from layerkit.training.batch import parts
-from layerkit.training.lazy_rows import LazyRows
+from layerkit.training.lazy_rows import LazyRows, View
 from layerkit.training.precision import apply, require_compute_dtype
 from layerkit.training.start import Keys
 from layerkit.training.tables import Run, Table, find_tables
@@ -42,28 +42,33 @@ def make_step(model: Layer, task: TrainTask, opt_params: Any, lazy: LazyRows) ->
     update = task.optimizer.tree_update
 
     def step(carry: Carry, keys: Keys, n: Any, learning_rate: Any, batch: tuple[Any, ...], ids: Any) -> Any:
-        full, waiting = ((carry.weights, carry.task.loss_weights), carry.task.slots), carry.task.waiting
-        before, slots = lazy.read(*full, waiting, n, ids)
+        own = carry.task
+        view = View((carry.weights, own.loss_weights), own.slots, own.waiting, n)
+        full = view.parts()
+        # Lists of leaves from here on: trees are taken apart, and put together, once.
+        before = lazy.read(*full, own.waiting, n, ids)
 
-        def loss_of(trained: Any) -> Any:
-            weights, loss_weights = lazy.stand_ins(trained, full[0], batch, ids)
-            inner = Carry(weights, carry.state, carry.task._replace(loss_weights=loss_weights), None)
-            return compute_loss(model, task.loss_layer, inner, keys, n, batch, task.compute_dtype)
+        def loss_of(leaves: list[Any]) -> Any:
+            stand_ins = lazy.stand_ins(leaves, full[0], batch, ids)
+            weights, loss_weights = tree_unflatten(stand_ins, view.trained)
+            inner = Carry(weights, carry.state, own._replace(loss_weights=loss_weights), None)
+            return compute_loss(model, task.loss_layer, inner, keys, n, batch)
 
-        (loss, state), gradients = value_and_grad(loss_of, has_aux=True)(before)
+        (loss, state), gradients = value_and_grad(loss_of, has_aux=True)(before[0])
         record = opt_params if learning_rate is None else opt_params._replace(learning_rate=learning_rate)
 
         def move(old: Any, gradients: Any, state: Any) -> Any:
-            trained, slots, _ = update(n, gradients, old[0], old[1], record)
-            return trained, slots, state
+            leaves, slots, _ = update(n, gradients, old[0], old[1], record)
+            return leaves, slots, state
 
-        alive = functools.reduce(np.logical_and, map(_is_finite, tree_leaves((loss, gradients))), carry.alive)
-        old = before, slots, (carry.state, carry.task.loss_state)
+        alive = functools.reduce(np.logical_and, map(_is_finite, (loss, *gradients)), carry.alive)
+        old = *before, (carry.state, own.loss_state)
         # A branch costs nothing measurable; choosing each array with np.where makes XLA copy all of them, and a step
         # of the notebook's classifier takes twice as long.
-        *rows, state = cond(alive, move, lambda old, gradients, state: old, old, gradients, state)
-        (weights, loss_weights), slots, waiting = lazy.write(full, rows, waiting, n, ids, alive)
+        *after, state = cond(alive, move, lambda old, gradients, state: old, old, gradients, state)
+        leaves, slots, waiting = lazy.write(full, after, own.waiting, n, ids, alive)
         waiting = lazy.noted(waiting, n, learning_rate)
+        (weights, loss_weights), slots, waiting = view.whole(leaves, slots, waiting)
         return (loss, alive), Carry(weights, state[0], OfTask(loss_weights, state[1], slots, waiting), alive)
 
     return jit(step, donate_argnums=(0,))

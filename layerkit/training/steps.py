@@ -106,7 +106,7 @@ class Steps:
     def _bring_up_to_date(self) -> None:
         """Makes up for everything that rows missed."""
         variables = self.variables
-        trained, slots, waiting = self.lazy.settled(*self.view())
+        trained, slots, waiting = self.lazy.settled(self.view())
         variables.weights = trained[0]
         variables.tasks[0] = variables.tasks[0]._replace(loss_weights=trained[1], slots=slots, waiting=waiting)
 
@@ -128,7 +128,7 @@ class Steps:
 
     def hand_out(self) -> None:
         """Gives the layers the weights and state that training has come to."""
-        weights, loss_weights = self.lazy.up_to_date(*self.view())
+        weights, loss_weights = self.lazy.up_to_date(self.view())
         self._model.weights, self._model.state = weights, self.variables.state
         for number, (task, own) in enumerate(zip(self._tasks, self.variables.tasks, strict=True)):
             task.loss_layer.weights = own.loss_weights if number else loss_weights

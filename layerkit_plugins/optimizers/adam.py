@@ -62,12 +62,19 @@ class Adam(lk.Optimizer):
     def update(self, step: Any, grads: Any, param: Any, slots: Any, opt_params: Any) -> tuple[Any, Any]:
         m, v = slots
         learning_rate, b1, b2, eps = opt_params
-        m = b1 * m + (1 - b1) * grads
-        v = b2 * v + (1 - b2) * np.square(grads)
-        # Both corrections are scalars, and scale the scalars: dividing m and v by them would cost two more passes.
+        # Both corrections are scalars, and scale the scalars: dividing m and v by them would cost two more passes. What
+        # is new is changed in place, which spares NumPy other new arrays.
         root = np.sqrt(1 - b2 ** (step + 1))
         rate = learning_rate * root / (1 - b1 ** (step + 1))
-        return param - rate * m / (np.sqrt(v) + eps * root), (m, v)
+        m = b1 * m
+        m += (1 - b1) * grads
+        square = np.square(grads)
+        square *= 1 - b2
+        v = b2 * v
+        v += square
+        move = rate * m
+        move /= np.sqrt(v) + eps * root
+        return param - move, (m, v)
 
     def cannot_skip(self) -> str:
         b1, b2, eps = (float(self._options[name]) for name in ("b1", "b2", "eps"))
@@ -85,13 +92,18 @@ class Adam(lk.Optimizer):
         rule = rule_for(b1, b2)
         if rule is None:
             raise lk.LayerkitError(f"{type(self).__name__}: {self.cannot_skip()}")
-        nodes = rule.nodes.astype(param_rows.dtype)
-        time = last[:, None].astype(param_rows.dtype) + (nodes + 1)
+        if missed.steady:
+            nodes, strengths = missed.look_up(rule.steady_nodes), missed.look_up(rule.steady_weights)
+            strengths = opt_params.learning_rate * strengths
+        else:
+            nodes, strengths = rule.nodes.astype(param_rows.dtype), missed.sums(rule.weights)
         moved: Any = 0.0
-        if len(nodes):
-            strengths = missed.sums(rule.weights) / -np.expm1(time * math.log(b1))
+        if len(rule.nodes):
+            time = last[:, None].astype(param_rows.dtype) + (nodes + 1)
+            strengths = strengths / -np.expm1(time * math.log(b1))
             spread = np.exp(nodes * (0.5 * math.log(b2))) / np.sqrt(-np.expm1(time * math.log(b2)))
-            moved = m * _sum_of_quotients(strengths, spread, eps, v, missed.column)
+            moved = _sum_of_quotients(strengths, spread, eps, v, missed.column)
+            moved *= m
         kept = missed.decay()
         param_rows = (param_rows if kept is None else kept * param_rows) - moved
         return param_rows, (m * missed.power(b1), v * missed.power(b2))
@@ -102,11 +114,19 @@ def _sum_of_quotients(strengths: Any, spread: Any, eps: float, v: Any, column: C
 
     Two quotients become one: a division takes as long as ten multiplications.
     """
-    root, total = np.sqrt(v), 0.0
+    root: Any = np.sqrt(v)
+    total: Any = None
     for i in range(0, strengths.shape[1], 2):
         (w0, w1), (b0, b1) = ((x[:, i], x[:, i + 1]) for x in (strengths, spread))
-        above = column(w0 * b1 + w1 * b0) * root + column(eps * (w0 + w1))
-        total = total + above / (column(b0 * b1) * v + column(eps * (b0 + b1)) * root + eps * eps)
+        # What may be is written in place: the arrays are new, and NumPy spares itself others.
+        quotient = column(w0 * b1 + w1 * b0) * root
+        quotient += column(eps * (w0 + w1))
+        below = column(b0 * b1) * root
+        below += column(eps * (b0 + b1))
+        below *= root
+        below += eps * eps
+        quotient /= below
+        total = quotient if total is None else total + quotient
     return total
 
 

@@ -1,9 +1,9 @@
 """Sums over many steps of Adam as sums over a few: nodes and weights for steps whose gradients are zero.
 
 After its last gradient a weight still moves on its momentum, j = 1, 2, ... steps later by m b1^j f(j), where f, the
-step's size, changes slowly with log(1 + j). A polynomial in log(1 + j) through a few nodes therefore takes the place of
-f, and the sum of b1^j f(j) becomes a weighted sum of f at the nodes: with the weights of Gauss for the whole sum, with
-those of interpolation for any part of it, or for steps whose learning rates differ.
+step's size, changes slowly with log(1 + j). So a sum of b1^j f(j) is nearly a weighted sum of f at a few nodes. For
+learning rates that stay the same, these are Gauss's nodes in log(1 + j) for the steps there are. For rates that change
+they are those of the longest sum, with the weights of the polynomials through them, which any rates can be summed with.
 """
 
 from __future__ import annotations
@@ -18,20 +18,24 @@ __all__ = ["Rule", "n_steps_of", "rule_for"]
 
 _NEGLIGIBLE = 5e-8
 """What is left of a momentum when its rest no longer counts: half a unit in the last place of float32."""
-_LONGEST = 4096
+_LONGEST = 2048
 """The most steps that a rule spans."""
-_NODES = (6, 8, 10, 12, 16, 20, 24)
+_NODES = (4, 6, 8, 10, 12, 16, 20, 24)
 # The relative error of a sum that a rule may have, in the first steps of training and later. Early sums are few.
-_EARLY, _LATE = 3e-5, 3e-6
+_EARLY, _LATE = 5e-5, 3e-6
 
 
 class Rule(NamedTuple):
-    """``sum_j r_j b1^j f(j)`` is nearly ``sum_i f(nodes[i]) sum_j r_j weights[j - 1, i]``."""
+    """How to sum ``r_j b1^j f(j)`` over j = 1 .. k."""
 
+    steady_nodes: Any
+    """(steps + 1, n): for each k where f is asked for, if the rates r are the same."""
+    steady_weights: Any
+    """(steps + 1, n): for each k what f counts there."""
     nodes: Any
-    """(n,): at which numbers of steps f is asked for."""
+    """(n,): where f is asked for, if the rates change."""
     weights: Any
-    """(steps, n), float64."""
+    """(steps, n), float64: f at node i counts ``sum_j r_j weights[j - 1, i]``."""
 
 
 def spread(step: Any, later: Any, b2: float) -> Any:
@@ -56,60 +60,97 @@ def rule_for(b1: float, b2: float) -> Rule | None:
     """The rule for Adam's numbers with the fewest nodes that is good enough; ``None`` if none is.
 
     >>> rule = rule_for(0.9, 0.999)
-    >>> rule.weights.shape
-    (160, 8)
-    >>> bool(abs(rule.weights.sum() - 0.9 / (1 - 0.9)) < 1e-5)  # f = 1
-    True
+    >>> rule.steady_nodes.shape, rule.weights.shape
+    ((161, 4), (160, 8))
+    >>> float(rule.steady_weights[2].sum().round(9))  # f = 1
+    1.71
     """
     steps = n_steps_of(b1)
     if steps is None or b2 == 0:
         return None
     if b1 == 0:
-        return Rule(onp.zeros(0), onp.zeros((steps, 0)))
-    for n in _NODES:
-        rule = _gauss(b1, steps, min(n, steps))
-        early, late = _error(rule, b1, b2)
-        if early <= _EARLY and late <= _LATE:
-            return rule
-    return None
+        return Rule(onp.zeros((steps + 1, 0)), onp.zeros((steps + 1, 0)), onp.zeros(0), onp.zeros((steps, 0)))
+    lengths = [n for n in _NODES if n < steps] + [steps][: steps <= _NODES[-1]]
+    steady = (_steady(b1, steps, n) for n in lengths)
+    steady_found = next((rule for rule in steady if _good(rule[0].T, rule[1].T, b1, b2)), None)
+    if steady_found is None:
+        return None
+    changing = (_interpolation(b1, steps, n) for n in lengths)
+    found = next((r for r in changing if _good(r[0][:, None], onp.cumsum(r[1], axis=0).T, b1, b2, 1)), None)
+    return None if found is None else Rule(*steady_found, *found)
 
 
-def _gauss(b1: float, steps: int, n: int) -> Rule:
-    """Gauss's nodes for the weights b1^j in the variable log(1 + j), and the polynomials through them.
+def _steady(b1: float, steps: int, n: int) -> tuple[Any, Any]:
+    """Nodes and weights for sums over 0, 1, ..., ``steps`` steps."""
+    # In pieces that a processor's cache holds.
+    pieces = [onp.arange(k, min(k + 32, steps + 1)) for k in range(0, steps + 1, 32)]
+    parts = [_gauss(b1, ks, int(ks[-1]), n) for ks in pieces]
+    return onp.concatenate([nodes for nodes, _ in parts]), onp.concatenate([weights for _, weights in parts])
+
+
+def _gauss(b1: float, ks: Any, steps: int, n: int) -> tuple[Any, Any]:
+    """Gauss's nodes and weights, (len(ks), n) each, for masses b1^j at the steps 1 .. k, in the variable log(1 + j).
 
     Lanczos' recurrence makes the Jacobi matrix whose eigenvalues are the nodes (Golub & Welsch 1969, "Calculation of
-    Gauss quadrature rules").
+    Gauss quadrature rules"). Where k is less than n the sum is exact, and nodes are left over that count nothing.
     """
     later = onp.arange(1.0, steps + 1)
-    x, mass = onp.log1p(later), b1**later
-    basis = [onp.sqrt(mass / mass.sum())]
+    x, mass = onp.log1p(later), onp.where(later <= ks[:, None], b1**later, 0.0)
+    total = mass.sum(axis=1, keepdims=True)
+    basis = [onp.sqrt(mass / onp.maximum(total, 1e-300))]
     diagonal, beside = [], []
     for _ in range(n):
         rest = x * basis[-1]
-        diagonal.append(rest @ basis[-1])
+        diagonal.append((rest * basis[-1]).sum(axis=1))
         for _ in range(2):  # twice is enough to stay orthogonal
             for vector in basis:
-                rest = rest - (rest @ vector) * vector
-        beside.append(onp.linalg.norm(rest))
-        basis.append(rest / max(beside[-1], 1e-300))
-    nodes = onp.linalg.eigvalsh(onp.diag(diagonal) + onp.diag(beside[:-1], 1) + onp.diag(beside[:-1], -1))
-    others = [onp.delete(nodes, i) for i in range(n)]
-    lagrange = [onp.prod((x[:, None] - o) / (node - o), axis=1) for node, o in zip(nodes, others, strict=True)]
-    return Rule(onp.expm1(nodes), mass[:, None] * onp.stack(lagrange, axis=1))
+                rest = rest - (rest * vector).sum(axis=1, keepdims=True) * vector
+        length = onp.sqrt((rest**2).sum(axis=1, keepdims=True))
+        exhausted = length < 1e-9
+        beside.append(onp.where(exhausted, 0, length)[:, 0])
+        basis.append(onp.where(exhausted, 0, rest / onp.maximum(length, 1e-9)))
+    jacobi = onp.zeros((len(ks), n, n))
+    for i in range(n):
+        jacobi[:, i, i] = diagonal[i]
+        if i + 1 < n:
+            jacobi[:, i, i + 1] = jacobi[:, i + 1, i] = beside[i]
+    nodes, vectors = onp.linalg.eigh(jacobi)
+    weights = vectors[:, 0, :] ** 2 * total
+    counts = weights > 1e-12 * total
+    return onp.where(counts, onp.expm1(nodes), 1.0), onp.where(counts, weights, 0.0)
 
 
-def _error(rule: Rule, b1: float, b2: float) -> tuple[float, float]:
-    """The largest relative errors of sums over 1, 2, 3, ... steps after early steps, and after later ones."""
-    later = onp.arange(1.0, len(rule.weights) + 1)
-    weights = onp.cumsum(rule.weights, axis=0)
-    roots = onp.concatenate([[0], onp.logspace(-9, 2, 23)])[:, None]
-    worst = {False: 0.0, True: 0.0}
+def _interpolation(b1: float, steps: int, n: int) -> tuple[Any, Any]:
+    """Gauss's nodes for all steps, (n,), and b1^j times the polynomials through them, (steps, n)."""
+    later = onp.arange(1.0, steps + 1)
+    nodes = _gauss(b1, onp.array([steps]), steps, n)[0][0]
+    x, places = onp.log1p(later), onp.log1p(nodes)
+    others = [onp.delete(places, i) for i in range(n)]
+    lagrange = [onp.prod((x[:, None] - o) / (place - o), axis=1) for place, o in zip(places, others, strict=True)]
+    return nodes, b1 ** later[:, None] * onp.stack(lagrange, axis=1)
+
+
+def _good(nodes: Any, weights: Any, b1: float, b2: float, first: int = 0) -> bool:
+    """Whether sums over 1, 2, 3, ... steps are near enough, whenever they begin.
+
+    Args:
+        nodes: (n, 1 or number of sums).
+        weights: (n, number of sums).
+        b1: Adam's.
+        b2: Adam's.
+        first: how many steps the first sum has.
+    """
+    weights = weights[:, 1 - first :]
+    nodes = nodes[:, 1 - first :] if nodes.shape[1] > 1 else nodes
+    later = onp.arange(1.0, weights.shape[1] + 1)
     for step in (0, 1, 4, 16, 64, 256, 4096):
+        for root in (0.0, 1e-8, 1e-6, 1.0):
 
-        def size(j: Any, step: int = step) -> Any:
-            return 1 / (1 - b1 ** (step + j + 1)) / (spread(step, j, b2) * roots + 1e-8)
+            def size(j: Any, step: int = step, root: float = root) -> Any:
+                return 1 / (1 - b1 ** (step + j + 1)) / (spread(step, j, b2) * root + 1e-8)
 
-        exact = onp.cumsum(b1**later * size(later), axis=1)
-        error = onp.abs(size(rule.nodes) @ weights.T / exact - 1).max()
-        worst[step >= 64] = max(worst[step >= 64], float(error))
-    return worst[False], worst[True]
+            exact = onp.cumsum(b1**later * size(later))
+            error = onp.abs((size(nodes) * weights).sum(axis=0) / exact - 1).max()
+            if not error <= (_LATE if step >= 64 else _EARLY):
+                return False
+    return True

@@ -54,9 +54,28 @@ def add_rows(table: Any, ids: Any, rows: Any) -> None:
 
 def sum_rows(rows: Any, ids: Any, count: int) -> Any:
     """(count, ...): the sums of the plain rows (n, ...) with the same id (n,), all in range."""
-    total = onp.zeros((count, *rows.shape[1:]), rows.dtype)
-    add_rows(total, ids, rows)
-    return total
+    if not ids.size:
+        return onp.zeros((count, *rows.shape[1:]), rows.dtype)
+    order = onp.argsort(ids, kind="stable")
+    ordered = ids[order]
+    starts = onp.flatnonzero(onp.concatenate(([True], ordered[1:] != ordered[:-1])))
+    # The first row of each id is moved, not added.
+    total = rows.take(order[starts], axis=0)
+    counts = onp.diff(onp.append(starts, ids.size))
+    for segment in onp.flatnonzero(counts > _ROUNDS):
+        start = starts[segment]
+        total[segment] = rows.take(order[start : start + counts[segment]], axis=0).sum(axis=0)
+    several = onp.flatnonzero((counts > 1) & (counts <= _ROUNDS))
+    for turn in range(1, _ROUNDS):
+        several = several[counts[several] > turn]
+        if not several.size:
+            break
+        total[several] += rows.take(order[starts[several] + turn], axis=0)
+    if starts.size == count:
+        return total
+    spread = onp.zeros((count, *rows.shape[1:]), rows.dtype)
+    spread[ordered[starts]] = total
+    return spread
 
 
 def whole_ids(ids: Any) -> Any:
@@ -92,8 +111,10 @@ def read_rows(table: Any, ids: Any) -> Any:
 
 def put_rows(table: Any, ids: Any, rows: Any) -> Any:
     """``table`` itself, with ``rows`` written in the places ``ids``; ids beyond the table, at the end, are left out."""
-    count = int(onp.searchsorted(ids, table.shape[0]))
-    table[ids[:count]] = rows[:count]
+    if len(ids) and ids[-1] >= table.shape[0]:
+        count = int(onp.searchsorted(ids, table.shape[0]))
+        ids, rows = ids[:count], rows[:count]
+    table[ids] = rows
     return table
 
 
