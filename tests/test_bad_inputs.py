@@ -13,7 +13,7 @@ from typing import Any
 
 import numpy as onp
 import pytest
-from bad_inputs import commands, construction, files, layers, plugins, texts
+from bad_inputs import checkpoints, commands, construction, files, layers, plugins, texts
 from bad_inputs.case import Case
 
 import layerkit as lk
@@ -42,6 +42,13 @@ def check(case: Case, act: Callable[[], Any]) -> tuple[str, Any]:
     if case.code:
         assert case.says in message
     return message, result
+
+
+def test_there_are_a_hundred_and_fifty() -> None:
+    rooms = [checkpoints, commands, construction, files, layers, plugins, texts]
+    assert sum(len(room.CASES) for room in rooms) >= 150
+    for room in rooms:
+        assert len({case.name for case in room.CASES}) == len(room.CASES)
 
 
 @each(layers.CASES)
@@ -155,3 +162,16 @@ def test_plugins(case: Case, world: plugins.World) -> None:
     assert code == case.code, text
     assert case.says in text
     assert len(text.splitlines()) <= 1
+
+
+@pytest.fixture(scope="module")
+def whole(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return checkpoints.saved(tmp_path_factory.mktemp("saved")).folder
+
+
+@each(checkpoints.CASES)
+def test_checkpoints(case: Case, whole: Path, tmp_path: Path) -> None:
+    saved = checkpoints.Saved(Path(shutil.copytree(whole, tmp_path / "saved")))
+    with lk.use_backend("numpy"):
+        _, result = check(case, lambda: case.act(saved))
+    assert bool(case.code) != bool(result)
