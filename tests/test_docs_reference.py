@@ -12,6 +12,7 @@ import pytest
 from distributions import Site
 from test_docs import ROOT, blocks
 
+from layerkit import data
 from layerkit.fastmath import Backend
 from layerkit.fastmath.measures import Measures
 from layerkit.plugins import hookspecs, selection
@@ -43,6 +44,11 @@ def test_the_index_has_every_page() -> None:
     pages = [page for page in pages if "/." not in page]  # what pytest leaves behind
     assert sorted(linked) == sorted(pages), "add the page to docs/README.md"
     assert "](docs/README.md)" in (ROOT / "README.md").read_text(encoding="utf-8")
+
+
+def test_the_page_on_data_has_every_name() -> None:
+    text = text_of("data.md")
+    assert [name for name in data.__all__ if not re.search(rf"`{name}\b", text)] == []
 
 
 # -------------------- hooks

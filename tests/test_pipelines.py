@@ -198,6 +198,9 @@ def test_branches_share_the_items_they_are_called_with() -> None:
     made = data.Parallel([data.Map(lambda x: -x), data.Map(lambda x: 10 * x)])([1, 2, 3, 4, 5])
     assert made.position is None
     assert list(made) == [-1, 20, -3, 40, -5]
+    items = data.Examples([1, 2, 3], shuffle=False, epochs=1)
+    twice = data.Parallel([items, items])()
+    assert (twice.position, list(twice)) == (None, [1, 2, 3])
 
 
 # -- parts -----------------------------------------------------------------------------------------------------------

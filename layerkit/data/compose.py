@@ -144,7 +144,8 @@ class _Mixture(Iterator[Any]):
     """Items of several iterators, in turns."""
 
     def __init__(self, sources: list[Any], turns: list[int], shared: bool) -> None:
-        self._sources, self._turns, self._shared = sources, turns, shared
+        self._sources, self._turns = sources, turns
+        self._shared = shared or len(set(map(id, sources))) < len(sources)
         self._next = 0
         self._ended: set[int] = set()
 

@@ -57,7 +57,7 @@ def MaxPool(pool_size: Sizes = (2, 2), strides: Sizes | None = None, padding: st
 def _largest(parts: list[Any]) -> Any:
     """The largest of each place; those that equal it share the gradient.
 
-    The gradient of a maximum over stacked parts says the same, and takes ten times as long on JAX.
+    The gradient of a maximum over stacked parts says the same, and takes many times as long on JAX.
     """
     return fastmath.custom_vjp(_maximum, lambda parts: (_maximum(parts), parts), _shares)(parts)
 

@@ -106,6 +106,12 @@ def natural_erf(b: Any) -> None:
     b.erf = lambda x: onp.tanh(x)
 
 
+@_mutant("operations_beyond_numpy_agree")
+def turned_kernels(b: Any) -> None:
+    conv = b.conv
+    b.conv = lambda x, kernel, *options: conv(x, kernel[::-1], *options)
+
+
 @_mutant("dtypes_are_numpys_own")
 def foreign_dtypes(b: Any) -> None:
     class Foreign(onp.ndarray):
