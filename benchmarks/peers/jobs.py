@@ -4,8 +4,9 @@ Weights are drawn here and handed over, so that all frameworks start from the sa
 against one another. Dense kernels are (in, out). What each model computes:
 
 * classifier: table[ids], mean over the ids, kernel and bias, log-softmax: the classifier of the sentiment notebook.
-* transformer: (table[ids] + sines) through pre-norm blocks ``x + attention(norm(x))``, ``x + MLP(norm(x))`` with relu,
-  a last norm, mean over positions, kernel and bias, log-softmax; eps of the norms 1e-6, biases in all projections.
+* transformer: (table[ids] + positions) through pre-norm blocks ``x + attention(norm(x))``, ``x + MLP(norm(x))`` with relu,
+  a last norm, mean over positions, kernel and bias, log-softmax; eps of the norms 1e-6, biases in all projections;
+  the positions are trained, and begin as sines and cosines.
 * lstm: table[ids] through one LSTM (gates in the order i, f, g, o; one kernel for x and h, one bias), its last h,
   kernel and bias.
 * gru: the same with a GRU (gates in the order r, z, n; biases on x only) whose reset gate acts on the product with h.
@@ -19,9 +20,9 @@ from dataclasses import dataclass
 
 import numpy as np
 
-__all__ = ["ADAM", "CHECKED_STEPS", "JOBS", "Job", "sinusoids"]
+__all__ = ["ADAM", "CHECKED_STEPS", "JOBS", "Job"]
 
-ADAM = {"learning_rate": 0.001, "b1": 0.9, "b2": 0.999, "eps": 1e-8}
+ADAM = {"learning_rate": 0.0003, "b1": 0.9, "b2": 0.999, "eps": 1e-8}
 """Two frameworks add eps before the bias correction instead of after it; with an eps this small that cannot be seen."""
 
 CHECKED_STEPS = (1, 2, 3, 5, 10, 20)
@@ -47,10 +48,10 @@ class Job:
     hidden: int = 1024
 
     def batches(self, count: int = 64) -> list[tuple[np.ndarray, np.ndarray]]:
-        """(ids, targets) pairs in int32; ids follow Zipf's law, as words do."""
+        """(ids, targets) pairs in int32; ids follow Zipf's law, as words do, and none is 0, which is padding."""
         rng = np.random.default_rng(0)
-        shares = 1 / np.arange(1, self.vocabulary + 1)
-        ids = rng.choice(self.vocabulary, (count, self.batch, self.length), p=shares / shares.sum()).astype(np.int32)
+        words = np.arange(1, self.vocabulary, dtype=np.int32)
+        ids = rng.choice(words, (count, self.batch, self.length), p=1 / words / (1 / words).sum())
         # A rule to learn, so that losses fall: are most of the ids odd?
         return [(rows, ((rows % 2).mean(1) > 0.5).astype(np.int32)) for rows in ids]
 
@@ -73,6 +74,7 @@ class Job:
         if self.model == "gru":
             made |= {**dense("from_x", d, 3 * d), "from_h": dense("", d, 3 * d)[""]}
         if self.model == "transformer":
+            made["positions"] = _sinusoids(self.length, d)
             for n in range(self.layers):
                 made |= norm(f"{n}.norm1")
                 for name in ("query", "key", "value", "out"):
@@ -82,7 +84,7 @@ class Job:
         return made | dense("kernel", d, self.classes, "bias")
 
 
-def sinusoids(length: int, width: int) -> np.ndarray:
+def _sinusoids(length: int, width: int) -> np.ndarray:
     """(length, width) sines and cosines of Vaswani et al., 2017, taking turns along the width."""
     angles = np.arange(length)[:, None] / 10000 ** (np.arange(0, width, 2) / width)
     return np.stack([np.sin(angles), np.cos(angles)], -1).reshape(length, width).astype(np.float32)

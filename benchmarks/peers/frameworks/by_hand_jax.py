@@ -7,7 +7,7 @@ from typing import Any
 import jax
 import jax.numpy as jnp
 import numpy as np
-from jobs import ADAM, Job, sinusoids
+from jobs import ADAM, Job
 
 from frameworks import Predict, Run
 from frameworks.jax_steps import repeat
@@ -52,7 +52,7 @@ def _mean(p: Any, x: Any) -> Any:
 
 
 def _transformer(job: Job) -> Any:
-    positions, heads = sinusoids(job.length, job.width), (job.heads, job.width // job.heads)
+    heads = job.heads, job.width // job.heads
 
     def norm(p: Any, name: str, x: Any) -> Any:
         centred = x - x.mean(-1, keepdims=True)
@@ -68,7 +68,7 @@ def _transformer(job: Job) -> Any:
         return dense(p, f"{block}.out", jnp.einsum("bhqk,bkhd->bqhd", weights, v).reshape(x.shape))
 
     def body(p: Any, x: Any) -> Any:
-        x = x + positions
+        x = x + p["positions"]
         for block in range(job.layers):
             x = x + attention(p, block, norm(p, f"{block}.norm1", x))
             hidden = jax.nn.relu(dense(p, f"{block}.up", norm(p, f"{block}.norm2", x)))

@@ -9,7 +9,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 import optax
-from jobs import ADAM, Job, sinusoids
+from jobs import ADAM, Job
 
 from frameworks import Predict, Run
 from frameworks.jax_steps import repeat
@@ -65,15 +65,17 @@ class Block(eqx.Module):
 
 
 class Encoder(eqx.Module):
+    positions: jax.Array
     blocks: list[Block]
     norm: eqx.nn.LayerNorm
 
     def __init__(self, job: Job, made: Any) -> None:
+        self.positions = made["positions"]
         self.blocks = [Block(job, made, number) for number in range(job.layers)]
         self.norm = eqx.nn.LayerNorm(job.width, eps=1e-6)
 
     def __call__(self, x: Any) -> Any:
-        x = x + sinusoids(*x.shape)
+        x = x + self.positions
         for block in self.blocks:
             x = block(x)
         return jax.vmap(self.norm)(x).mean(0)

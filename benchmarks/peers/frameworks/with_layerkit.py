@@ -38,10 +38,10 @@ def predict(job: Job) -> Predict:
 
 
 def _model(job: Job) -> lk.Layer:
-    """The model with the weights of the job, if it has weights of the same shapes in the same order; else its own."""
+    """The model, with the weights of the job if they fit it, else with its own."""
     model = _empty(job)
     model.init(lk.i32(job.batch, job.length, max=job.vocabulary))
-    made = list(job.weights().values())
+    made = list(_rearranged(job.weights()).values())
     if [array.shape for array in made] == [tuple(array.shape) for array in lk.fastmath.tree_leaves(model.weights)]:
         model.weights = lk.fastmath.tree_unflatten(made, model.weights)
     return model
@@ -60,3 +60,17 @@ def _empty(job: Job) -> lk.Layer:
     except AttributeError as error:
         raise NotThere("not there yet") from error
     return tl.Serial(ends[0], recurrent, tl.Fn("Last", lambda x: x[:, -1]), *ends[1:])
+
+
+def _rearranged(made: dict[str, np.ndarray]) -> dict[str, np.ndarray]:
+    """The weights as layerkit has them: an LSTM's gates in the order i, g, f, o; a GRU's in two kernels for (x, h)."""
+    if "gates" in made:
+        i, f, g, o = np.split(made["gates"], 4, -1)
+        return made | {"gates": np.concatenate([i, g, f, o], -1)}
+    if "from_x" in made:
+        both, width = np.concatenate([made["from_x"], made["from_h"]]), len(made["from_h"])
+        gates, candidate = both[:, : 2 * width], both[:, 2 * width :]
+        biases = np.split(made["from_x_bias"], [2 * width])
+        gru = {"gates": gates, "gates_bias": biases[0], "candidate": candidate, "candidate_bias": biases[1]}
+        return {"table": made["table"], **gru, "kernel": made["kernel"], "bias": made["bias"]}
+    return made

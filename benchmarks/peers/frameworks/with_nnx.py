@@ -9,7 +9,7 @@ import jax.numpy as jnp
 import numpy as np
 import optax
 from flax import nnx
-from jobs import ADAM, Job, sinusoids
+from jobs import ADAM, Job
 
 from frameworks import Predict, Run
 from frameworks.jax_steps import repeat
@@ -73,12 +73,12 @@ class Block(nnx.Module):
 
 class Encoder(nnx.Module):
     def __init__(self, job: Job, rngs: nnx.Rngs) -> None:
-        self.length, self.width = job.length, job.width
+        self.positions = nnx.Param(jnp.zeros((job.length, job.width)))
         self.blocks = nnx.List([Block(job, rngs) for _ in range(job.layers)])
         self.norm = nnx.LayerNorm(job.width, rngs=rngs)
 
     def __call__(self, x: Any) -> Any:
-        x = x + sinusoids(self.length, self.width)
+        x = x + self.positions[...]
         for block in self.blocks:
             x = block(x)
         return self.norm(x).mean(1)
@@ -117,6 +117,7 @@ def _model(job: Job) -> Classifier:
         cell = model.body.rnn.cell
         cell.dense_i.kernel[...], cell.dense_h.kernel[...] = made["from_x"], made["from_h"]
     if job.model == "transformer":
+        model.body.positions[...] = made["positions"]
         for number, block in enumerate(model.body.blocks):
             for part in ("query", "key", "value", "out"):
                 kernel = getattr(block.attention, part).kernel

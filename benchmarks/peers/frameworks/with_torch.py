@@ -8,7 +8,7 @@ from typing import Any
 
 import numpy as np
 import torch
-from jobs import ADAM, Job, sinusoids
+from jobs import ADAM, Job
 from torch import nn
 
 from frameworks import Predict, Run
@@ -63,7 +63,7 @@ def _repeat(model: Callable[..., Any], optimizers: list[Any], job: Job) -> Run:
             loss.backward()
             for optimizer in optimizers:
                 optimizer.step()
-        return float(loss)
+        return loss.item()
 
     return run
 
@@ -87,7 +87,7 @@ class Encoder(nn.Module):
         norm = nn.LayerNorm(job.width, eps=1e-6)
         self.encoder = nn.TransformerEncoder(layer, job.layers, norm, enable_nested_tensor=False)
         self.head = nn.Linear(job.width, job.classes)
-        self.register_buffer("positions", torch.from_numpy(sinusoids(job.length, job.width)))
+        self.positions = nn.Parameter(torch.empty(job.length, job.width))
 
     def forward(self, ids: torch.Tensor) -> torch.Tensor:
         return self.head(self.encoder(self.embed(ids) + self.positions).mean(1))
@@ -114,6 +114,7 @@ def _model(job: Job, sparse: bool = False) -> nn.Module:
         model.head.weight.copy_(made["kernel"].T)
         model.head.bias.copy_(made["bias"])
         if job.model == "transformer":
+            model.positions.copy_(made["positions"])
             for number, block in enumerate(model.encoder.layers):
                 _fill_block(
                     block, {name: made[f"{number}.{name}"] for name in ("query", "key", "value", "out", "up", "down")}
