@@ -5,6 +5,7 @@ from __future__ import annotations
 import dataclasses
 import importlib
 import json
+import re
 import subprocess
 import sys
 from pathlib import Path
@@ -100,3 +101,10 @@ def test_a_job_is_measured_in_turns(tmp_path: Path) -> None:
     assert all(len(row["wall_ms"]) == 3 and min(row["wall_ms"]) > 0 for row in rows.values())
     assert rows["plain"]["proof"] == pytest.approx(rows["plain-numpy"]["proof"], rel=1e-4)
     assert done.stdout.count("| yes |") == 2
+
+
+def test_every_benchmark_is_in_the_index() -> None:
+    folder = ROOT / "benchmarks"
+    scripts = [path for path in folder.rglob("*.py") if 'if __name__ == "__main__"' in path.read_text(encoding="utf-8")]
+    listed = re.findall(r"^\| `(\S+)` \|", (folder / "README.md").read_text(encoding="utf-8"), re.MULTILINE)
+    assert sorted(listed) == sorted(path.relative_to(folder).as_posix() for path in scripts if path.name != "worker.py")
