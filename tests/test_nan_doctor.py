@@ -174,3 +174,14 @@ def test_a_gradient_whose_sum_overflows_is_as_bad(backend: str) -> None:
     assert "and its gradient is not finite: layer by layer all is finite, and so large that the sum" in str(
         caught.value
     )
+
+
+def test_rows_that_wait_are_brought_up_to_date_before_the_step_is_computed_again(backend: str) -> None:
+    """Row 1 moves on while no batch reads it: to -0.1 by its gradient, and to -0.26 by what Adam remembers of it."""
+    table = tl.Embedding(4, 1, kernel_initializer=lambda shape, rng: np.zeros(shape), update="lazy")
+    model = tl.Serial(table, tl.Fn("Edge", lambda x: np.where(np.abs(x) > 0.15, np.inf, x)))
+    data = [(onp.full((2, 1), row, onp.int32), onp.zeros(2)) for row in (1, 2, 3, 0, 1)]
+    loop = lk.Loop(model, lk.TrainTask(data, total(), optimizers.Adam(0.1)), log=None)
+    with pytest.raises(NotFiniteError) as caught:
+        loop.run(9)
+    assert (caught.value.step, caught.value.path) == (5, "Serial > 1:Edge")

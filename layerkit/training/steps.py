@@ -149,5 +149,8 @@ class Steps:
         self.done = step - 1
         variables = self.variables
         variables.alive = to_device(np.array(True))
-        carry = Carry(variables.weights, variables.state, variables.tasks[item.task], None)
+        weights, loss_weights = self.lazy.up_to_date(self.view())
+        own = variables.tasks[item.task]
+        own = own if item.task else own._replace(loss_weights=loss_weights)
+        carry = Carry(weights, variables.state, own, None)
         raise diagnose(step, value, self._model, self._tasks[item.task], carry, self.keys, item)
