@@ -253,10 +253,14 @@ def test_too_few_processes_fail_nobody(tmp_path: Path) -> None:
     assert "too few processes for an interval" in " ".join(str(slow).split())
 
 
-def test_other_versions_are_said(tmp_path: Path) -> None:
+def test_other_versions_and_settings_are_said(tmp_path: Path) -> None:
     then = relu(1.0)
     file = earlier(tmp_path, then, software={**then.software, "layerkit": "0.0.1"})
-    assert "layerkit: 0.0.1 then" in str(compare.compare(then, compare.read(file)))
+    then.backends["numpy"]["environment"]["OMP_NUM_THREADS"] = "1"  # type: ignore[index]
+    text = str(compare.compare(then, compare.read(file)))
+    assert "layerkit: 0.0.1 then" in text
+    assert "OMP_NUM_THREADS: not there then, 1 now" in text
+    assert "libnumpy" not in text
 
 
 @pytest.mark.parametrize(

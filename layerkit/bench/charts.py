@@ -15,6 +15,8 @@ __all__ = ["bars", "curves", "legend", "rooflines"]
 _WIDTH, _HEIGHT = 420, 280
 _LEFT, _RIGHT, _TOP, _BOTTOM = 64, 12, 14, 44
 _BAR, _GAP, _NAME = 16, 10, 70
+_MOST_NUMBERS = 40
+"""Points in a roofline that are still numbered; with more, each says what it is where a pointer rests on it."""
 _COLOURS = ("#2b6cb0", "#c05621", "#2f855a", "#805ad5", "#b83280", "#718096")
 """For whatever draws the pictures without the page's style sheet, which has others for the dark."""
 
@@ -229,7 +231,8 @@ def _roofline(device: str, flops: float, rate: float, points: Sequence[Row], res
     for x, y, number, row in placed:
         words = f"{number}: {row.label} {row.mode}, {row.backend}: {amount(y, 'FLOP/s')}, {x:.3g} FLOP a byte"
         inside.append(_mark(across(x), up(y), _colour(row.backend, result), words))
-        inside.append(_words(number, across(x) + 6, up(y) - 4, size=9))
+        if len(placed) <= _MOST_NUMBERS:
+            inside.append(_words(number, across(x) + 6, up(y) - 4, size=9))
     return _picture(f"Roofline of {device}", _HEIGHT, *inside)
 
 

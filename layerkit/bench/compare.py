@@ -48,7 +48,7 @@ class Comparison:
 
     changes: tuple[Change, ...]
     versions: tuple[str, ...]
-    """What is installed in other versions than then."""
+    """What is installed in other versions, or set otherwise, than then."""
 
     def slower(self, share: float) -> list[Change]:
         """The changes that are shown to be slow-downs by more than this share."""
@@ -120,11 +120,11 @@ def _key(row: Mapping[str, Any]) -> tuple[str, ...]:
 def _versions(result: Result, earlier: Mapping[str, Any]) -> list[str]:
     before = {"layerkit": earlier["software"]["layerkit"], "python": earlier["software"]["python"]}
     now = {"layerkit": result.software["layerkit"], "python": result.software["python"]}
-    for backend, about in result.backends.items():
-        now |= about["environment"]
-        before |= earlier["backends"].get(backend, {}).get("environment", {})
+    for backend in result.backends.keys() & earlier["backends"].keys():
+        now |= result.backends[backend]["environment"]
+        before |= earlier["backends"][backend]["environment"]
     return [
         f"{name}: {before.get(name, 'not there')} then, {now.get(name, 'not there')} now"
         for name in sorted({*before, *now})
-        if before.get(name) != now.get(name) and name in before
+        if before.get(name) != now.get(name)
     ]

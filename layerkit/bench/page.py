@@ -35,6 +35,7 @@ td.case { padding-top: .7rem; font-weight: 600; text-align: left; }
 .wrong { color: #c53030; } .note { color: var(--soft); }
 .warning { border-left: 4px solid #d69e2e; padding-left: .8rem; }
 .figures { display: grid; grid-template-columns: repeat(auto-fill, minmax(22rem, 1fr)); gap: 1.2rem 2rem; }
+.columns { columns: 18rem; }
 figure { margin: 0; } figcaption { font-size: .87rem; font-weight: 600; }
 svg { width: 100%; height: auto; } svg text { fill: var(--ink); }
 .axis, .whisker, .roof { stroke: var(--ink); } .grid { stroke: var(--faint); }
@@ -148,7 +149,7 @@ def _legend(result: Result) -> str:
         element("li", text(f"{row.label} {row.mode}, {row.backend}, {row.device}"), value=number)
         for number, row in legend(result)
     ]
-    return element("ol", *lines, class_="note") if lines else ""
+    return element("ol", *lines, class_="note columns") if lines else ""
 
 
 def _environment(result: Result) -> str:
