@@ -24,7 +24,7 @@ if TYPE_CHECKING:
 
 __all__ = ["SentimentRun", "latest", "padded_length", "rows_at_once"]
 
-_ROWS = 32
+_FEW_ROWS, _ROWS = 4, 128
 _IDS_AT_ONCE = 1 << 15  # 32 MB of word vectors of 256 numbers
 
 
@@ -36,9 +36,9 @@ def padded_length(n_words: int) -> int:
     """The length that a text is padded to: few different ones, so that few programs are compiled.
 
     >>> [padded_length(n) for n in (0, 5, 33, 1000)]
-    [32, 32, 128, 2048]
+    [8, 8, 128, 2048]
     """
-    length = 32
+    length = 8
     while length < n_words:
         length *= 4
     return length
@@ -48,7 +48,7 @@ def rows_at_once(length: int, most: int = _ROWS) -> int:
     """How many texts of a length make a batch: fewer long ones, so that the batch stays small.
 
     >>> [rows_at_once(length) for length in (32, 512, 2048, 1 << 20)]
-    [32, 32, 16, 1]
+    [128, 64, 16, 1]
     """
     return max(1, min(most, _IDS_AT_ONCE // length))
 
@@ -138,7 +138,7 @@ class SentimentRun:
 
     def measure(self, ids: Sequence[Sequence[int]], targets: Sequence[int]) -> dict[str, float]:
         """Accuracy and mean loss on texts that are ids already; targets are numbers of labels."""
-        scores = self._log_probs(ids)
+        scores = self.log_probs(ids)
         accuracy = np.mean(scores.argmax(axis=1) == np.asarray(targets))
         loss = -np.mean(scores[np.arange(len(targets)), targets], dtype=np.float64)
         return {"accuracy": float(accuracy), "loss": float(loss)}
@@ -193,7 +193,7 @@ class SentimentRun:
 
     def _predictions(self, texts: Iterable[str]) -> list[Prediction]:
         ids = [self._ids(text) for text in texts]
-        return [self._prediction(scores, own) for scores, own in zip(self._log_probs(ids), ids, strict=True)]
+        return [self._prediction(scores, own) for scores, own in zip(self.log_probs(ids), ids, strict=True)]
 
     def _prediction(self, log_probs: np.ndarray[Any, Any], ids: Sequence[int]) -> Prediction:
         best = int(log_probs.argmax())
@@ -201,15 +201,23 @@ class SentimentRun:
         note = "" if known else "no word of it is known" if ids else "there is no word in it"
         return Prediction(self.labels[best], float(np.exp(log_probs[best])), tuple(map(float, log_probs)), note)
 
-    def _log_probs(self, ids: Sequence[Sequence[int]]) -> np.ndarray[Any, Any]:
-        """(texts, labels) log-probabilities, in the order of the texts."""
+    def log_probs(self, ids: np.ndarray[Any, Any] | Sequence[Sequence[int]]) -> np.ndarray[Any, Any]:
+        """(texts, labels) log-probabilities of texts whose words are ids already, in the order of the texts.
+
+        Args:
+          ids: lists of ids; or an array (texts, length), filled up with 0, which goes through the model as it is.
+        """
+        if isinstance(ids, np.ndarray):
+            return np.asarray(fastmath.to_host(self._program()(ids, self.model.weights)))
         scores = np.zeros((len(ids), len(self.labels)), np.float32)
+        program, weights = self._program(), self.model.weights
         for length, rows in _by_length(ids):
-            # Filled up, so that one program serves them all, and a text scores the same to the last bit in any company.
-            batch = np.zeros((rows_at_once(length), length), np.int32)
+            # Filled up, so that few programs serve them all, and a text scores the same to the last bit in any company.
+            height = rows_at_once(length, _FEW_ROWS if len(rows) <= _FEW_ROWS else _ROWS)
+            batch = np.zeros((height, length), np.int32)
             for place, row in enumerate(rows):
                 batch[place, : len(ids[row])] = ids[row]
-            scores[rows] = fastmath.to_host(self._program()(batch, self.model.weights))[: len(rows)]
+            scores[rows] = fastmath.to_host(program(batch, weights))[: len(rows)]
         return scores
 
     def _program(self) -> Any:
