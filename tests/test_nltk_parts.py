@@ -25,7 +25,7 @@ def test_only_what_is_needed_is_imported() -> None:
         import sys
         from layerkit_plugins.sentiment.text import process_tweet
         print(process_tweet({TEXT!r}))
-        print([name for name in sys.modules if name.split(".")[0] in ("nltk", "scipy")])
+        print([name for name in sys.modules if name.split(".")[0] in ("nltk", "scipy", "http", "ssl", "xml")])
     """)
     assert said.splitlines() == [WORDS, "[]"]
 
@@ -41,6 +41,18 @@ def test_a_program_that_imports_nltk_afterwards_gets_all_of_it() -> None:
         print(process_tweet({TEXT!r}) == words, nltk.__version__ > "3")
     """)
     assert said.splitlines() == ["True True", "True True"]
+
+
+def test_what_was_left_out_is_imported_if_it_is_called() -> None:
+    said = python("""
+        from layerkit_plugins.sentiment.nltk_parts import casual_and_porter
+        casual, _ = casual_and_porter()
+        class Splits(casual.TokenizerI):
+            def tokenize(self, text): return super().tokenize(text)
+            def tokenize_sents(self, texts): return [text.split() for text in texts]
+        print(Splits().tokenize("a b"))
+    """)
+    assert said.splitlines() == ["['a', 'b']"]
 
 
 @pytest.mark.parametrize(

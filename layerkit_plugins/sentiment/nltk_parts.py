@@ -42,6 +42,9 @@ def _alone() -> tuple[Any, Any]:
             package = ModuleType(name)
             package.__path__ = [str(place)]
             sys.modules[name] = package
+        # These two are for other tokenizers, and take four times as long to import as all that is needed here.
+        for name in ("nltk.internals", "nltk.tokenize.util"):
+            sys.modules[name] = _Later(name)
         return _modules()
     finally:
         for name in set(sys.modules) - before:
@@ -51,3 +54,12 @@ def _alone() -> tuple[Any, Any]:
 
 def _modules() -> tuple[Any, Any]:
     return importlib.import_module("nltk.tokenize.casual"), importlib.import_module("nltk.stem.porter")
+
+
+class _Later(ModuleType):
+    """Stands in for a module whose functions nobody is expected to call. If somebody does, it is imported then."""
+
+    def __getattr__(self, name: str) -> Any:
+        if name.startswith("__"):
+            raise AttributeError(name)
+        return lambda *args: getattr(importlib.import_module(self.__name__), name)(*args)
