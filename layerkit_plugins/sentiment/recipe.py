@@ -62,6 +62,9 @@ class SentimentSettings:
     text_workers: int = setting(
         0, help="Processes that split texts into words; 0 for none but this one.", least=0, most=256, may_change=True
     )
+    learning_curve: bool = setting(
+        True, help="Draw learning_curve.png at the end, where matplotlib is installed.", may_change=True
+    )
 
 
 SAME = {field.name for field in fields(SentimentSettings) if not field.metadata["may_change"]}

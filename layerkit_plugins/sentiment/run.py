@@ -36,9 +36,9 @@ def padded_length(n_words: int) -> int:
     """The length that a text is padded to: few different ones, so that few programs are compiled.
 
     >>> [padded_length(n) for n in (0, 5, 33, 1000)]
-    [8, 8, 128, 2048]
+    [16, 16, 64, 1024]
     """
-    length = 8
+    length = 16
     while length < n_words:
         length *= 4
     return length

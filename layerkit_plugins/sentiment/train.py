@@ -27,6 +27,9 @@ __all__ = ["train"]
 _EVAL_ROWS, _MOST_EVAL_TEXTS = 256, 4096
 _BEST = {"accuracy": "Accuracy", "loss": "-CrossEntropyLoss"}
 
+_PADDED_FOR_NOTHING = 64
+"""Words that a short text may be padded to: it takes less time than to compile a program for one more length."""
+
 
 class _Numbers(NamedTuple):
     """Examples as numbers: the ids of each text's words, and its label's place."""
@@ -54,6 +57,7 @@ def train(settings: SentimentSettings, output: Path | None) -> SentimentRun:
         strict=settings.strict,
         save_in_background=True,
         identity=_identity(corpus, vocabulary, settings),
+        learning_curve=settings.learning_curve,
     )
     try:
         _run(loop, settings.steps, output)
@@ -106,8 +110,9 @@ def _train_task(train: _Numbers, n_labels: int, settings: SentimentSettings) -> 
     batch_size = max(n_labels, settings.batch_size - settings.batch_size % n_labels)
     if batch_size != settings.batch_size:
         print(f"batches of {batch_size} texts, not {settings.batch_size}: as many of each of {n_labels} labels")
+    n_buckets = 1 if max(map(len, train.ids)) <= _PADDED_FOR_NOTHING else 3
     return lk.TrainTask(
-        RaggedBatches(*train, batch_size, seed=settings.seed, balanced=True),
+        RaggedBatches(*train, batch_size, seed=settings.seed, balanced=True, n_buckets=n_buckets),
         tl.CrossEntropyLoss(),
         optimizers.Adam(settings.learning_rate),
         lr_schedule=lr_schedules.cosine(settings.steps, settings.learning_rate),
