@@ -302,6 +302,36 @@ def test_a_run_that_was_stopped_ends_with_the_same_bits(name: str, backend: str,
     assert same(whole._steps.variables.tasks, loop._steps.variables.tasks)
 
 
+CHANGES: dict[str, tuple[Any, Any, str, str]] = {
+    "dense, then lazy": (optimizers.Adam, optimizers.Adam, "dense", "lazy"),
+    "lazy, then dense": (optimizers.Adam, optimizers.Adam, "lazy", "dense"),
+    "another rate": (optimizers.Adam, lambda _: optimizers.Adam(0.001), "lazy", "lazy"),
+    "then a schedule": (optimizers.AdamW, lambda _: optimizers.AdamW(steps_down), "lazy", "lazy"),
+    "a schedule at first": (lambda _: optimizers.AdamW(steps_down), optimizers.AdamW, "lazy", "lazy"),
+    "another decay": (
+        lambda rate: optimizers.AdamW(rate, weight_decay_rate=0.5),
+        lambda rate: optimizers.AdamW(rate, weight_decay_rate=0.1),
+        "lazy",
+        "lazy",
+    ),
+}
+
+
+@pytest.mark.parametrize("name", CHANGES)
+def test_a_run_goes_on_with_other_numbers_or_tables(name: str, backend: str, tmp_path: Path) -> None:
+    """What rows missed before is made up as it was then."""
+    first, second, before, after = CHANGES[name]
+    found = []
+    for updates in ((before, after), ("dense", "dense")):
+        for make, update, n_steps in ((first, updates[0], 50), (second, updates[1], 30)):
+            folder = tmp_path / updates[0] / updates[1]
+            loop = loop_of(update, make(0.02), output_dir=folder)
+            assert n_lazy(loop) == (update == "lazy")
+            loop.run(n_steps)
+        found.append(loop.model.weights)
+    assert apart(*found) <= 5e-5
+
+
 def test_rates_are_kept_for_as_long_as_rows_wait(backend: str, monkeypatch: Any) -> None:
     monkeypatch.setattr(lazy_rows, "N_RATES", 400)
     lazy, dense = (loop_of(update, optimizers.AdamW(steps_down, weight_decay_rate=0.1)) for update in ("lazy", "dense"))

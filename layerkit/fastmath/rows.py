@@ -37,7 +37,7 @@ class OtherUse(BaseException):
 
     def __init__(self, table: RowTable, how: str = "it is also used in another way than by row") -> None:
         super().__init__(f"{table.path}: {how}")
-        self.table, self.how = table, how
+        self.table, self.how = table.origin, how
 
 
 class RowTable:
@@ -51,12 +51,16 @@ class RowTable:
         shape: the table's.
         dtype: the table's.
         read: from ids to rows.
+        origin: the stand-in that it was made of.
     """
 
-    __slots__ = ("_read", "dtype", "path", "shape")
+    __slots__ = ("_read", "dtype", "origin", "path", "shape")
 
-    def __init__(self, path: str, shape: tuple[int, ...], dtype: Any, read: Callable[[Any], Any]) -> None:
+    def __init__(
+        self, path: str, shape: tuple[int, ...], dtype: Any, read: Callable[[Any], Any], origin: RowTable | None = None
+    ) -> None:
         self.path, self.shape, self.dtype, self._read = path, tuple(shape), dtype, read
+        self.origin: RowTable = self if origin is None else origin
 
     def read(self, ids: Any) -> Any:
         """The rows for ids of any shape."""
@@ -64,7 +68,7 @@ class RowTable:
 
     def astype(self, dtype: Any) -> RowTable:
         """The same table, whose rows are read in another dtype."""
-        return RowTable(self.path, self.shape, dtype, lambda ids: self._read(ids).astype(dtype))
+        return RowTable(self.path, self.shape, dtype, lambda ids: self._read(ids).astype(dtype), self.origin)
 
     @property
     def ndim(self) -> int:

@@ -18,7 +18,7 @@ from layerkit.training.task import TrainTask
 __all__ = ["compare", "describe", "distributions", "identity_of"]
 
 # What says where a layer was made or what it has learned, not what it computes.
-_ASIDE = {"made_at", "sublayers", "depth", "mode", "n_in", "n_out"}
+_ASIDE = {"made_at", "sublayers", "depth", "mode", "n_in", "n_out", "row_update"}
 _LONGEST = 200
 
 

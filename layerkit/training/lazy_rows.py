@@ -7,16 +7,29 @@ of it.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+import copy
+from collections.abc import Mapping, Sequence
 from typing import Any, NamedTuple
 
 import numpy as onp
 
 from layerkit.errors import LayerkitError
-from layerkit.fastmath import ArrayError, is_traced, jit, nested_map, take_rows, to_device, tree_leaves, tree_unflatten
+from layerkit.fastmath import (
+    ArrayError,
+    is_traced,
+    jit,
+    nested_map,
+    take_rows,
+    to_device,
+    to_host,
+    tree_leaves,
+    tree_unflatten,
+)
 from layerkit.fastmath import numpy as np
 from layerkit.fastmath.rows import RowTable, put_rows
 from layerkit.missed_steps import Rates
+from layerkit.optimizer import Optimizer
+from layerkit.shapes import signature
 from layerkit.training.row_ids import RowIds
 from layerkit.training.tables import Table
 from layerkit.training.task import TrainTask
@@ -65,18 +78,25 @@ class LazyRows:
 
     Args:
         tables: which they are.
-        task: what trains them.
+        optimizer: what trains them.
         opt_params: the optimizer's record.
+        scheduled: whether learning rates change from step to step.
     """
 
-    def __init__(self, tables: Sequence[Table], task: TrainTask, opt_params: Any) -> None:
+    def __init__(self, tables: Sequence[Table], optimizer: Optimizer, opt_params: Any, scheduled: bool) -> None:
         self.tables = list(tables)
-        self._optimizer = task.optimizer
+        self.scheduled = scheduled
+        self._optimizer = optimizer
         self._opt_params = opt_params
-        self.scheduled = task.lr_schedule is not None or callable(task.optimizer.learning_rate)
-        self._decay = float(task.optimizer.weight_decay_rate)
+        self._decay = float(optimizer.weight_decay_rate)
         self._settle = jit(self._settled, donate_argnums=(0, 1, 2))
         self._bring_up = jit(self._brought_up, donate_argnums=(0,))
+
+    @classmethod
+    def of_task(cls, tables: Sequence[Table], task: TrainTask, opt_params: Any) -> LazyRows:
+        """The tables of a training task."""
+        scheduled = task.lr_schedule is not None or callable(task.optimizer.learning_rate)
+        return cls(tables, task.optimizer, opt_params, scheduled)
 
     @property
     def period(self) -> int | None:
@@ -93,6 +113,33 @@ class LazyRows:
             zeros = onp.zeros(N_RATES, onp.float32)
             rates = Rates(zeros, zeros.copy() if self._decay else ())
         return to_device(Waiting(last, self._numbers(), rates))
+
+    def taken_over(self, view: View, found: Mapping[str, Any], place_of: Mapping[str, int]) -> tuple[Any, Any, Any]:
+        """(trained, slots, waiting) of a checkpoint, whose rows may have waited otherwise than they do here.
+
+        Args:
+            view: the checkpoint's weights and slots, which are given up.
+            found: what it says of rows that wait, by name.
+            place_of: for the path of each leaf of the weights which it is.
+        """
+        if not found:
+            return view.trained, view.slots, self.first(view.step)
+        last = {name.removeprefix("last."): array for name, array in found.items() if name.startswith("last.")}
+        rates: Any = ()
+        if "rates.values" in found:
+            rates = Rates(found["rates.values"], found.get("rates.decays", ()))
+        waiting = Waiting(last, found["numbers"], rates)
+        numbers, own = to_host(waiting.numbers), self.first(view.step)
+        if own and signature(own) == signature(waiting) and onp.array_equal(to_host(own.numbers), numbers):
+            return view.trained, view.slots, waiting
+        # With other tables, or another optimizer's numbers: what rows missed so far is made up with the old ones.
+        leaves = tree_leaves(view.trained)
+        tables = [Table(place_of[path], path, tuple(leaves[place_of[path]].shape), ()) for path in last]
+        optimizer = copy.copy(self._optimizer)
+        optimizer.weight_decay_rate = float(numbers[-1])
+        before = LazyRows(tables, optimizer, type(self._opt_params)(*map(onp.float32, numbers[:-1])), bool(rates))
+        trained, slots, _ = before.settled(view._replace(waiting=waiting))
+        return trained, slots, own
 
     def _numbers(self) -> Any:
         record = self._opt_params._replace(learning_rate=0 if self.scheduled else self._opt_params.learning_rate)

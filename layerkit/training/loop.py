@@ -379,8 +379,9 @@ class Loop:
         loaded = self._saver.load(Path(folder).expanduser(), self._steps.variables, self.random_seed)
         saved = loaded.progress
         saving.seek(self._sources, saved.positions, self._log)
-        self._steps.variables, self._history = loaded.variables, History.from_dict(saved.history)
-        self._steps.done, self._evaluated, self._rngs = saved.step, saved.evaluated, saved.rngs
+        self._steps.take_over(loaded.variables, saved.step)
+        self._history = History.from_dict(saved.history)
+        self._evaluated, self._rngs = saved.evaluated, saved.rngs
         self._steps.sums = [*saved.sums, *[(0.0, 0)] * len(self.tasks)][: len(self.tasks)]
         self._hand_out(force=True)
 

@@ -15,8 +15,9 @@ from layerkit.training.lazy_rows import LazyRows, View
 from layerkit.training.row_ids import RowFinder
 from layerkit.training.start import Start, start
 from layerkit.training.step import Carry, make_step, tables_of
-from layerkit.training.tables import with_tables
+from layerkit.training.tables import paths_of, with_tables
 from layerkit.training.task import EvalTask, TrainTask
+from layerkit.training.variables import Variables
 
 __all__ = ["Steps"]
 
@@ -58,7 +59,7 @@ class Steps:
         variables, task = self.variables, self._tasks[0]
         obstacle = "several tasks train it" if len(self._tasks) > 1 else task.optimizer.cannot_skip()
         tables, self.eval_arrays = tables_of(self._model, task, evaluations, variables, self.keys, obstacle)
-        self.lazy = LazyRows(tables, task, started.opt_params[0])
+        self.lazy = LazyRows.of_task(tables, task, started.opt_params[0])
         finders = [
             RowFinder([(t.shape[0], a) for t, a in zip(tables, arrays, strict=True)], started.compiled)
             for arrays in ([table.arrays for table in tables], *self.eval_arrays)
@@ -86,7 +87,7 @@ class Steps:
             self.variables.own(self._private)
             self.shared = False
         if self.lazy.period and self.done % self.lazy.period == 0:
-            self._bring_up_to_date()
+            self._replace(*self.lazy.settled(self.view()))
         variables, number = self.variables, item.task
         carry = Carry(variables.weights, variables.state, variables.tasks[number], variables.alive)
         program = self._programs[number]
@@ -103,12 +104,19 @@ class Steps:
         task = self.variables.tasks[0]
         return View((self.variables.weights, task.loss_weights), task.slots, task.waiting, self.done)
 
-    def _bring_up_to_date(self) -> None:
-        """Makes up for everything that rows missed."""
-        variables = self.variables
-        trained, slots, waiting = self.lazy.settled(self.view())
-        variables.weights = trained[0]
-        variables.tasks[0] = variables.tasks[0]._replace(loss_weights=trained[1], slots=slots, waiting=waiting)
+    def take_over(self, variables: Variables, done: int) -> None:
+        """Goes on from the variables of a checkpoint, written after ``done`` steps."""
+        self.variables, self.done = variables, done
+        task = variables.tasks[0]
+        paths = paths_of((self._model, self._tasks[0].loss_layer), (variables.weights, task.loss_weights))
+        found = self.lazy.taken_over(self.view(), variables.waiting, {path: i for i, path in enumerate(paths)})
+        self._replace(*found)
+        variables.waiting = {}
+
+    def _replace(self, trained: Any, slots: Any, waiting: Any) -> None:
+        self.variables.weights, loss_weights = trained
+        task = self.variables.tasks[0]
+        self.variables.tasks[0] = task._replace(loss_weights=loss_weights, slots=slots, waiting=waiting)
 
     def settle(self) -> None:
         """Waits for the running step, and looks at its loss.

@@ -14,7 +14,7 @@ from layerkit.fastmath.rows import OtherUse, RowTable, has_put_rows, observing_r
 from layerkit.layer import Layer
 from layerkit.weights_file import leaf_layers, tensor_paths
 
-__all__ = ["Run", "Table", "find_tables", "with_tables"]
+__all__ = ["Run", "Table", "find_tables", "paths_of", "with_tables"]
 
 _FEWEST_ROWS = 512
 """Smaller tables are not worth a look unless they are said to be lazy."""
@@ -51,6 +51,11 @@ def with_tables(trained: Any, tables: dict[int, Any]) -> Any:
     return tree_unflatten([tables.get(place, leaf) for place, leaf in enumerate(leaves)], trained)
 
 
+def paths_of(layers: tuple[Layer, Layer], trained: Any) -> list[str]:
+    """A name for each leaf of (model's weights, loss's weights)."""
+    return [*tensor_paths(layers[0], trained[0]), *(f"loss/{path}" for path in tensor_paths(layers[1], trained[1]))]
+
+
 def find_tables(
     layers: tuple[Layer, Layer], run: Run, evaluations: Iterable[Run], sample: tuple[Any, ...], obstacle: str
 ) -> tuple[list[Table], list[dict[int, tuple[int, ...]]]]:
@@ -69,8 +74,7 @@ def find_tables(
     wanted = _wanted(layers, run.trained)
     if not wanted:
         return [], [{} for _ in evaluations]
-    paths = tensor_paths(layers[0], run.trained[0])
-    paths += [f"loss/{path}" for path in tensor_paths(layers[1], run.trained[1])]
+    paths = paths_of(layers, run.trained)
     obstacle = obstacle or ("" if has_put_rows() else "this backend has no put_rows")
     refused = dict.fromkeys(wanted, obstacle) if obstacle else {}
     read = {} if refused else _read_at_all(run)

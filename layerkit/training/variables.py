@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Collection, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any, NamedTuple
 
 from layerkit.errors import LayerkitError
@@ -18,6 +18,8 @@ FILES = ("weights", "slots", "state")
 """The kinds of arrays; each has a file of its own in a checkpoint."""
 
 Arrays = dict[str, dict[str, Any]]
+
+_WAITING = "/waiting/"  # in the names of what is known of rows that wait
 
 
 class OfTask(NamedTuple):
@@ -43,6 +45,8 @@ class Variables:
     state: Any
     tasks: list[OfTask]
     alive: Any
+    waiting: Mapping[str, Any] = field(default_factory=dict)
+    """What a checkpoint says of rows that wait, by name, until the steps have taken it over."""
 
     def own(self, private: Collection[int] = ()) -> None:
         """Copies weights and state where steps give away what they replace, so that others may keep theirs.
@@ -78,14 +82,15 @@ class Variables:
             LayerkitError: an array is missing, left over, or of another shape or dtype; the message names it.
         """
         for kind, wanted in self.named(model, losses).items():
-            _check(f"{kind}.safetensors", wanted, arrays[kind])
+            _check(f"{kind}.safetensors", _without_waiting(wanted), _without_waiting(arrays[kind]))
 
         def value(label: str) -> Any:
             kind, _, name = label.partition(":")
-            return arrays[kind][name]
+            return arrays[kind][name] if _WAITING not in name else ()
 
         weights, state, tasks = nested_map(value, self._labels(model, losses))
-        return Variables(weights, state, tasks, self.alive)
+        waiting = {name.partition(_WAITING)[2]: a for name, a in arrays["slots"].items() if _WAITING in name}
+        return Variables(weights, state, [task._replace(waiting=()) for task in tasks], self.alive, waiting)
 
     def _tree(self) -> Any:
         return self.weights, self.state, self.tasks
@@ -102,7 +107,7 @@ class Variables:
                 (weights, loss_weights),
                 own.slots,
             )
-            waiting = _slot_labels(f"{number}/waiting", own.waiting)
+            waiting = _slot_labels(f"{number}{_WAITING}"[:-1], own.waiting)
             tasks.append(OfTask(loss_weights, loss_state, slots, waiting))
         return weights, _labelled(model, self.state, "state", ""), tasks
 
@@ -113,6 +118,11 @@ def _labelled(layer: Layer, tree: Any, kind: str, prefix: str) -> Any:
 
 def _slot_labels(path: str, slots: Any) -> Any:
     return tree_unflatten([f"slots:{path}/{name or 'slot'}" for name in names_within(slots)], slots)
+
+
+def _without_waiting(arrays: Mapping[str, Any]) -> dict[str, Any]:
+    """The arrays but for what is known of rows that wait, which may change from run to run."""
+    return {name: array for name, array in arrays.items() if _WAITING not in name}
 
 
 def _check(file: str, wanted: Mapping[str, Any], found: Mapping[str, Any]) -> None:
