@@ -125,15 +125,16 @@ def _add(name: str, program: Program, case: Case, wanted: Any, jobs: dict[str, J
 
 def _begin(program: Program, backend: Backend, case: Case) -> tuple[Job, Any, dict[str, Any]]:
     """The job on the active backend, the numbers of its first call, and what that took."""
-    with blaming(f"{case.subject.text} on {backend.name}"), memory.growth() as grown:
-        job = program.job(backend)
-        made, spent = backend.compilations(), measures.compile_seconds(backend)
-        start = time.perf_counter()
-        result = backend.block_until_ready(job.call())
-        first = time.perf_counter() - start
-    stages = {name: after - spent.get(name, 0.0) for name, after in measures.compile_seconds(backend).items()}
-    numbers = backend.to_host(job.compared(result))
-    figures = {"apart": None, "first": first, "programs": backend.compilations() - made, "host": grown.peak}
+    with blaming(f"{case.subject.text} on {backend.name}"):
+        with memory.growth() as grown:
+            job = program.job(backend)
+            made, spent = backend.compilations(), measures.compile_seconds(backend)
+            start = time.perf_counter()
+            result = backend.block_until_ready(job.call())
+            first = time.perf_counter() - start
+        stages = {name: after - spent.get(name, 0.0) for name, after in measures.compile_seconds(backend).items()}
+        figures = {"apart": None, "first": first, "programs": backend.compilations() - made, "host": grown.peak}
+        numbers = backend.to_host(job.compared(result))
     return job, numbers, figures | {name: stages.get(name) for name in ("trace", "compile")}
 
 

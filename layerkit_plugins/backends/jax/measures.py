@@ -20,6 +20,7 @@ _STAGES = {
     "/jax/core/compile/jaxpr_to_mlir_module_duration": "trace",
     "/jax/core/compile/backend_compile_duration": "compile",
 }
+_COSTS = {"flops": "flops", "bytes": "bytes accessed"}
 _DRIVER = Path("/proc/driver/nvidia/version")
 
 _lock = threading.Lock()
@@ -59,9 +60,6 @@ def program_cost(program: Callable[..., Any], *args: Any) -> dict[str, float]:
         parts = (sizes.argument_size_in_bytes, sizes.output_size_in_bytes, sizes.temp_size_in_bytes)
         found["memory"] = float(sum(parts) - sizes.alias_size_in_bytes)
     return found
-
-
-_COSTS = {"flops": "flops", "bytes": "bytes accessed"}
 
 
 def memory_stats() -> dict[str, float]:
