@@ -26,7 +26,7 @@ from layerkit.training.picture import draw
 from layerkit.training.saving import Keeping, Progress, Saver
 from layerkit.training.scalars import Scalars
 from layerkit.training.steps import Steps
-from layerkit.training.summaries import images_of, numbers_of, summaries_of, write_images
+from layerkit.training.summaries import Summaries
 from layerkit.training.task import EvalTask, TrainTask, listed, shared_sources
 
 __all__ = ["Loop"]
@@ -183,7 +183,9 @@ class Loop:
         ]
         self._loss_names = distinct([[task.loss_layer.name] for task in self.tasks])
         self._metric_names = distinct([task.metric_names for task in self.eval_tasks])
-        shown_names = (*self._loss_names, *self._metric_names, numbers_of(self._summaries()))
+        losses = [task.loss_layer for task in self.tasks]
+        self._summaries = Summaries([self._model, *losses], self._loss_names, self.output_dir, self._scalars)
+        shown_names = (*self._loss_names, *self._metric_names, self._summaries.numbers(variables))
         self._width = max(len(n) for names in shown_names for n in names)
         self._history = History()
         self._evaluated = self._rngs = 0
@@ -277,25 +279,9 @@ class Loop:
         self._steps.settle()
         for number, mean in self._steps.take_means():
             self._record("train", self._loss_names[number][0], mean)
-        self._show_summaries()
+        self._summaries.show(self._steps.variables, self.step, self._record)
         self._evaluate()
         self._evaluated = self.step
-
-    def _summaries(self) -> dict[str, Any]:
-        variables = self._steps.variables
-        losses = [(task.loss_layer, own.loss_state) for task, own in zip(self.tasks, variables.tasks, strict=True)]
-        names = [name for of_task in self._loss_names for name in of_task]
-        return summaries_of([(self._model, variables.state), *losses], names)
-
-    def _show_summaries(self) -> None:
-        summaries = self._summaries()
-        for name, value in numbers_of(summaries).items():
-            self._record("train", name, value)
-        images = images_of(summaries)
-        if self.output_dir is not None:
-            write_images(self.output_dir, self.step, images)
-        if self._scalars is not None:
-            self._scalars.add_images("train", self.step, images)
 
     def _evaluate(self) -> dict[str, float]:
         view, state = self._steps.view(), self._steps.variables.state

@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 import struct
 import zlib
-from collections.abc import Collection, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -14,27 +14,59 @@ import numpy as np
 from layerkit.errors import LayerkitError, UsageError
 from layerkit.fastmath import to_host
 from layerkit.layer import Layer
+from layerkit.training.scalars import Scalars
+from layerkit.training.variables import Variables
 
-__all__ = ["images_of", "numbers_of", "summaries_of", "write_images"]
+__all__ = ["Summaries", "write_images"]
 
 
-def summaries_of(layers: Sequence[tuple[Layer, Any]], taken: Collection[str] = ()) -> dict[str, Any]:
-    """What the layers, each with its state, have for the log, by name.
+class Summaries:
+    """What the layers of a run leave for its log, and where it goes.
 
     Args:
-        layers: layers, each with its state.
-        taken: names that mean something else in the log.
-
-    Raises:
-        UsageError: two of them have the same name, or one that is taken.
+        layers: the model, and the loss layer of each task.
+        loss_names: what the log calls the losses.
+        folder: where images are written; nowhere for ``None``.
+        scalars: what writes for TensorBoard, if anything does.
     """
-    found: dict[str, Any] = {}
-    for layer, state in layers:
-        for name, value in _within(layer, state):
-            if name in found or name in taken:
-                raise UsageError(f"the log has two summaries named {name!r}: give one of them another name")
-            found[name] = value
-    return found
+
+    def __init__(
+        self, layers: list[Layer], loss_names: list[list[str]], folder: Path | None, scalars: Scalars | None
+    ) -> None:
+        self._layers, self._folder, self._scalars = layers, folder, scalars
+        self._taken = {name for names in loss_names for name in names}
+
+    def numbers(self, variables: Variables) -> dict[str, Any]:
+        """The single numbers, by name.
+
+        Raises:
+            UsageError: two have the same name, or one has that of a loss.
+        """
+        return {name: value for name, value in self._all(variables).items() if not value.shape}
+
+    def show(self, variables: Variables, step: int, record: Callable[[str, str, float], Any]) -> None:
+        """Records the numbers, and writes the images.
+
+        Raises:
+            LayerkitError: an image cannot be written.
+        """
+        for name, value in self.numbers(variables).items():
+            record("train", name, float(to_host(value)))
+        images = {name: to_host(value) for name, value in self._all(variables).items() if value.shape}
+        if self._folder is not None:
+            write_images(self._folder, step, images)
+        if self._scalars is not None:
+            self._scalars.add_images("train", step, images)
+
+    def _all(self, variables: Variables) -> dict[str, Any]:
+        states = [variables.state, *(own.loss_state for own in variables.tasks)]
+        found: dict[str, Any] = {}
+        for layer, state in zip(self._layers, states, strict=True):
+            for name, value in _within(layer, state):
+                if name in found or name in self._taken:
+                    raise UsageError(f"the log has two summaries named {name!r}: give one of them another name")
+                found[name] = value
+        return found
 
 
 def _within(layer: Layer, state: Any) -> Iterator[tuple[str, Any]]:
@@ -43,16 +75,6 @@ def _within(layer: Layer, state: Any) -> Iterator[tuple[str, Any]]:
             yield from _within(sublayer, part)
     elif not (isinstance(state, tuple) and state == ()):
         yield from layer.summaries(state).items()
-
-
-def numbers_of(summaries: Mapping[str, Any]) -> dict[str, float]:
-    """Those that are one number."""
-    return {name: float(to_host(value)) for name, value in summaries.items() if not value.shape}
-
-
-def images_of(summaries: Mapping[str, Any]) -> dict[str, Any]:
-    """Those that are images (n, h, w, c), as NumPy's arrays."""
-    return {name: to_host(value) for name, value in summaries.items() if value.shape}
 
 
 def write_images(folder: Path, step: int, images: Mapping[str, Any]) -> None:
