@@ -185,3 +185,13 @@ def test_rows_that_wait_are_brought_up_to_date_before_the_step_is_computed_again
     with pytest.raises(NotFiniteError) as caught:
         loop.run(9)
     assert (caught.value.step, caught.value.path) == (5, "Serial > 1:Edge")
+
+
+def test_what_stopped_the_run_is_told_where_the_layer_cannot_be_found(monkeypatch: pytest.MonkeyPatch) -> None:
+    def fails(*args: Any) -> Any:
+        raise RuntimeError("no way in\nat all")
+
+    monkeypatch.setattr("layerkit.training.diagnose.faulty_gradient", fails)
+    error = diagnosed(next(case for case in CASES if case.name == "slope of a root"))
+    assert (error.step, error.path) == (1, "")
+    assert "its gradient is not finite: its layer cannot be found (RuntimeError: no way in); " in str(error)

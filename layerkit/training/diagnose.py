@@ -8,6 +8,7 @@ from typing import Any
 
 import numpy as onp
 
+from layerkit.engine.plain_words import in_plain_words
 from layerkit.errors import LayerkitError, shown
 from layerkit.fastmath import backend_name, to_host, tree_leaves, use_backend
 from layerkit.fastmath.finite import fault_of, first_not_finite, floats
@@ -131,7 +132,11 @@ class _Replay:
             return self._compute(self._carry._replace(weights=trained[0], task=task), self._keys, self._batch)
 
         trained = (self._carry.weights, self._carry.task.loss_weights)
-        return faulty_gradient(loss_of, trained, (self._model, self._task.loss_layer))
+        try:
+            return faulty_gradient(loss_of, trained, (self._model, self._task.loss_layer))
+        except Exception as error:
+            # It reaches into layers that were not made for it: what stopped the run is to be told all the same.
+            return Fault("", f"its layer cannot be found ({in_plain_words(error)})")
 
     def rows(self, found: Fault | None) -> tuple[int, ...]:
         """The rows of the batch that the fault comes from; none where that cannot be told."""
