@@ -2,5 +2,18 @@
 from typing import Any
 
 from layerkit_plugins.models.mlp import MLP as MLP
+from layerkit_plugins.models.recurrent import GRULM as GRULM
+from layerkit_plugins.models.recurrent import RNNLM as RNNLM
+from layerkit_plugins.models.recurrent import GRUClassifier as GRUClassifier
+from layerkit_plugins.models.recurrent import LSTMClassifier as LSTMClassifier
+from layerkit_plugins.models.recurrent import LSTMSeq2SeqAttn as LSTMSeq2SeqAttn
+from layerkit_plugins.models.rezero import ReZeroTransformer as ReZeroTransformer
+from layerkit_plugins.models.rezero import ReZeroTransformerDecoder as ReZeroTransformerDecoder
+from layerkit_plugins.models.rezero import ReZeroTransformerEncoder as ReZeroTransformerEncoder
+from layerkit_plugins.models.rezero import ReZeroTransformerLM as ReZeroTransformerLM
+from layerkit_plugins.models.transformer import Transformer as Transformer
+from layerkit_plugins.models.transformer import TransformerDecoder as TransformerDecoder
+from layerkit_plugins.models.transformer import TransformerEncoder as TransformerEncoder
+from layerkit_plugins.models.transformer import TransformerLM as TransformerLM
 
 def __getattr__(name: str) -> Any: ...  # whatever other plugins offer

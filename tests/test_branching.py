@@ -195,3 +195,15 @@ def test_several_inputs_and_outputs_are_cached(backend: str) -> None:
         model.init((a, b))
         assert_same(model((a, b)), (b, a))
         assert_same(model((b, b)), (b, a))
+
+
+@on_both
+def test_a_cache_in_mode_train_keeps_nothing(backend: str) -> None:
+    with lk.use_backend(backend):
+        a, b = arrays(2)
+        model, keeps = lk.Cache(Linear(4), mode="train"), lk.Cache(Linear(4), mode="predict")
+        (weights, state), kept = model.init(a), keeps.init(a)
+        assert lk.signature(kept[0]) == lk.signature(weights)
+        assert state == ((), ())
+        assert_same(model(b), model.sublayers[0](b))
+        assert_same(keeps(b, training=True), keeps(a))

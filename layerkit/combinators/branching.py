@@ -116,6 +116,8 @@ class Cache(Layer):
 
     Args:
         layer: the layer that is run.
+        mode: ``"train"`` runs it in evaluation too, each time: with the same weights, for the calls before there is
+            anything to keep. Any other mode keeps what the first call gave.
 
     Raises:
         LayerError: inputs of another shape or dtype than those it was initialized for (in evaluation).
@@ -128,9 +130,9 @@ class Cache(Layer):
     (6.0, 6.0)
     """
 
-    def __init__(self, layer: Any) -> None:
+    def __init__(self, layer: Any, mode: str | None = None) -> None:
         layer = as_layer(layer)
-        super().__init__(layer.n_in, layer.n_out, None, [layer, Memory()])
+        super().__init__(layer.n_in, layer.n_out, None, [layer, Memory()], mode)
 
     def printed_sublayers(self) -> tuple[Layer, ...]:
         return self.sublayers[:1]
@@ -156,6 +158,8 @@ class Cache(Layer):
 
     def init_in_frame(self, frame: Frame, inputs: Any) -> tuple[Any, Any, Any]:
         weights, state, outputs = self.init_sublayer(0, inputs)
+        if self.mode == "train":
+            return (weights, ()), (state, ()), outputs
         empty = fastmath.nested_map(_zeros, (outputs, _marks(inputs)))
         return (weights, ()), (state, (np.zeros((), np.int32), *empty)), outputs
 

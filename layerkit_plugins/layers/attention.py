@@ -150,10 +150,11 @@ def AttentionQKV(
     ]
     """
     d_feature, n_heads = _checked_heads("AttentionQKV", d_feature, n_heads)
-    keep = lk.Cache if cache_KV_in_predict and mode == "predict" else lambda layer: layer
-    dense = lambda: Dense(d_feature)
+    keys, values = Dense(d_feature), Dense(d_feature)
+    if cache_KV_in_predict:
+        keys, values = (lk.Cache(layer, "predict" if mode == "predict" else "train") for layer in (keys, values))
     return lk.Serial(
-        lk.Parallel(_or_nothing("q_sparsity", q_sparsity, d_feature), keep(dense()), keep(dense())),
+        lk.Parallel(_or_nothing("q_sparsity", q_sparsity, d_feature), keys, values),
         PureAttention(n_heads, dropout, mode, chunk_size),
         _or_nothing("result_sparsity", result_sparsity, d_feature),
         name="AttentionQKV",

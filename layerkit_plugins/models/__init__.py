@@ -9,8 +9,16 @@ from layerkit.plugins import deferred, hookimpl
 
 __all__ = ["layerkit_models"]
 
+_FAMILIES = {
+    "mlp": "MLP",
+    "recurrent": "GRUClassifier GRULM LSTMClassifier LSTMSeq2SeqAttn RNNLM",
+    "rezero": "ReZeroTransformer ReZeroTransformerDecoder ReZeroTransformerEncoder ReZeroTransformerLM",
+    "transformer": "Transformer TransformerDecoder TransformerEncoder TransformerLM",
+}
+
 
 @hookimpl
 def layerkit_models() -> Sequence[Callable[..., Any]]:
     """The bundled models."""
-    return [*deferred(f"{__name__}.mlp", "MLP")]
+    families = _FAMILIES.items()
+    return [model for family, names in families for model in deferred(f"{__name__}.{family}", *names.split())]
