@@ -21,7 +21,7 @@ from layerkit.testing.recipe_case import silently
 
 __all__ = ["Growth", "check_fits", "growth"]
 
-_CREATES = ("zeros", "ones", "full", "eye")
+_CREATES = ("zeros", "ones", "full")
 _DRAWS = ("uniform", "normal", "truncated_normal", "bernoulli", "randint", "gumbel")
 
 
