@@ -432,3 +432,51 @@ def _wide_steps(n_steps: int) -> list[Any]:
         gradients = fastmath.grad(loss_of)(weights)
         weights, slots, _ = adam.tree_update(step, gradients, weights, slots, record)
     return host(weights)
+
+
+# -- several steps in one call ----------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("update", ["lazy", "dense"])
+@pytest.mark.parametrize("name", ["adam", "adam w, steps"])
+def test_several_steps_in_one_call_are_those_of_several_calls(name: str, update: str, backend: str) -> None:
+    found = []
+    for n_steps in (1, 7):
+        task = lk.EvalTask(batches(7), [tl.CrossEntropyLoss()])
+        loop = loop_of(update, OPTIMIZERS[name](), eval_tasks=task, n_steps_per_call=n_steps)
+        loop.run(33)
+        loop.run(20)
+        found.append((loop.model.weights, loop.history.to_dict()))
+    assert apart(found[0][0], found[1][0]) <= 1e-6
+    for mode, metrics in found[0][1].items():
+        for metric, pairs in metrics.items():
+            onp.testing.assert_allclose(found[1][1][mode][metric], pairs, rtol=1e-5)
+
+
+def test_several_steps_make_one_program_and_end_where_something_is_due(tmp_path: Path) -> None:
+    with lk.use_backend("jax"):
+        loop = loop_of("lazy", optimizers.Adam(0.05), output_dir=tmp_path, n_steps_per_call=10)
+        loop.run(61)
+        assert [path.name for path in sorted((tmp_path / "checkpoints").glob("step-*"))][1:] == [
+            "step-00000025",
+            "step-00000050",
+        ]
+        before = fastmath.compilations()
+        loop.run(10)
+        assert fastmath.compilations() == before
+
+
+def test_several_steps_stop_before_the_one_that_is_not_finite(backend: str) -> None:
+    def data() -> Iterator[Any]:
+        for number, (ids, targets, weights) in enumerate(batches()):
+            yield ids, targets, weights * (onp.float32(onp.nan) if number == 12 else 1)
+
+    stopped = loop_of("lazy", optimizers.Adam(0.05), data=data, n_steps_per_call=8)
+    short = loop_of("lazy", optimizers.Adam(0.05), data=data)
+    with pytest.raises(lk.training.NotFiniteError, match="step 13"):
+        stopped.run(60)
+    short.run(12)
+    assert stopped.step == 12
+    assert apart(stopped.model.weights, short.model.weights) <= 1e-6
+    with pytest.raises(lk.training.NotFiniteError, match="step 13"):
+        stopped.run(1)

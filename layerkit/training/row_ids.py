@@ -7,7 +7,7 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-__all__ = ["RowFinder", "RowIds", "padded_count"]
+__all__ = ["RowFinder", "RowIds", "padded_count", "stacked"]
 
 
 class RowIds(NamedTuple):
@@ -31,6 +31,15 @@ def padded_count(count: int) -> int:
     while step * 7 < count:
         step *= 2
     return max(-(-count // step) * step, 16)
+
+
+def stacked(several: Sequence[RowIds], rows: int) -> RowIds:
+    """The same of several batches, each array a stack of theirs; ``rows`` is the number of the table's."""
+    length = max(len(one.ids) for one in several)
+    # What fills up lies beyond the table.
+    ids = [np.concatenate([one.ids, np.arange(rows + len(one.ids), rows + length)]) for one in several]
+    places = [np.stack(arrays) for arrays in zip(*(one.places for one in several), strict=True)]
+    return RowIds(np.stack(ids).astype(np.int32), tuple(places))
 
 
 class RowFinder:
@@ -63,7 +72,7 @@ class RowFinder:
         inside = [np.where((array < 0) | (array >= rows), 0, array) for array in arrays] if outside else arrays
         ids, places = self._by_marks(rows, inside)
         length = padded_count(ids.size) if self._padded else ids.size
-        filled = np.arange(rows - ids.size, rows - ids.size + length, dtype=np.int32)
+        filled = np.arange(rows, rows + length, dtype=np.int32)
         filled[: ids.size] = ids
         if outside:
             places = [np.where((a < 0) | (a >= rows), length, p) for a, p in zip(arrays, places, strict=True)]

@@ -6,7 +6,9 @@ import functools
 from collections.abc import Callable
 from typing import Any, NamedTuple
 
-from layerkit.fastmath import cond, jit, random, tree_unflatten, value_and_grad
+import numpy as onp
+
+from layerkit.fastmath import cond, random, scan, tree_unflatten, value_and_grad
 from layerkit.fastmath import numpy as np
 from layerkit.layer import Layer
 from layerkit.shapes import signature
@@ -18,7 +20,7 @@ from layerkit.training.tables import Run, Table, find_tables
 from layerkit.training.task import EvalTask, TrainTask
 from layerkit.training.variables import OfTask, Variables
 
-__all__ = ["Carry", "compute_loss", "make_step", "tables_of"]
+__all__ = ["Carry", "compute_loss", "make_several", "make_step", "tables_of"]
 
 
 class Carry(NamedTuple):
@@ -30,8 +32,11 @@ class Carry(NamedTuple):
     alive: Any
 
 
-def make_step(model: Layer, task: TrainTask, opt_params: Any, lazy: LazyRows) -> Callable[..., tuple[Any, Carry]]:
-    """The function ``step(carry, keys, n, learning_rate, batch, ids) -> ((loss, alive), carry)`` of a task, compiled.
+Step = Callable[..., Any]
+
+
+def make_step(model: Layer, task: TrainTask, opt_params: Any, lazy: LazyRows) -> Step:
+    """The function ``step(carry, keys, n, learning_rate, batch, ids) -> ((loss, alive), carry)`` of a task.
 
     ``n`` counts steps from 0; ``learning_rate`` is a number, or ``None`` where the optimizer has its own; ``ids`` are
     the rows that the batch reads of each table whose rows wait. Where the loss or a gradient is not finite, and ever
@@ -71,7 +76,26 @@ def make_step(model: Layer, task: TrainTask, opt_params: Any, lazy: LazyRows) ->
         (weights, loss_weights), slots, waiting = view.whole(leaves, slots, waiting)
         return (loss, alive), Carry(weights, state[0], OfTask(loss_weights, state[1], slots, waiting), alive)
 
-    return jit(step, donate_argnums=(0,))
+    return step
+
+
+def make_several(step: Step) -> Step:
+    """The function that makes several steps from ``step``: of every batch and ids it takes a stack, and gives stacks.
+
+    ``n`` counts the first of them; ``learning_rate`` is an array, or ``None``.
+    """
+
+    def several(carry: Carry, keys: Keys, n: Any, learning_rate: Any, batches: Any, ids: Any) -> Any:
+        def one(carry: Carry, given: Any) -> Any:
+            later, rate, batch, ids = given
+            seen, carry = step(carry, keys, n + later, rate, batch, ids)
+            return carry, seen
+
+        later = onp.arange(len(batches[0]), dtype=onp.int32)
+        carry, seen = scan(one, carry, (later, learning_rate, batches, ids))
+        return seen, carry
+
+    return several
 
 
 def tables_of(
@@ -80,12 +104,12 @@ def tables_of(
     evaluations: list[tuple[Layer, EvalTask]],
     variables: Variables,
     keys: Keys,
-    obstacle: str,
+    obstacle: Callable[[], str],
 ) -> tuple[list[Table], list[list[tuple[int, ...]]]]:
     """The tables to train by rows, and for each evaluation which arrays of its batches hold the ids of each of them.
 
     Args:
-        obstacle: why there can be none, if there is a reason.
+        obstacle: says why there can be none, if there is a reason.
 
     Raises:
         UsageError: a layer says ``update="lazy"``, and its table cannot be.

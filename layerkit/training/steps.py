@@ -7,14 +7,15 @@ from typing import Any
 
 import numpy as np
 
-from layerkit.fastmath import to_device, tree_leaves
+from layerkit.fastmath import jit, to_device, to_host, tree_leaves
 from layerkit.layer import Layer
+from layerkit.shapes import signature
 from layerkit.training.diagnose import diagnose
 from layerkit.training.feed import Finders, Item
 from layerkit.training.lazy_rows import LazyRows, View
-from layerkit.training.row_ids import RowFinder
+from layerkit.training.row_ids import RowFinder, stacked
 from layerkit.training.start import Start, start
-from layerkit.training.step import Carry, make_step, tables_of
+from layerkit.training.step import Carry, make_several, make_step, tables_of
 from layerkit.training.tables import paths_of, with_tables
 from layerkit.training.task import EvalTask, TrainTask
 from layerkit.training.variables import Variables
@@ -50,14 +51,22 @@ class Steps:
         """Whether somebody else may hold the arrays: then they are copied before a step overwrites them."""
         self._model, self._tasks, self._give_back = model, tasks, give_back
         self._prepare_tables(evaluations, started)
-        self._programs = [
+        steps = [
             make_step(model, task, record, self.lazy) for task, record in zip(tasks, started.opt_params, strict=True)
         ]
-        self._unseen: tuple[Item, int, Any] | None = None
+        self._programs = [jit(step, donate_argnums=(0,)) for step in steps]
+        self._several = [jit(make_several(step), donate_argnums=(0,)) for step in steps]
+        self._compiled = started.compiled
+        self._settled_at = 0
+        self._unseen: tuple[list[Item], int, Any] | None = None
 
     def _prepare_tables(self, evaluations: list[tuple[Layer, EvalTask]], started: Start) -> None:
         variables, task = self.variables, self._tasks[0]
-        obstacle = "several tasks train it" if len(self._tasks) > 1 else task.optimizer.cannot_skip()
+        several = len(self._tasks) > 1
+
+        def obstacle() -> str:
+            return "several tasks train it" if several else task.optimizer.cannot_skip()
+
         tables, self.eval_arrays = tables_of(self._model, task, evaluations, variables, self.keys, obstacle)
         self.lazy = LazyRows.of_task(tables, task, started.opt_params[0])
         finders = [
@@ -77,8 +86,8 @@ class Steps:
             )
             variables.tasks[0] = variables.tasks[0]._replace(waiting=self.lazy.first())
 
-    def train(self, item: Item) -> None:
-        """One step; it may still be running when this returns.
+    def train(self, items: list[Item]) -> None:
+        """A step on each item, in one call where they are alike; the last may still be running when this returns.
 
         Raises:
             NotFiniteError: the loss of the step before, or its gradient, is not finite.
@@ -86,18 +95,46 @@ class Steps:
         if self.shared:
             self.variables.own(self._private)
             self.shared = False
-        if self.lazy.period and self.done % self.lazy.period == 0:
+        # No row waits for more than this, and the steps of one call.
+        if self.lazy.period and self.done // self.lazy.period > self._settled_at // self.lazy.period:
             self._replace(*self.lazy.settled(self.view()))
-        variables, number = self.variables, item.task
+            self._settled_at = self.done
+        if len(items) > 1 and self._alike(items):
+            self._call(items)
+        else:
+            for item in items:
+                self._call([item])
+
+    def _alike(self, items: list[Item]) -> bool:
+        """Whether one compiled program, made for several steps, can take all of them."""
+        kinds = [(item.task, item.learning_rate is None, signature(item.batch)) for item in items]
+        return self._compiled and kinds.count(kinds[0]) == len(kinds)
+
+    def _call(self, items: list[Item]) -> None:
+        variables, number = self.variables, items[0].task
         carry = Carry(variables.weights, variables.state, variables.tasks[number], variables.alive)
-        program = self._programs[number]
-        seen, carry = program(carry, self.keys, self.done, item.learning_rate, item.on_device, item.ids)
+        if len(items) == 1:
+            (item,) = items
+            given = item.learning_rate, item.on_device, item.ids
+            seen, carry = self._programs[number](carry, self.keys, self.done, *given)
+        else:
+            seen, carry = self._several[number](carry, self.keys, self.done, *self._stacked(items))
         variables.weights, variables.state, variables.tasks[number], variables.alive = carry
-        self.done += 1
-        # The device is busy with this step: time to look at the loss of the one before.
-        before, self._unseen = self._unseen, (item, self.done, seen)
+        # The device is busy with these steps: time to look at the losses of those before.
+        before, self._unseen = self._unseen, (items, self.done, seen)
+        self.done += len(items)
         if before is not None:
             self._see(*before)
+
+    def _stacked(self, items: list[Item]) -> tuple[Any, Any, Any]:
+        """The learning rates, batches and ids of several steps, each array a stack of theirs."""
+        rates = None
+        if items[0].learning_rate is not None:
+            rates = np.array([item.learning_rate for item in items], np.float32)
+        batches = tuple([np.stack(arrays) for arrays in zip(*(item.batch for item in items), strict=True)])
+        of_tables = zip(*(item.ids for item in items), strict=True)
+        ids = [stacked(several, table.shape[0]) for several, table in zip(of_tables, self.lazy.tables, strict=True)]
+        return rates, batches, tuple(ids)
 
     def view(self) -> View:
         """The weights as they are now, for evaluation."""
@@ -106,7 +143,7 @@ class Steps:
 
     def take_over(self, variables: Variables, done: int) -> None:
         """Goes on from the variables of a checkpoint, written after ``done`` steps."""
-        self.variables, self.done = variables, done
+        self.variables, self.done, self._settled_at = variables, done, done
         task = variables.tasks[0]
         paths = paths_of((self._model, self._tasks[0].loss_layer), (variables.weights, task.loss_weights))
         found = self.lazy.taken_over(self.view(), variables.waiting, {path: i for i, path in enumerate(paths)})
@@ -143,16 +180,19 @@ class Steps:
             task.loss_layer.state = own.loss_state
         self.shared = True
 
-    def _see(self, item: Item, step: int, seen: tuple[Any, Any]) -> None:
-        value, alive = map(float, seen)
-        if not alive:
-            self._stop(item, step, value)
-        total, count = self.sums[item.task]
-        self.sums[item.task] = total + value, count + 1
+    def _see(self, items: list[Item], first: int, seen: tuple[Any, Any]) -> None:
+        """Looks at the losses of steps, ``first`` being the number of the first, counted from 0."""
+        losses, alive = (np.reshape(array, -1).tolist() for array in to_host(seen))
+        for place, (item, value) in enumerate(zip(items, losses, strict=True)):
+            if not alive[place]:
+                self._stop(items[place:], first + place + 1, value)
+            total, count = self.sums[item.task]
+            self.sums[item.task] = total + value, count + 1
 
-    def _stop(self, item: Item, step: int, value: float) -> None:
-        """Goes back to before the step, and raises what is known of its loss."""
-        self._give_back([item] if self._unseen is None else [item, self._unseen[0]])
+    def _stop(self, items: list[Item], step: int, value: float) -> None:
+        """Goes back to before the step on the first of these items, and raises what is known of its loss."""
+        self._give_back([*items, *([] if self._unseen is None else self._unseen[0])])
+        item = items[0]
         self._unseen = None
         self.done = step - 1
         variables = self.variables

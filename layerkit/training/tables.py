@@ -57,7 +57,11 @@ def paths_of(layers: tuple[Layer, Layer], trained: Any) -> list[str]:
 
 
 def find_tables(
-    layers: tuple[Layer, Layer], run: Run, evaluations: Iterable[Run], sample: tuple[Any, ...], obstacle: str
+    layers: tuple[Layer, Layer],
+    run: Run,
+    evaluations: Iterable[Run],
+    sample: tuple[Any, ...],
+    obstacle: Callable[[], str],
 ) -> tuple[list[Table], list[dict[int, tuple[int, ...]]]]:
     """The tables to train by rows; and for each evaluation which arrays of its batches hold each table's ids.
 
@@ -66,17 +70,17 @@ def find_tables(
         run: a training step's loss.
         evaluations: what else reads the model's weights meanwhile.
         sample: a batch, from which the share of touched rows is measured.
-        obstacle: why no table at all can be, if there is a reason.
+        obstacle: says why no table at all can be, if there is a reason.
 
     Raises:
         UsageError: a layer says ``update="lazy"``, and its table cannot be.
     """
-    wanted = _wanted(layers, run.trained)
+    wanted = _wanted(layers[0], run.trained[0])
     if not wanted:
         return [], [{} for _ in evaluations]
     paths = paths_of(layers, run.trained)
-    obstacle = obstacle or ("" if has_put_rows() else "this backend has no put_rows")
-    refused = dict.fromkeys(wanted, obstacle) if obstacle else {}
+    reason = obstacle() or ("" if has_put_rows() else "this backend has no put_rows")
+    refused = dict.fromkeys(wanted, reason) if reason else {}
     read = {} if refused else _read_at_all(run)
     leaves = tree_leaves(run.trained)
     found: dict[int, tuple[int, ...]] = {}
@@ -104,18 +108,16 @@ def find_tables(
     return tables, of_evaluations
 
 
-def _wanted(layers: tuple[Layer, Layer], trained: Any) -> dict[int, str]:
-    """The leaves that may be tables, and how each is to be updated."""
-    owners = [owner for layer, part in zip(layers, trained, strict=True) for owner in leaf_layers(layer, part)]
+def _wanted(model: Layer, weights: Any) -> dict[int, str]:
+    """The leaves of a model's weights that may be tables, and how each is to be updated."""
     wanted = {}
-    for place, (leaf, owner) in enumerate(zip(tree_leaves(trained), owners, strict=True)):
+    for place, (leaf, owner) in enumerate(zip(tree_leaves(weights), leaf_layers(model, weights), strict=True)):
         # Sixteen bits round at every step, which many steps at once cannot repeat.
         is_table = len(leaf.shape) >= 2 and leaf.dtype.kind == "f" and leaf.dtype.itemsize >= 4
-        large = is_table and leaf.shape[0] >= _FEWEST_ROWS
-        if owner.row_update == "lazy" or (owner.row_update == "auto" and large):
-            wanted[place] = owner.row_update if is_table else "auto"
-            if owner.row_update == "lazy" and not is_table:
-                raise UsageError(f"{owner.name} cannot be updated lazily: its weights are {leaf.dtype}; take float32")
+        if owner.row_update == "lazy" and not is_table:
+            raise UsageError(f"{owner.name} cannot be updated lazily: its weights are {leaf.dtype}; take float32")
+        if owner.row_update == "lazy" or (is_table and owner.row_update == "auto" and leaf.shape[0] >= _FEWEST_ROWS):
+            wanted[place] = owner.row_update
     return wanted
 
 
