@@ -91,6 +91,7 @@ class LazyRows:
         self._decay = float(optimizer.weight_decay_rate)
         self._settle = jit(self._settled, donate_argnums=(0, 1, 2))
         self._bring_up = jit(self._brought_up, donate_argnums=(0,))
+        self._rest = jit(self._unmoved)
 
     @classmethod
     def of_task(cls, tables: Sequence[Table], task: TrainTask, opt_params: Any) -> LazyRows:
@@ -251,10 +252,27 @@ class LazyRows:
         for table in self.tables:
             rest = leaves[table.place], slots[table.place], view.waiting.last[table.path], view.waiting.rates
             whole = _copied(leaves[table.place])
-            for ids in self._pieces(table):
+            for ids in self._owing(rest, view.step):
                 whole = self._bring_up(whole, *rest, view.step, ids)
             leaves[table.place] = whole
         return tree_unflatten(leaves, view.trained)
+
+    def _owing(self, rest: tuple[Any, ...], step: int) -> list[Any]:
+        """The ids of the rows that wait, in pieces of one length; ids beyond the table fill up the last."""
+        last = to_host(rest[2])
+        waits = last < step - 1
+        fresh = onp.flatnonzero(last < 0)
+        # Rows that no batch ever read have the slots they began with: one of them shows whether they move.
+        if fresh.size and bool(self._rest(*rest, step, fresh[:1].astype(onp.int32))):
+            waits[fresh] = False
+        ids = onp.flatnonzero(waits)
+        count = min(len(last), _AT_ONCE)
+        ids = onp.append(ids, onp.arange(len(last), len(last) + -ids.size % count)).astype(onp.int32)
+        return onp.split(ids, range(count, ids.size, count)) if ids.size else []
+
+    def _unmoved(self, table: Any, slots: Any, last: Any, rates: Any, step: Any, ids: Any) -> Any:
+        """Whether bringing these rows up to date leaves them as they are."""
+        return np.all(self._rows(table, slots, last, rates, step, ids)[0] == take_rows(table, ids))
 
     def _pieces(self, table: Table) -> list[Any]:
         count = min(table.shape[0], _AT_ONCE)
