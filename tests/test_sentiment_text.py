@@ -69,7 +69,7 @@ def test_any_text_gives_what_nltk_gives_step_by_step(tweet: str) -> None:
     assert words == process_tweet(tweet)
 
 
-def test_a_thousand_made_up_strings_have_the_tokens_and_words_of_nltk_alone() -> None:
+def test_made_up_strings_have_the_tokens_and_words_of_nltk_alone() -> None:
     script = Path(__file__).parent.parent / "benchmarks" / "text_fuzz.py"
     command = [sys.executable, str(script), "--strings", "5000", "--seed", "7"]
     done = subprocess.run(command, capture_output=True, text=True, env={**os.environ, "NLTK_DATA": "nowhere"})
