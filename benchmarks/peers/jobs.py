@@ -4,9 +4,9 @@ Weights are drawn here and handed over, so that all frameworks start from the sa
 against one another. Dense kernels are (in, out). What each model computes:
 
 * classifier: table[ids], mean over the ids, kernel and bias, log-softmax: the classifier of the sentiment notebook.
-* transformer: (table[ids] + positions) through pre-norm blocks ``x + attention(norm(x))``, ``x + MLP(norm(x))`` with relu,
-  a last norm, mean over positions, kernel and bias, log-softmax; eps of the norms 1e-6, biases in all projections;
-  the positions are trained, and begin as sines and cosines.
+* transformer: (table[ids] + positions) through pre-norm blocks ``x + attention(norm(x))``, ``x + MLP(norm(x))``, a last
+  norm, mean over positions, kernel and bias, log-softmax. The MLP has a relu, the norms an eps of 1e-6, all projections
+  biases; the positions are trained, and begin as sines and cosines.
 * lstm: table[ids] through one LSTM (gates in the order i, f, g, o; one kernel for x and h, one bias), its last h,
   kernel and bias.
 * gru: the same with a GRU (gates in the order r, z, n; biases on x only) whose reset gate acts on the product with h.
