@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import functools
 import math
 import operator
 import types
@@ -103,7 +104,7 @@ def settings_of(recipe: str, settings: Any) -> dict[str, Setting]:
     """
     if not (isinstance(settings, type) and dataclasses.is_dataclass(settings)):
         raise LayerkitError(f"recipe {recipe!r} has no dataclass named Settings: ask its author")
-    hints = typing.get_type_hints(settings)
+    hints = _hints(settings)
     found = {}
     for field in dataclasses.fields(settings):
         if not field.init:
@@ -150,6 +151,10 @@ def _plain(value: Any) -> Any:
     if isinstance(value, tuple | list):
         return [_plain(item) for item in value]
     return str(value.absolute()) if isinstance(value, Path) else value
+
+
+# The hints are text that Python evaluates: once, when the recipe is met, and not whenever a run is loaded.
+_hints = functools.cache(typing.get_type_hints)
 
 
 def _read(recipe: str, field: Any, hint: Any) -> Setting:

@@ -216,7 +216,12 @@ class Loop:
         self._outside_of_run("run")
         if last == self.step:
             return
-        with self._alone(), Interrupts() as interrupts, progress(self.step, last) as move:
+        with self._alone(), self._saver.finishing():
+            self._run(last)
+            self._draw()
+
+    def _run(self, last: int) -> None:
+        with Interrupts() as interrupts, progress(self.step, last) as move:
             if self._evaluated < self.step and self._eval_at(self.step):
                 self._report()  # an interrupt came before it
             asked = requests(
@@ -240,7 +245,6 @@ class Loop:
                 raise
             finally:
                 self._end_run()
-        self._draw()
 
     def _items_of_call(self, feed: Feed, last: int) -> list[Item]:
         """The batches of the next steps, up to one after which there is something else to do."""
@@ -269,7 +273,6 @@ class Loop:
     def _end_run(self) -> None:
         try:
             self._steps.settle()
-            self._saver.wait()
         finally:
             feed, self._feed = self._feed, None
             if feed is not None:

@@ -6,7 +6,8 @@ import math
 import os
 import tempfile
 import warnings
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -120,6 +121,7 @@ class Saver:
         self._layers = model, [task.loss_layer for task in tasks]
         self._identity = identity_of(model, tasks, identity)
         self._background = Background()
+        self._copies: dict[str, dict[str, Any]] = {}
 
     def check_disk(self, output_dir: Path, variables: Variables) -> None:
         """Refuses a run whose checkpoints the disk cannot hold.
@@ -149,18 +151,35 @@ class Saver:
         if wait or not self._keeping.background:
             self._write(folder, arrays, manifest)
         else:
-            # The steps to come overwrite the arrays, on some backends in place.
-            own = {kind: {name: np.array(array) for name, array in named.items()} for kind, named in arrays.items()}
-            self._background.start(lambda: self._write(folder, own, manifest))
+            self._copy(arrays)
+            self._background.start(lambda: self._write(folder, self._copies, manifest))
         return folder
 
     def check(self) -> None:
         """Raises what went wrong in the background."""
         self._background.check()
 
-    def wait(self) -> None:
-        """Waits until everything is written, and raises what went wrong."""
+    @contextmanager
+    def finishing(self) -> Iterator[None]:
+        """Waits at the end of the ``with`` block until everything is written, and raises what went wrong."""
+        try:
+            yield
+        except BaseException as error:
+            try:
+                self._background.wait()
+            except Exception as other:
+                error.add_note(f"besides, {other}")
+            raise
         self._background.wait()
+
+    def _copy(self, arrays: dict[str, dict[str, Any]]) -> None:
+        """Copies the arrays, which the steps to come overwrite; always into the same memory: new pages cost more."""
+        for kind, named in arrays.items():
+            copies = self._copies.setdefault(kind, {})
+            for name, array in named.items():
+                if name not in copies:
+                    copies[name] = np.empty_like(array)
+                np.copyto(copies[name], array)
 
     def _write(self, folder: Path, arrays: dict[str, dict[str, Any]], manifest: dict[str, Any]) -> None:
         fault = first_not_finite(arrays["weights"])

@@ -50,7 +50,7 @@ def train(settings: SentimentSettings, output: Path | None) -> SentimentRun:
         eval_tasks=[_eval_task(validation)],
         output_dir=output,
         checkpoint_at=_at(settings) if output is not None else None,
-        eval_at=_at(settings),
+        eval_at=lambda step: step == 1 or _at(settings)(step),
         random_seed=settings.seed,
         keep_checkpoints=settings.keep_checkpoints,
         keep_best=None if settings.keep_best is None else _BEST[settings.keep_best],
@@ -130,8 +130,8 @@ def _eval_task(validation: _Numbers) -> lk.EvalTask:
 
 
 def _at(settings: SentimentSettings) -> Callable[[int], bool]:
-    """When to evaluate and to save: at the first step, the last, and every so often."""
-    return lambda step: step in (1, settings.steps) or step % settings.checkpoint_every == 0
+    """When to evaluate and to save: every so often, and at the last step."""
+    return lambda step: step == settings.steps or step % settings.checkpoint_every == 0
 
 
 def _run(loop: lk.Loop, steps: int, output: Path | None) -> None:
