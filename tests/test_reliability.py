@@ -1,10 +1,11 @@
-"""Short versions of benchmarks/reliability: the same run gives the same bits, and many runs leave no memory behind."""
+"""Short versions of benchmarks/reliability: what survives, what is noticed, and that runs leave no memory behind."""
 
 from __future__ import annotations
 
 import gc
 import importlib.util
 import os
+import random
 import subprocess
 import sys
 import textwrap
@@ -94,3 +95,68 @@ def test_the_same_bits_on_a_gpu_are_one_variable_away(value: str, code: int, sai
     assert done.returncode == code, done.stderr
     assert said in done.stdout
     assert ("--xla_dump_to= --xla_gpu_deterministic_ops=true" in done.stdout) == (value == "1")
+
+
+@pytest.fixture
+def _scripts(monkeypatch: pytest.MonkeyPatch) -> None:
+    """The scripts import one another."""
+    monkeypatch.syspath_prepend(FOLDER)
+
+
+@pytest.mark.usefixtures("_scripts")
+@pytest.mark.skipif(not hasattr(os, "fork"), reason="runs are forked")
+def test_killed_runs_go_on_as_if_nothing_had_happened() -> None:
+    kill = script("kill")
+    with lk.use_backend("numpy"):
+        seen = kill.trials("numpy", 8, random.Random(1))
+    assert (seen["kills"], seen["unrecoverable"], seen["bit-identical"]) == (8, 0, 8)
+    assert seen["inside a save"] >= 4
+
+
+@pytest.mark.usefixtures("_scripts")
+@pytest.mark.parametrize("number", range(3))
+def test_whatever_file_operation_fails_the_old_state_or_the_new_one_loads(number: int) -> None:
+    disk = script("failing_disk")
+    with lk.use_backend("numpy"):
+        seen = disk.trials(disk.KINDS[number], every=5)
+    assert seen["wrong"] == 0
+    assert seen["old"] > 0
+    assert seen["new"] > 0
+    assert seen["operations"] > 15
+
+
+@pytest.mark.usefixtures("_scripts")
+def test_no_damage_is_loaded_in_silence(tmp_path: Path) -> None:
+    corruption = script("corruption")
+    rng, lines = random.Random(2), list[str]()
+    with lk.use_backend("numpy"):
+        for _, place, load in corruption.targets(tmp_path):
+            for damage in (corruption.flipped, corruption.cut, corruption.spliced):
+                seen = corruption.trials(place, load, damage, 40, rng, lines.append)
+                assert (seen["noticed"], seen["unnamed"], lines) == (40, 0, [])
+
+
+def test_what_loads_in_silence_is_counted(tmp_path: Path) -> None:
+    corruption = script("corruption")
+    (tmp_path / "x.json").write_text("text")
+    seen = corruption.trials(tmp_path, lambda place: None, corruption.flipped, 3, random.Random(3), lambda line: None)
+    assert seen["silent"] == 3
+
+
+@pytest.mark.usefixtures("_scripts")
+@pytest.mark.parametrize(("backend", "every"), [("numpy", 9), ("jax", 29)])
+def test_a_run_stopped_at_any_step_sees_the_same_examples_and_ends_with_the_same_bits(backend: str, every: int) -> None:
+    count, examples, bits = script("resume").trials(backend, every)
+    assert count == examples == bits
+    assert count > 2
+
+
+@pytest.mark.corpus
+@pytest.mark.usefixtures("_scripts")
+def test_the_cost_of_checkpoints_can_be_measured(tmp_path: Path) -> None:
+    """That both kinds of run work; times are for a quiet machine."""
+    cost = script("checkpoint_cost")
+    with lk.use_backend("numpy"):
+        assert min(cost.seconds(tmp_path / "with", 3, True)) > 0
+        assert min(cost.seconds(tmp_path / "without", 3, False)) > 0
+    assert [(tmp_path / name / "checkpoints").exists() for name in ("with", "without")] == [True, False]
