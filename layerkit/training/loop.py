@@ -236,9 +236,9 @@ class Loop:
             self._feed = Feed(asked, self._sources, last - self.step > 1, interrupts)
             try:
                 while self.step < last:
-                    interrupts.check()
                     self._train(self._items_of_call(self._feed, last))
                     move(self.step)
+                    interrupts.check()
             except (KeyboardInterrupt, Terminated):
                 if self.output_dir is not None:
                     self._log(f"Step {self.step: 6d}: interrupted, saved in {self.save_checkpoint()}")
