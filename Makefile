@@ -11,7 +11,7 @@ help:
 	@echo "make sentiment  train the tweet classifier on real tweets and print its accuracy"
 	@echo "make test       run the whole test suite"
 	@echo "make lint       check style and types"
-	@echo "make stubs      write the .pyi files and the list of checks anew"
+	@echo "make stubs      write the .pyi files, the list of checks and that of layers anew"
 
 sentiment: $(VENV)/.ready-sentiment
 	$(BIN)/layerkit train sentiment --output $(RUN) --steps $(STEPS) --overwrite
@@ -27,6 +27,7 @@ lint: $(VENV)/.ready-dev
 stubs: $(VENV)/.ready-dev
 	$(BIN)/python -m layerkit.plugins.stubs
 	$(BIN)/python -m layerkit.testing.page docs/checks.md
+	$(BIN)/python -m layerkit.plugins.library_page docs/library.md
 
 $(BIN)/python:
 	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' || \

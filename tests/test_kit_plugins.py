@@ -9,6 +9,7 @@ import pytest
 from distributions import Site
 from test_plugins import BROKEN, BROKEN_HOOKS, add_broken
 
+from layerkit.plugins import library_page
 from layerkit.testing import SUITES, page
 
 ROOT = Path(__file__).parent.parent
@@ -217,24 +218,28 @@ def test_no_other_plugin_is_imported(site: Site) -> None:
     assert (done.code, done.errors) == (0, [])
 
 
-# -- the list of checks -----------------------------------------------------------------------------------------------
+# -- pages written from the code --------------------------------------------------------------------------------------
+
+PAGES = {"checks.md": page, "library.md": library_page}
 
 
-def test_the_list_of_checks_is_up_to_date() -> None:
-    stale = page.main(["--check", str(ROOT / "docs" / "checks.md")])
-    assert stale == 0, "run: python -m layerkit.testing.page docs/checks.md"
+@pytest.mark.parametrize("name", PAGES)
+def test_a_written_page_is_up_to_date(name: str) -> None:
+    stale = PAGES[name].main(["--check", str(ROOT / "docs" / name)])
+    assert stale == 0, "run: make stubs"
 
 
-def test_a_stale_list_is_seen(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    path = tmp_path / "checks.md"
-    assert page.main(["--check", str(path)]) == 1
+@pytest.mark.parametrize(("name", "word"), [("checks.md", "repr_is_plain"), ("library.md", "Dropout")])
+def test_a_stale_page_is_seen(name: str, word: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    path, written = tmp_path / name, PAGES[name]
+    assert written.main(["--check", str(path)]) == 1
     assert not path.exists()
-    assert page.main([str(path)]) == 0
-    assert page.main(["--check", str(path)]) == 0
-    path.write_text(path.read_text().replace("repr_is_plain", "repr_was_plain"))
-    assert page.main(["--check", str(path)]) == 1
-    assert page.main([]) == 2
-    assert "usage: python -m layerkit.testing.page" in capsys.readouterr().err
+    assert written.main([str(path)]) == 0
+    assert written.main(["--check", str(path)]) == 0
+    path.write_text(path.read_text().replace(word, "another"))
+    assert written.main(["--check", str(path)]) == 1
+    assert written.main([]) == 2
+    assert f"usage: python -m {written.__name__} [--check] docs/{name}" in capsys.readouterr().err
 
 
 def test_every_check_is_on_the_list() -> None:

@@ -8,8 +8,8 @@ from __future__ import annotations
 import itertools
 import sys
 from collections.abc import Iterable, Sequence
-from pathlib import Path
 
+from layerkit.plugins.written import write_page
 from layerkit.testing import SUITES
 from layerkit.testing.suite import Check, Suite
 
@@ -38,17 +38,7 @@ def page(suites: Iterable[Suite]) -> str:
 
 def main(arguments: Sequence[str]) -> int:
     """Writes the page to the path given, or with ``--check`` says whether it is stale; returns the exit code."""
-    paths = [Path(argument) for argument in arguments if argument != "--check"]
-    if len(paths) != 1:
-        print("usage: python -m layerkit.testing.page [--check] docs/checks.md", file=sys.stderr)
-        return 2
-    text = page(SUITES.values())
-    stale = not paths[0].is_file() or paths[0].read_text("utf-8") != text
-    if stale:
-        print(f"{'stale' if '--check' in arguments else 'written'}: {paths[0]}")
-        if "--check" not in arguments:
-            paths[0].write_text(text, "utf-8")
-    return int(stale and "--check" in arguments)
+    return write_page(arguments, page(SUITES.values()), "python -m layerkit.testing.page [--check] docs/checks.md")
 
 
 def _section(suite: Suite) -> list[str]:
