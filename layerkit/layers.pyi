@@ -77,9 +77,7 @@ from layerkit_plugins.layers.attention import CausalAttention as CausalAttention
 from layerkit_plugins.layers.attention import ConfigurableAttention as ConfigurableAttention
 from layerkit_plugins.layers.attention import DotProductAttention as DotProductAttention
 from layerkit_plugins.layers.attention import DotProductCausalAttention as DotProductCausalAttention
-from layerkit_plugins.layers.attention import MergeHeads as MergeHeads
 from layerkit_plugins.layers.attention import PureAttention as PureAttention
-from layerkit_plugins.layers.attention import SplitIntoHeads as SplitIntoHeads
 from layerkit_plugins.layers.convolution import CausalConv as CausalConv
 from layerkit_plugins.layers.convolution import Conv as Conv
 from layerkit_plugins.layers.convolution import Conv1d as Conv1d
@@ -101,6 +99,8 @@ from layerkit_plugins.layers.factored import SplitLastAxis as SplitLastAxis
 from layerkit_plugins.layers.gated import SRU as SRU
 from layerkit_plugins.layers.gated import ConvGRUCell as ConvGRUCell
 from layerkit_plugins.layers.gated import GeneralGRUCell as GeneralGRUCell
+from layerkit_plugins.layers.heads import MergeHeads as MergeHeads
+from layerkit_plugins.layers.heads import SplitIntoHeads as SplitIntoHeads
 from layerkit_plugins.layers.locally_connected import LocallyConnected1d as LocallyConnected1d
 from layerkit_plugins.layers.losses import BinaryCrossEntropy as BinaryCrossEntropy
 from layerkit_plugins.layers.losses import BinaryCrossEntropyLoss as BinaryCrossEntropyLoss
@@ -133,7 +133,6 @@ from layerkit_plugins.layers.pooling import SumPool as SumPool
 from layerkit_plugins.layers.positions import AxialPositionalEncoding as AxialPositionalEncoding
 from layerkit_plugins.layers.positions import LearnedPositionalEncoding as LearnedPositionalEncoding
 from layerkit_plugins.layers.positions import PositionalEncoding as PositionalEncoding
-from layerkit_plugins.layers.positions import Rotate as Rotate
 from layerkit_plugins.layers.positions import SinCosPositionalEncoding as SinCosPositionalEncoding
 from layerkit_plugins.layers.random_layer import RandomLayer as RandomLayer
 from layerkit_plugins.layers.recurrent import GRU as GRU
@@ -156,6 +155,7 @@ from layerkit_plugins.layers.reversible import ReversibleReshape as ReversibleRe
 from layerkit_plugins.layers.reversible import ReversibleSelect as ReversibleSelect
 from layerkit_plugins.layers.reversible import ReversibleSerial as ReversibleSerial
 from layerkit_plugins.layers.reversible import ReversibleSwap as ReversibleSwap
+from layerkit_plugins.layers.rotary import Rotate as Rotate
 from layerkit_plugins.layers.shift import CausalDepthwiseConv as CausalDepthwiseConv
 from layerkit_plugins.layers.shift import ShiftRight as ShiftRight
 from layerkit_plugins.layers.softmax import LogSoftmax as LogSoftmax

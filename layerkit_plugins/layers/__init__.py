@@ -16,7 +16,7 @@ _FAMILIES = {
     ),
     "attention": (
         "Attention AttentionQKV CausalAttention ConfigurableAttention DotProductAttention "
-        "DotProductCausalAttention MergeHeads PureAttention SplitIntoHeads"
+        "DotProductCausalAttention PureAttention"
     ),
     "convolution": "CausalConv Conv Conv1d ConvTranspose",
     "dense": "Dense",
@@ -25,6 +25,7 @@ _FAMILIES = {
     "embedding": "Embedding",
     "factored": "EinsumDense FactoredDense LocallyConnectedDense LowRankDense MergeLastTwoAxes SplitLastAxis",
     "gated": "ConvGRUCell GeneralGRUCell SRU",
+    "heads": "MergeHeads SplitIntoHeads",
     "locally_connected": "LocallyConnected1d",
     "losses": (
         "BinaryCrossEntropy BinaryCrossEntropyLoss BinaryCrossEntropySum CategoryCrossEntropy "
@@ -38,9 +39,7 @@ _FAMILIES = {
     ),
     "normalization": "BatchNorm FilterResponseNorm LayerNorm RMSNorm",
     "pooling": "AvgPool MaxPool SumPool",
-    "positions": (
-        "AxialPositionalEncoding LearnedPositionalEncoding PositionalEncoding Rotate SinCosPositionalEncoding"
-    ),
+    "positions": "AxialPositionalEncoding LearnedPositionalEncoding PositionalEncoding SinCosPositionalEncoding",
     "random_layer": "RandomLayer",
     "recurrent": "GRU GRUCell LSTM LSTMCell MakeZeroState",
     "reductions": "ArgMax Flatten Max Mean Min Sum",
@@ -49,6 +48,7 @@ _FAMILIES = {
         "ReversibleConcatenatePair ReversibleHalfResidual ReversibleReshape ReversibleSelect ReversibleSerial "
         "ReversibleSwap"
     ),
+    "rotary": "Rotate",
     "shift": "CausalDepthwiseConv ShiftRight",
     "softmax": "LogSoftmax LogSumExp Softmax",
     "sparse_feed_forward": "BlockSparseFF SparseFF SwitchSparseFF",

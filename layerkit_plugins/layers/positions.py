@@ -1,4 +1,4 @@
-"""Positional encodings: what tells a model where in the sequence it is, added to the features or turning them."""
+"""Positional encodings: what tells a model where in the sequence it is, added to the features."""
 
 from __future__ import annotations
 
@@ -19,13 +19,13 @@ from layerkit_plugins.layers.inputs import as_float, bfloat16, default_float, fi
 
 __all__ = [
     "LAYERS",
+    "AtPositions",
     "AxialPositionalEncoding",
     "LearnedPositionalEncoding",
     "PositionalEncoding",
     "PositionalEncodingWeights",
-    "Rotate",
     "SinCosPositionalEncoding",
-    "rotate",
+    "angles_of",
     "sinusoids",
 ]
 
@@ -35,7 +35,7 @@ _KERNEL = GlorotUniformInitializer()
 _NO_END = 2**31 - 1
 
 
-def _angles(positions: Any, d: int) -> Any:
+def angles_of(positions: Any, d: int) -> Any:
     """p / 10000^(2 i / d), for i below d / 2.    (l,) -> (l, ceil(d / 2))"""
     rates = onp.exp(onp.arange(0, d, 2) * (-math.log(10000.0) / max(d, 1))).astype(default_float())
     return np.expand_dims(positions.astype(rates.dtype), -1) * rates
@@ -43,12 +43,12 @@ def _angles(positions: Any, d: int) -> Any:
 
 def sinusoids(positions: Any, d: int) -> Any:
     """The sine of the angles in the even features, the cosine in the odd.    (l,) -> (l, d)"""
-    angles = _angles(positions, d)
+    angles = angles_of(positions, d)
     both = np.stack([np.sin(angles), np.cos(angles)], axis=-1)
     return np.reshape(both, (angles.shape[0], 2 * angles.shape[1]))[:, :d]
 
 
-class _AtPositions(lk.Layer):
+class AtPositions(lk.Layer):
     """A layer that knows where it is: in predict mode its state counts the positions that were."""
 
     room = _NO_END
@@ -61,6 +61,7 @@ class _AtPositions(lk.Layer):
             self.state = no_position()
 
     def first_weights(self, signature: Any) -> Any:
+        """New weights for an input like this."""
         return ()
 
     def starting_at(self, length: int) -> Any:
@@ -74,7 +75,7 @@ class _AtPositions(lk.Layer):
         return before, lambda y: nan_beyond(self.room, after, y)
 
 
-class _Encoding(_AtPositions):
+class _Encoding(AtPositions):
     """y = x + encoding(positions), with dropout; while training, positions may start anywhere."""
 
     def __init__(self, dropout: float, dropout_broadcast_dims: Sequence[int], mode: str | None) -> None:
@@ -344,68 +345,9 @@ class AxialPositionalEncoding(_Encoding):
         return np.concatenate(parts[::-1], axis=-1)
 
 
-# -- rotary -----------------------------------------------------------------------------------------------------------
-
-
-def rotate(x: Any, positions: Any) -> Any:
-    """Each pair of features (i, i + d / 2) turned by its position's angle p / 10000^(2 i / d).    x: (..., l, d)
-
-    >>> rotate(np.array([[1.0, 0.0]]), np.array([0])).tolist()
-    [[1.0, 0.0]]
-    """
-    d = x.shape[-1]
-    angles = _angles(positions, d)
-    cos, sin = np.cos(angles), np.sin(angles)
-    first, second = x[..., : d // 2], x[..., d // 2 :]
-    return in_dtype_of(x, np.concatenate([first * cos - second * sin, second * cos + first * sin], axis=-1))
-
-
-@lk.example(lk.f32(2, 5, 8), n_heads=2)
-class Rotate(_AtPositions):
-    """Each pair of features (i, i + d / 2) turned by the angle p / 10000^(2 i / d), in every head.    x, y: (..., l, d)
-
-    Put behind the Dense layers of queries and of keys, it makes their products depend on distances alone::
-
-        ConfigurableAttention([Dense(64), Rotate(4)], [Dense(64), Rotate(4)], Dense(64), Dense(64), n_heads=4)
-
-    Su et al., "RoFormer", arXiv 2104.09864; pairs of halves, as most libraries have them.
-
-    Args:
-        n_heads: how many heads share the features; each is turned alike, with d the features of a head.
-        mode: in ``"predict"`` a call brings the positions that follow those of the call before.
-
-    Raises:
-        LayerError: the features are not an even number for each head.
-
-    >>> [[round(y, 3) for y in row] for row in Rotate()([[1.0, 0.0], [1.0, 0.0]]).tolist()]
-    [[1.0, 0.0], [0.54, 0.841]]
-    """
-
-    def __init__(self, n_heads: int = 1, mode: str | None = None) -> None:
-        super().__init__(mode=mode)
-        self.n_heads = arguments.whole_number("Rotate", "n_heads", n_heads)
-
-    @property
-    def is_bare(self) -> bool:
-        return self.mode != "predict"
-
-    def forward(self, x: Any) -> Any:
-        require_rank(x, 2)
-        x = as_float(x)
-        length, d = x.shape[-2:]
-        if d % (2 * self.n_heads):
-            raise lk.LayerError(f"expected an even number of features for each of {self.n_heads} heads, got {d}")
-        start, marked = self.starting_at(length)
-        positions = start + np.arange(length)
-        heads = np.reshape(x, (*x.shape[:-1], self.n_heads, d // self.n_heads))
-        turned = rotate(np.swapaxes(heads, -3, -2), positions)
-        return marked(np.reshape(np.swapaxes(turned, -3, -2), x.shape))
-
-
 LAYERS = [
     AxialPositionalEncoding,
     LearnedPositionalEncoding,
     PositionalEncoding,
-    Rotate,
     SinCosPositionalEncoding,
 ]

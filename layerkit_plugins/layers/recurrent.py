@@ -6,15 +6,15 @@ from collections.abc import Callable
 from typing import Any, NamedTuple
 
 import layerkit as lk
-from layerkit import arguments, fastmath
+from layerkit import arguments
 from layerkit.fastmath import numpy as np
-from layerkit.fastmath import random
 from layerkit.initializers import GlorotUniformInitializer, RandomNormalInitializer, RandomUniformInitializer
 from layerkit_plugins.layers.incremental import no_position
-from layerkit_plugins.layers.inputs import as_float, default_float, first_weights, float_dtype
+from layerkit_plugins.layers.inputs import as_float, default_float, float_dtype
 from layerkit_plugins.layers.recurrence import recur
+from layerkit_plugins.layers.recurrent_units import GRUUnit, LSTMUnit, Unit
 
-__all__ = ["GRU", "LAYERS", "LSTM", "Carried", "GRUCell", "GRUWeights", "LSTMCell", "LSTMWeights", "MakeZeroState"]
+__all__ = ["GRU", "LAYERS", "LSTM", "Carried", "GRUCell", "LSTMCell", "MakeZeroState"]
 
 _GLOROT = GlorotUniformInitializer()
 _BIAS = RandomNormalInitializer(1e-6)
@@ -23,111 +23,16 @@ _SMALL = RandomUniformInitializer(0.01)
 Initializer = Callable[..., Any]
 
 
-class LSTMWeights(NamedTuple):
-    """The weights of an LSTM; a plain tuple works in its place."""
-
-    kernel: Any
-    bias: Any
-
-
-class GRUWeights(NamedTuple):
-    """The weights of a GRU; a plain tuple works in its place."""
-
-    gates_kernel: Any
-    gates_bias: Any
-    candidate_kernel: Any
-    candidate_bias: Any
-
-
-class _Unit:
-    """The mathematics of a recurrent unit: what its input contributes, and what a step makes of that and the state."""
-
-    n_states = 1
-
-    def __init__(self, layer: str, n_units: Any, forget_bias: Any, kernel: Any, bias: Any) -> None:
-        self.n = arguments.whole_number(layer, "n_units", n_units)
-        self.forget_bias = arguments.number(layer, "forget_bias", forget_bias)
-        self.kernel = arguments.function(layer, "kernel_initializer", kernel, "(shape, rng)")
-        self.bias = arguments.function(layer, "bias_initializer", bias, "(shape, rng)")
-
-    def affine(self, d: int, n: int, keys: tuple[Any, Any], forget: slice) -> tuple[Any, Any]:
-        """A kernel for input and state, and a bias that keeps what was, from the start."""
-        kernel = first_weights("kernel_initializer", self.kernel, (d + self.n, n), keys[0])
-        bias = first_weights("bias_initializer", self.bias, (n,), keys[1])
-        keeps = [float(forget.start <= i < forget.stop) * self.forget_bias for i in range(n)]
-        return kernel, bias + np.array(keeps, bias.dtype)
-
-    def first_weights(self, d: int, rng: Any) -> Any:
-        raise NotImplementedError
-
-    def width(self, weights: Any) -> int:
-        """The features that an input has."""
-        return int(weights[0].shape[0]) - self.n
-
-    def of_input(self, weights: Any, x: Any) -> Any:
-        """What inputs (rows, d) add to the products of the state."""
-        raise NotImplementedError
-
-    def kernels(self, weights: Any) -> tuple[Any, ...]:
-        """What the state is multiplied with."""
-        raise NotImplementedError
-
-    def step(self, x: Any, carry: Any, products: Any) -> Any:
-        """The next carry; see ``recur``."""
-        raise NotImplementedError
-
-
-class _LSTMUnit(_Unit):
-    n_states = 2
-
-    def first_weights(self, d: int, rng: Any) -> Any:
-        return LSTMWeights(*self.affine(d, 4 * self.n, tuple(random.split(rng)), slice(2 * self.n, 3 * self.n)))
-
-    def of_input(self, weights: Any, x: Any) -> Any:
-        kernel, bias = weights
-        return np.matmul(x, kernel[: -self.n]) + bias
-
-    def kernels(self, weights: Any) -> tuple[Any, ...]:
-        return (weights[0][-self.n :],)
-
-    def step(self, x: Any, carry: Any, products: Any) -> Any:
-        c, h = carry
-        i, j, f, o = np.split(x + products[0](h), 4, axis=-1)
-        c = fastmath.sigmoid(f) * c + fastmath.sigmoid(i) * np.tanh(j)
-        return c, fastmath.sigmoid(o) * np.tanh(c)
-
-
-class _GRUUnit(_Unit):
-    def first_weights(self, d: int, rng: Any) -> Any:
-        keys = tuple(random.split(rng, 4))
-        gates = self.affine(d, 2 * self.n, keys[:2], slice(self.n, 2 * self.n))
-        return GRUWeights(*gates, *self.affine(d, self.n, keys[2:], slice(0, 0)))
-
-    def of_input(self, weights: Any, x: Any) -> Any:
-        gates, gates_bias, candidate, candidate_bias = weights
-        kernel = np.concatenate([gates[: -self.n], candidate[: -self.n]], axis=-1)
-        return np.matmul(x, kernel) + np.concatenate([gates_bias, candidate_bias])
-
-    def kernels(self, weights: Any) -> tuple[Any, ...]:
-        return weights[0][-self.n :], weights[2][-self.n :]
-
-    def step(self, x: Any, carry: Any, products: Any) -> Any:
-        (h,) = carry
-        r, u = np.split(fastmath.sigmoid(x[:, : 2 * self.n] + products[0](h)), 2, axis=-1)
-        candidate = np.tanh(x[:, 2 * self.n :] + products[1](r * h))
-        return (u * h + (1 - u) * candidate,)
-
-
 def _joined(carry: tuple[Any, ...]) -> Any:
     """The carry as the one array that layers hand on."""
     return carry[0] if len(carry) == 1 else np.concatenate(carry, axis=-1)
 
 
-def _parted(state: Any, unit: _Unit) -> tuple[Any, ...]:
+def _parted(state: Any, unit: Unit) -> tuple[Any, ...]:
     return tuple(np.split(state, unit.n_states, axis=-1))
 
 
-def _check_state(state: Any, batch: int, unit: _Unit) -> None:
+def _check_state(state: Any, batch: int, unit: Unit) -> None:
     due = (batch, unit.n_states * unit.n)
     if tuple(state.shape) != due:
         raise lk.LayerError(f"expected a state of shape {due}, got {tuple(state.shape)}")
@@ -139,7 +44,7 @@ def _check_state(state: Any, batch: int, unit: _Unit) -> None:
 class _Cell(lk.Layer):
     """One step: (x, state) -> (y, state)."""
 
-    def __init__(self, unit: _Unit) -> None:
+    def __init__(self, unit: Unit) -> None:
         super().__init__(2, 2, f"{type(self).__name__}_{unit.n}")
         self.unit = unit
 
@@ -199,7 +104,7 @@ class LSTMCell(_Cell):
         kernel_initializer: Initializer = _GLOROT,
         bias_initializer: Initializer = _BIAS,
     ) -> None:
-        super().__init__(_LSTMUnit("LSTMCell", n_units, forget_bias, kernel_initializer, bias_initializer))
+        super().__init__(LSTMUnit("LSTMCell", n_units, forget_bias, kernel_initializer, bias_initializer))
 
 
 @lk.example(lk.f32(4, 5), lk.f32(4, 3), n_units=3)
@@ -232,7 +137,7 @@ class GRUCell(_Cell):
         kernel_initializer: Initializer = _SMALL,
         bias_initializer: Initializer = _BIAS,
     ) -> None:
-        super().__init__(_GRUUnit("GRUCell", n_units, forget_bias, kernel_initializer, bias_initializer))
+        super().__init__(GRUUnit("GRUCell", n_units, forget_bias, kernel_initializer, bias_initializer))
 
 
 # -- a whole sequence -------------------------------------------------------------------------------------------------
@@ -248,7 +153,7 @@ class Carried(NamedTuple):
 class _Recurrent(lk.Layer):
     """All steps: (x, mask if masked, state if initial_state) -> (y, state if return_state)."""
 
-    def __init__(self, unit: _Unit, return_state: bool, initial_state: bool, masked: bool, mode: str | None) -> None:
+    def __init__(self, unit: Unit, return_state: bool, initial_state: bool, masked: bool, mode: str | None) -> None:
         super().__init__(1 + masked + initial_state, 1 + return_state, f"{type(self).__name__}_{unit.n}", mode=mode)
         self.unit = unit
         self.return_state, self.initial_state, self.masked = return_state, initial_state, masked
@@ -343,7 +248,7 @@ class LSTM(_Recurrent):
         kernel_initializer: Initializer = _GLOROT,
         bias_initializer: Initializer = _BIAS,
     ) -> None:
-        unit = _LSTMUnit("LSTM", n_units, forget_bias, kernel_initializer, bias_initializer)
+        unit = LSTMUnit("LSTM", n_units, forget_bias, kernel_initializer, bias_initializer)
         super().__init__(unit, return_state, initial_state, masked, mode)
 
 
@@ -378,7 +283,7 @@ class GRU(_Recurrent):
         kernel_initializer: Initializer = _SMALL,
         bias_initializer: Initializer = _BIAS,
     ) -> None:
-        unit = _GRUUnit("GRU", n_units, forget_bias, kernel_initializer, bias_initializer)
+        unit = GRUUnit("GRU", n_units, forget_bias, kernel_initializer, bias_initializer)
         super().__init__(unit, return_state, initial_state, masked, mode)
 
 
