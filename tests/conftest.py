@@ -6,6 +6,7 @@ import gc
 import os
 import sys
 from collections.abc import Iterator
+from pathlib import Path
 
 import pytest
 from hypothesis import HealthCheck, settings
@@ -15,11 +16,22 @@ settings.register_profile(
 )
 settings.load_profile(os.environ.get("HYPOTHESIS_PROFILE", "default"))
 
+_STATM = Path("/proc/self/statm")
+_MOST_GROWTH = 500 << 20
+_last = 0
 
-@pytest.fixture(scope="module", autouse=True)
-def _programs_are_forgotten() -> Iterator[None]:
-    """No module needs another's programs, and JAX would keep all of them: gigabytes by the end of the suite."""
+
+def _resident() -> int:
+    """Bytes of memory that this process holds; 0 where the system does not say."""
+    return int(_STATM.read_text().split()[1]) * os.sysconf("SC_PAGE_SIZE") if _STATM.exists() else 0
+
+
+@pytest.fixture(autouse=True)
+def _programs_are_forgotten_now_and_then() -> Iterator[None]:
+    """JAX would keep every program that it compiled: gigabytes by the end of the suite."""
+    global _last
     yield
-    if "jax" in sys.modules:
+    if "jax" in sys.modules and _resident() > _last + _MOST_GROWTH:
         sys.modules["jax"].clear_caches()
         gc.collect()
+        _last = _resident()
