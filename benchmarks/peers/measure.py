@@ -135,11 +135,8 @@ def _samples(job: Job, pythons: dict[str, str], rounds: int, seconds: float, scr
             row = rows[name] = worker.prepare()
             if "missing" in row:
                 continue
-            first = worker.sample(2)["wall"] / 2
-            again = worker.sample(max(2, int(seconds / 4 / first)))  # past the first call's surprises
-            n = max(2, int(seconds / 4 / first))
-            row |= {"n": max(1, round(seconds * n / again["wall"])), "wall_ms": [], "cpu_ms": [], "others": []}
-            print(f"  {name}: {again['wall'] / n * 1000:.3f} ms", file=sys.stderr)
+            row |= {"n": _steps_in(seconds, worker), "wall_ms": [], "cpu_ms": [], "others": []}
+            print(f"  {name}: samples of {row['n']:,}", file=sys.stderr)
         ready = [name for name, row in rows.items() if "n" in row]
         for number in range(rounds):
             # Everybody comes after everybody else at some time, and first once.
@@ -155,6 +152,15 @@ def _samples(job: Job, pythons: dict[str, str], rounds: int, seconds: float, scr
         for worker in workers.values():
             worker.end()
     return rows
+
+
+def _steps_in(seconds: float, worker: _Worker) -> int:
+    """How many steps take so long, once the first calls' surprises are over."""
+    n, took = 1, worker.sample(1)["wall"]
+    while took < seconds / 2:
+        n *= 2
+        took = worker.sample(n)["wall"]
+    return max(1, round(n * seconds / took))
 
 
 def _starts(job: Job, pythons: dict[str, str], rounds: int, scratch: str) -> dict[str, Row]:

@@ -59,7 +59,7 @@ def _parser() -> argparse.ArgumentParser:
         help=f"all unless given: {', '.join(FRAMEWORKS)}",
     )
     parser.add_argument("--rounds", type=int, default=9, help="samples of each framework")
-    parser.add_argument("--seconds", type=float, default=0.2, help="about how long a sample takes")
+    parser.add_argument("--seconds", type=float, default=0.4, help="about how long a sample takes")
     parser.add_argument("--folder", type=Path, default=default_folder(), help="where the environments are")
     parser.add_argument("--torch", default="torch", metavar="REQUIREMENT", help="what pip is to install for PyTorch")
     parser.add_argument("--pip", default="", metavar="ARGUMENTS", help="further arguments for pip install")

@@ -7,7 +7,7 @@ from typing import Any
 import jax
 import jax.numpy as jnp
 import numpy as np
-from jobs import ADAM, Job
+from jobs import Job
 
 from frameworks import Predict, Run
 from frameworks.jax_steps import repeat
@@ -16,7 +16,7 @@ __all__ = ["predict", "train"]
 
 
 def train(job: Job) -> Run:
-    logits = _model(job)
+    logits, adam = _model(job), job.adam
 
     def loss_of(params: Any, ids: Any, targets: Any) -> Any:
         log_probs = jax.nn.log_softmax(logits(params, ids))
@@ -24,11 +24,11 @@ def train(job: Job) -> Run:
 
     def step(params: Any, m: Any, v: Any, count: Any, ids: Any, targets: Any) -> Any:
         loss, grads = jax.value_and_grad(loss_of)(params, ids, targets)
-        b1, b2, t = ADAM["b1"], ADAM["b2"], count + 1
+        b1, b2, t = adam["b1"], adam["b2"], count + 1
         m = jax.tree.map(lambda m, g: b1 * m + (1 - b1) * g, m, grads)
         v = jax.tree.map(lambda v, g: b2 * v + (1 - b2) * g * g, v, grads)
-        rate, second = ADAM["learning_rate"] / (1 - b1**t), 1 - b2**t
-        params = jax.tree.map(lambda p, m, v: p - rate * m / (jnp.sqrt(v / second) + ADAM["eps"]), params, m, v)
+        rate, second = adam["learning_rate"] / (1 - b1**t), 1 - b2**t
+        params = jax.tree.map(lambda p, m, v: p - rate * m / (jnp.sqrt(v / second) + adam["eps"]), params, m, v)
         return params, m, v, t, loss
 
     params = jax.tree.map(jnp.asarray, job.weights())

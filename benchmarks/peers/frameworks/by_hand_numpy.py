@@ -6,7 +6,7 @@ import itertools
 from typing import Any
 
 import numpy as np
-from jobs import ADAM, Job
+from jobs import Job
 
 from frameworks import Predict, Run
 
@@ -24,7 +24,7 @@ def train(job: Job) -> Run:
             loss, grads, rows = _gradients(params, ids, targets)
             t = next(steps)
             for name, param in params.items():
-                _adam(t, param, grads[name], rows if name == "table" else slice(None), *moments[name])
+                _adam(t, job.adam, param, grads[name], rows if name == "table" else slice(None), *moments[name])
         return float(loss)
 
     return run
@@ -62,15 +62,15 @@ def _gradients(params: Any, ids: np.ndarray, targets: np.ndarray) -> Any:
     return -log_probs[n, targets].mean(), grads, rows
 
 
-def _adam(t: int, param: Any, grad: Any, rows: Any, m: Any, v: Any, scratch: Any) -> None:
-    b1, b2 = ADAM["b1"], ADAM["b2"]
+def _adam(t: int, numbers: dict[str, float], param: Any, grad: Any, rows: Any, m: Any, v: Any, scratch: Any) -> None:
+    b1, b2 = numbers["b1"], numbers["b2"]
     m *= b1
     m[rows] += (1 - b1) * grad
     v *= b2
     v[rows] += (1 - b2) * grad**2
     np.sqrt(v, out=scratch)
     scratch *= (1 - b2**t) ** -0.5
-    scratch += ADAM["eps"]
+    scratch += numbers["eps"]
     np.divide(m, scratch, out=scratch)
-    scratch *= ADAM["learning_rate"] / (1 - b1**t)
+    scratch *= numbers["learning_rate"] / (1 - b1**t)
     param -= scratch

@@ -9,7 +9,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 import optax
-from jobs import ADAM, Job
+from jobs import Job
 
 from frameworks import Predict, Run
 from frameworks.jax_steps import repeat
@@ -18,7 +18,7 @@ __all__ = ["predict", "train"]
 
 
 def train(job: Job) -> Run:
-    model, optimizer = _model(job), optax.adam(**ADAM)
+    model, optimizer = _model(job), optax.adam(**job.adam)
 
     def loss_of(model: Any, ids: Any, targets: Any) -> Any:
         return optax.softmax_cross_entropy_with_integer_labels(jax.vmap(model)(ids), targets).mean()

@@ -6,7 +6,7 @@ import itertools
 
 import keras
 import numpy as np
-from jobs import ADAM, Job
+from jobs import Job
 
 from frameworks import Predict, Run
 
@@ -15,7 +15,9 @@ __all__ = ["predict", "train"]
 
 def train(job: Job) -> Run:
     model = _model(job)
-    optimizer = keras.optimizers.Adam(ADAM["learning_rate"], ADAM["b1"], ADAM["b2"], epsilon=ADAM["eps"])
+    optimizer = keras.optimizers.Adam(
+        job.adam["learning_rate"], job.adam["b1"], job.adam["b2"], epsilon=job.adam["eps"]
+    )
     model.compile(optimizer, keras.losses.SparseCategoricalCrossentropy(from_logits=True))
     batches = itertools.cycle(job.batches())
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import numpy as np
-from jobs import ADAM, Job
+from jobs import Job
 
 import layerkit as lk
 from frameworks import NotThere, Predict, Run
@@ -16,8 +16,8 @@ __all__ = ["predict", "train"]
 def train(job: Job) -> Run:
     batches = [(ids, targets, np.ones(len(ids), np.float32)) for ids, targets in job.batches()]
     model = _model(job)
-    rates = {name: ADAM[name] for name in ("b1", "b2", "eps")}
-    task = lk.TrainTask(batches, tl.CrossEntropyLoss(), optimizers.Adam(ADAM["learning_rate"], **rates))
+    rates = {name: job.adam[name] for name in ("b1", "b2", "eps")}
+    task = lk.TrainTask(batches, tl.CrossEntropyLoss(), optimizers.Adam(job.adam["learning_rate"], **rates))
     last = 0
     loop = lk.Loop(model, task, eval_at=lambda step: step == last, log=None)
 

@@ -10,7 +10,7 @@ import numpy as np
 import optax
 from flax import linen as nn
 from flax.training.train_state import TrainState
-from jobs import ADAM, Job
+from jobs import Job
 
 from frameworks import Predict, Run
 from frameworks.jax_steps import repeat
@@ -30,7 +30,7 @@ class Classifier(nn.Module):
 
 def train(job: Job) -> Run:
     model, params = _model(job)
-    state = TrainState.create(apply_fn=model.apply, params=params, tx=optax.adam(**ADAM))
+    state = TrainState.create(apply_fn=model.apply, params=params, tx=optax.adam(**job.adam))
 
     def step(state: Any, ids: Any, targets: Any) -> Any:
         def loss_of(params: Any) -> Any:

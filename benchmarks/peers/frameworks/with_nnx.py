@@ -9,7 +9,7 @@ import jax.numpy as jnp
 import numpy as np
 import optax
 from flax import nnx
-from jobs import ADAM, Job
+from jobs import Job
 
 from frameworks import Predict, Run
 from frameworks.jax_steps import repeat
@@ -19,7 +19,7 @@ __all__ = ["predict", "train", "train_functional"]
 
 def train(job: Job) -> Run:
     model = _model(job)
-    optimizer = nnx.Optimizer(model, optax.adam(**ADAM), wrt=nnx.Param)
+    optimizer = nnx.Optimizer(model, optax.adam(**job.adam), wrt=nnx.Param)
 
     @nnx.jit(donate_argnames=("model", "optimizer"))
     def step(model: Any, optimizer: Any, ids: Any, targets: Any) -> Any:
@@ -33,7 +33,7 @@ def train(job: Job) -> Run:
 
 def train_functional(job: Job) -> Run:
     model = _model(job)
-    optimizer = nnx.Optimizer(model, optax.adam(**ADAM), wrt=nnx.Param)
+    optimizer = nnx.Optimizer(model, optax.adam(**job.adam), wrt=nnx.Param)
     graph, state = nnx.split((model, optimizer))
 
     def step(state: Any, ids: Any, targets: Any) -> Any:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import itertools
 
 import numpy as np
-from jobs import ADAM, Job
+from jobs import Job
 from thinc.api import (
     Adam,
     CategoricalCrossentropy,
@@ -30,7 +30,7 @@ set_current_ops(NumpyOps())
 def train(job: Job) -> Run:
     model = _model(job)
     off = {"L2": 0.0, "grad_clip": 0.0, "use_averages": False}
-    optimizer = Adam(ADAM["learning_rate"], beta1=ADAM["b1"], beta2=ADAM["b2"], eps=ADAM["eps"], **off)
+    optimizer = Adam(job.adam["learning_rate"], beta1=job.adam["b1"], beta2=job.adam["b2"], eps=job.adam["eps"], **off)
     loss_of, one_hot = CategoricalCrossentropy(), np.eye(job.classes, dtype=np.float32)
     batches = itertools.cycle([(_ragged(ids), targets) for ids, targets in job.batches()])
 

@@ -8,7 +8,7 @@ from typing import Any
 
 import numpy as np
 import torch
-from jobs import ADAM, Job
+from jobs import Job
 from torch import nn
 
 from frameworks import Predict, Run
@@ -16,23 +16,22 @@ from frameworks import Predict, Run
 __all__ = ["predict", "train", "train_compiled", "train_sparse"]
 
 torch.set_num_threads(2)
-_RATES = {"lr": ADAM["learning_rate"], "betas": (ADAM["b1"], ADAM["b2"]), "eps": ADAM["eps"]}
 
 
 def train(job: Job) -> Run:
     model = _model(job)
-    return _repeat(model, [torch.optim.Adam(_trained(model), fused=True, **_RATES)], job)
+    return _repeat(model, [torch.optim.Adam(_trained(model), fused=True, **_rates(job))], job)
 
 
 def train_compiled(job: Job) -> Run:
     model = _model(job)
-    return _repeat(torch.compile(model), [torch.optim.Adam(_trained(model), fused=True, **_RATES)], job)
+    return _repeat(torch.compile(model), [torch.optim.Adam(_trained(model), fused=True, **_rates(job))], job)
 
 
 def train_sparse(job: Job) -> Run:
     model = _model(job, sparse=True)
     table, *rest = _trained(model)
-    optimizers = [torch.optim.SparseAdam([table], **_RATES), torch.optim.Adam(rest, fused=True, **_RATES)]
+    optimizers = [torch.optim.SparseAdam([table], **_rates(job)), torch.optim.Adam(rest, fused=True, **_rates(job))]
     return _repeat(model, optimizers, job)
 
 
@@ -44,6 +43,11 @@ def predict(job: Job) -> Predict:
             return torch.log_softmax(model(torch.from_numpy(ids)), -1).numpy()
 
     return call
+
+
+def _rates(job: Job) -> dict[str, Any]:
+    adam = job.adam
+    return {"lr": adam["learning_rate"], "betas": (adam["b1"], adam["b2"]), "eps": adam["eps"]}
 
 
 def _trained(model: nn.Module) -> list[Any]:
