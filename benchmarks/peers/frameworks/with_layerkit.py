@@ -1,4 +1,4 @@
-"""layerkit: a Loop, and the compiled model; the backend is the one that LAYERKIT_BACKEND names."""
+"""layerkit, on the backend that LAYERKIT_BACKEND names: a Loop, and predictions by a run of the sentiment recipe."""
 
 from __future__ import annotations
 
@@ -31,10 +31,11 @@ def train(job: Job) -> Run:
 
 
 def predict(job: Job) -> Predict:
-    model = _model(job)
-    weights, state = lk.fastmath.to_device(model.weights), model.state
-    compiled = lk.fastmath.jit(lambda weights, ids: model.pure_fn(ids, weights, state)[0])
-    return lambda ids: lk.fastmath.to_host(compiled(weights, ids))
+    from layerkit_plugins.sentiment.examples import Examples
+    from layerkit_plugins.sentiment.run import SentimentRun
+
+    labels = [str(number) for number in range(job.classes)]
+    return SentimentRun(_model(job), {"__UNK__": 2}, labels, {}, {}, lambda: Examples([], [])).log_probs
 
 
 def _model(job: Job) -> lk.Layer:
