@@ -86,7 +86,7 @@ def test_the_console_script_is_the_same_command() -> None:
     ("arguments", "said"),
     [
         (["trian"], ["unknown command 'trian': did you mean 'train'?"]),
-        (["xyzzy"], ["unknown command 'xyzzy': known: backends, beta:train, end, evaluate, "]),
+        (["xyzzy"], ["unknown command 'xyzzy': known: backends, bench, beta:train, end, evaluate, "]),
         (["plugins", "lst"], ["unknown command 'lst': did you mean 'list'?"]),
         (["--versoin"], ["No such option", "--versoin", "--version", "(see: layerkit --help)"]),
         (["plugins", "list", "--jsn"], ["--jsn", "--json", "(see: layerkit plugins list --help)"]),
