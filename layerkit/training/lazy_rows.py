@@ -91,7 +91,8 @@ class LazyRows:
         self._decay = float(optimizer.weight_decay_rate)
         self._settle = jit(self._settled, donate_argnums=(0, 1, 2))
         self._bring_up = jit(self._brought_up, donate_argnums=(0,))
-        self._rest = jit(self._unmoved)
+        self._bring_up_copy = jit(lambda table, *rest: self._brought_up(np.copy(table), table, *rest))
+        self._rests = jit(self._unmoved)
 
     @classmethod
     def of_task(cls, tables: Sequence[Table], task: TrainTask, opt_params: Any) -> LazyRows:
@@ -251,8 +252,9 @@ class LazyRows:
         leaves, slots = view.parts()
         for table in self.tables:
             rest = leaves[table.place], slots[table.place], view.waiting.last[table.path], view.waiting.rates
-            whole = _copied(leaves[table.place])
-            for ids in self._owing(rest, view.step):
+            first, *others = self._owing(rest, view.step)
+            whole = self._bring_up_copy(*rest, view.step, first)
+            for ids in others:
                 whole = self._bring_up(whole, *rest, view.step, ids)
             leaves[table.place] = whole
         return tree_unflatten(leaves, view.trained)
@@ -263,16 +265,20 @@ class LazyRows:
         waits = last < step - 1
         fresh = onp.flatnonzero(last < 0)
         # Rows that no batch ever read have the slots they began with: one of them shows whether they move.
-        if fresh.size and bool(self._rest(*rest, step, fresh[:1].astype(onp.int32))):
+        if fresh.size and bool(self._rests(*rest, step, fresh[:1].astype(onp.int32))):
             waits[fresh] = False
         ids = onp.flatnonzero(waits)
         count = min(len(last), _AT_ONCE)
-        ids = onp.append(ids, onp.arange(len(last), len(last) + -ids.size % count)).astype(onp.int32)
-        return onp.split(ids, range(count, ids.size, count)) if ids.size else []
+        pieces = max(-(-ids.size // count), 1)
+        filled = onp.append(ids, onp.arange(len(last), len(last) + pieces * count - ids.size))
+        return onp.split(filled.astype(onp.int32), pieces)
 
     def _unmoved(self, table: Any, slots: Any, last: Any, rates: Any, step: Any, ids: Any) -> Any:
-        """Whether bringing these rows up to date leaves them as they are."""
-        return np.all(self._rows(table, slots, last, rates, step, ids)[0] == take_rows(table, ids))
+        """Whether bringing rows with the slots and the last step of these up to date would leave them as they are."""
+        ones = np.ones((1, *table.shape[1:]), table.dtype)
+        slots = nested_map(lambda slot: take_rows(slot, ids), slots)
+        first = onp.zeros(1, onp.int32)
+        return np.all(self._rows(ones, slots, take_rows(last, ids), rates, step, first)[0] == 1)
 
     def _pieces(self, table: Table) -> list[Any]:
         count = min(table.shape[0], _AT_ONCE)
@@ -286,9 +292,6 @@ class LazyRows:
 
     def _brought_up(self, whole: Any, table: Any, slots: Any, last: Any, rates: Any, step: Any, ids: Any) -> Any:
         return put_rows(whole, ids, self._rows(table, slots, last, rates, step, ids)[0])
-
-
-_copied = jit(np.copy)
 
 
 def _stand_in(table: Table, rows: Any, full: Any, batch: tuple[Any, ...], ids: RowIds, arrays: Any) -> RowTable:

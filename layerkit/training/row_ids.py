@@ -20,17 +20,18 @@ class RowIds(NamedTuple):
 
 
 def padded_count(count: int) -> int:
-    """``count`` rounded up to a length of which there are four between a power of two and the next.
+    """``count`` rounded up: to 128 or 256, and above to one of four lengths between two powers of two.
 
-    Each length is a program of its own: few of them, and not many rows for nothing.
+    Each length is a program of its own, which takes longer to compile than the rows that are there for nothing.
 
-    >>> [padded_count(n) for n in (1, 17, 33, 41, 100, 1000)]
-    [16, 20, 40, 48, 112, 1024]
+    >>> [padded_count(n) for n in (1, 65, 200, 257, 1000, 1025)]
+    [128, 128, 256, 320, 1024, 1280]
     """
-    step = 4
-    while step * 7 < count:
-        step *= 2
-    return max(-(-count // step) * step, 16)
+    length = 128
+    while length < count:
+        step = length if length < 256 else (1 << (length.bit_length() - 1)) // 4
+        length += step
+    return length
 
 
 def stacked(several: Sequence[RowIds], rows: int) -> RowIds:
