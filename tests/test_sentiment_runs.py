@@ -22,7 +22,7 @@ pytest.importorskip("nltk", reason="texts are split by NLTK")
 import layerkit as lk
 from layerkit import fastmath
 from layerkit.cli import main
-from layerkit.errors import LayerkitError, UsageError
+from layerkit.errors import LayerkitError, LayerkitWarning, UsageError
 from layerkit_plugins.sentiment.run import SentimentRun
 
 BACKENDS = ["numpy", "jax"]
@@ -224,6 +224,63 @@ def test_a_run_to_be_replaced_stays_where_the_new_one_fails(folder: Path) -> Non
     assert contents(folder) == before
     train(folder, overwrite=True, seed=5, backend="numpy")
     assert load(folder).settings["seed"] == 5
+
+
+def test_a_damaged_run_file_is_written_anew_where_training_goes_on(folder: Path, two: tuple[Path, Path]) -> None:
+    flip(folder / "run.json", -99)
+    with pytest.warns(LayerkitWarning, match=r"run\.json is damaged: .*; it is written anew"):
+        run = train(folder, backend="numpy")
+    np.testing.assert_array_equal(weights(run)[0], weights(load(two[0]))[0])
+    flip(folder / "run.json", -99)
+    with (
+        pytest.warns(LayerkitWarning, match="it is written anew"),
+        pytest.raises(LayerkitError, match=r"was saved with another settings \(learning_rate: 0\.003, not 0\.1\)"),
+    ):
+        train(folder, learning_rate=0.1, backend="numpy")
+
+
+def test_a_damaged_checkpoint_is_passed_over_unless_strict(folder: Path, two: tuple[Path, Path]) -> None:
+    flip(folder / "checkpoints" / "step-00000020" / "weights.safetensors", -1)
+    with pytest.raises(LayerkitError, match=r"weights\.safetensors is damaged: the array 2\.Dense/"):
+        train(folder, strict=True, backend="numpy")
+    with pytest.warns(LayerkitWarning, match="going on from step-00000016, the last one that is sound"):
+        run = train(folder, backend="numpy")
+    np.testing.assert_array_equal(weights(run)[0], weights(load(two[0]))[0])
+
+
+def test_other_examples_are_noticed_where_a_run_goes_on(tmp_path: Path) -> None:
+    path = tmp_path / "mine.csv"
+    lines = [f"{word} {i},{word}\n" for i in range(20) for word in ("good", "bad")]
+    path.write_text("text,label\n" + "".join(lines))
+    options: dict[str, Any] = {"corpus": None, "data": path, "backend": "numpy"}
+    train(tmp_path / "run", **options)
+    path.write_text("text,label\n" + "".join(lines[::-1]))
+    with pytest.raises(LayerkitError, match=r"was saved with another (vocabulary|training examples) "):
+        train(tmp_path / "run", steps=30, **options)
+
+
+def test_the_best_checkpoint_stays_where_it_is_asked_for(tmp_path: Path) -> None:
+    run = train(tmp_path / "run", keep_best="loss", keep_checkpoints=1, learning_rate=5.0, steps=40, backend="numpy")
+    steps = sorted(int(path.name[5:]) for path in (tmp_path / "run" / "checkpoints").iterdir())
+    assert steps[-1] == 40
+    assert len(steps) == 2 or run.metrics["loss"] == pytest.approx(0, abs=1)
+
+
+def test_two_processes_do_not_train_into_one_folder(folder: Path) -> None:
+    before = contents(folder)
+    code = "import sys; from pathlib import Path; from layerkit.files.lock import locked\n"
+    code += "with locked(Path(sys.argv[1])): print(flush=True); sys.stdin.read()"
+    command = [sys.executable, "-c", code, str(folder)]
+    with subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True) as other:
+        assert other.stdout is not None
+        other.stdout.readline()
+        for options in ({}, {"overwrite": True}):
+            with pytest.raises(LayerkitError, match=f"is in use by process {other.pid} on "):
+                lk.train("sentiment", output=folder, backend="numpy", **{**SMALL, **options})
+        assert load(folder).predict("good day").label
+        other.kill()
+    (folder / ".lock").unlink()
+    assert contents(folder) == before
 
 
 # ---- damaged
