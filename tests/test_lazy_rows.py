@@ -19,6 +19,7 @@ from layerkit.errors import UsageError
 from layerkit.fastmath import numpy as np
 from layerkit.missed_steps import Rates
 from layerkit.training import lazy_rows, lr_schedules
+from layerkit.training.row_ids import RowFinder
 
 __all__ = ["backend"]
 
@@ -78,9 +79,18 @@ OPTIMIZERS: dict[str, Callable[[], Any]] = {
 }
 
 
-@pytest.mark.parametrize("name", OPTIMIZERS)
-def test_lazy_rows_get_the_weights_of_dense_ones(name: str, backend: str) -> None:
+ON_JAX = ("sgd, decay", "momentum, plain, decay, schedule", "adam", "adam, clipped", "adam w, steps")
+RUNS = [(name, on) for name in OPTIMIZERS for on in ("numpy", "jax") if on == "numpy" or name in ON_JAX]
+
+
+@pytest.mark.parametrize(("name", "on"), RUNS)
+def test_lazy_rows_get_the_weights_of_dense_ones(name: str, on: str) -> None:
     """Every way to train, with schedules, decay and clipping."""
+    with lk.use_backend(on):
+        compare_lazy_with_dense(name)
+
+
+def compare_lazy_with_dense(name: str) -> None:
     lazy, dense = (loop_of(update, OPTIMIZERS[name]()) for update in ("lazy", "dense"))
     assert (n_lazy(lazy), n_lazy(dense)) == (1, 0)
     for loop in (lazy, dense):
@@ -99,6 +109,20 @@ def test_a_schedule_of_the_task(backend: str) -> None:
         loop.run(60)
     assert n_lazy(lazy) == 1
     assert apart(lazy.model.weights, dense.model.weights) <= 5e-5
+
+
+def test_the_rows_of_a_batch() -> None:
+    find = RowFinder([(10, (0, 2)), (10, (0, 2)), (7, ())], padded=True)
+    batch = (onp.array([[3, 7], [12, 3]], onp.int32), onp.zeros(2), onp.array([1, 7], onp.int32))
+    found, same_again, unread = find(batch)
+    assert found is same_again
+    assert found.ids[:4].tolist() == [0, 1, 3, 7]  # 0 stands for what is outside
+    assert (found.ids[4:] >= 10).all()
+    assert (onp.diff(found.ids) > 0).all()
+    assert found.places[0].tolist() == [[2, 3], [128, 2]]
+    assert found.places[1].tolist() == [1, 3]
+    assert (unread.ids >= 7).all()
+    assert unread.places == ()
 
 
 # -- what missed steps do ----------------------------------------------------------------------------------------------

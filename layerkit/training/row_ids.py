@@ -44,7 +44,7 @@ def stacked(several: Sequence[RowIds], rows: int) -> RowIds:
 
 
 class RowFinder:
-    """Finds the rows that a batch reads of each of some tables. Not to be used by two threads at once.
+    """Finds the rows that a batch reads of each of some tables.
 
     Args:
         tables: for each its number of rows, and which arrays of a batch hold its ids.
@@ -58,7 +58,6 @@ class RowFinder:
 
     def __init__(self, tables: Sequence[tuple[int, tuple[int, ...]]], padded: bool) -> None:
         self._tables, self._padded = list(tables), padded
-        self._marks: dict[int, tuple[Any, Any]] = {}
 
     def __call__(self, batch: tuple[Any, ...]) -> tuple[RowIds, ...]:
         """What the batch reads of each table."""
@@ -69,25 +68,20 @@ class RowFinder:
         return tuple([known[table] for table in self._tables])
 
     def _find(self, rows: int, arrays: list[Any]) -> RowIds:
+        if not arrays:
+            return RowIds(np.arange(rows, rows + padded_count(0) * self._padded, dtype=np.int32), ())
         outside = [array for array in arrays if array.size and (array.min() < 0 or array.max() >= rows)]
         inside = [np.where((array < 0) | (array >= rows), 0, array) for array in arrays] if outside else arrays
-        ids, places = self._by_marks(rows, inside)
+        ids, found = np.unique(np.concatenate([array.reshape(-1) for array in inside]), return_inverse=True)
+        ends = np.cumsum([array.size for array in inside])[:-1]
+        parts = np.split(found.reshape(-1), ends)
+        places = [part.reshape(array.shape) for part, array in zip(parts, inside, strict=True)]
         length = padded_count(ids.size) if self._padded else ids.size
         filled = np.arange(rows, rows + length, dtype=np.int32)
         filled[: ids.size] = ids
         if outside:
             places = [np.where((a < 0) | (a >= rows), length, p) for a, p in zip(arrays, places, strict=True)]
         return RowIds(filled, tuple([place.astype(np.int32, copy=False) for place in places]))
-
-    def _by_marks(self, rows: int, arrays: list[Any]) -> tuple[Any, list[Any]]:
-        # Marking and collecting is several times faster than sorting, unless the table is huge.
-        marks, position = self._marks.setdefault(rows, (np.zeros(rows, bool), np.zeros(rows, np.int32)))
-        for array in arrays:
-            marks[array] = True
-        ids = np.flatnonzero(marks)
-        marks[ids] = False
-        position[ids] = np.arange(ids.size, dtype=np.int32)
-        return ids, [position[array] for array in arrays]
 
 
 def _ids(batch: tuple[Any, ...], place: int) -> Any:
