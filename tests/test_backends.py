@@ -15,7 +15,7 @@ from layerkit.testing.operations import LANGUAGE
 # What fastmath offers besides operations on arrays: each is tested where it belongs.
 ELSEWHERE = set(
     """
-    ArrayError Backend abstract_eval backend_name block_until_ready compilations devices float64 float64_enabled
+    ArrayError Backend abstract_eval backend_name block_until_ready compilations conv_padding devices float64 float64_enabled
     is_traced numpy to_device to_host tree_flatten tree_leaves tree_unflatten use_backend
     """.split()
 )

@@ -12,6 +12,9 @@ import pytest
 from command_line import command_site, fails
 from distributions import Site
 
+from layerkit.files import sealed
+from layerkit.run_file import FORMAT, KIND
+
 
 @pytest.fixture(scope="module")
 def site(tmp_path_factory: pytest.TempPathFactory) -> Site:
@@ -38,8 +41,10 @@ def test_train_then_evaluate_and_predict(site: Site) -> None:
     assert (done.code, done.err) == (0, "")
     assert done.out == "accuracy 1.0000\nkept in deep/down; try: layerkit predict deep/down TEXT\n"
     written = json.loads((site.folder / "deep/down/run.json").read_text())
+    assert len(written.pop("sha256")) == 64
     assert written == {
-        "format": 1,
+        "kind": "layerkit run",
+        "format": 2,
         "recipe": "majority",
         "distribution": "acme",
         "version": "1.5",
@@ -94,13 +99,14 @@ def test_a_folder_under_a_file_cannot_be_made(site: Site) -> None:
 @pytest.mark.parametrize(
     ("contents", "code", "said"),
     [
-        ("", 1, "is damaged, it is no JSON"),
-        ("{", 1, "is damaged, it is no JSON"),
-        ("[" * 100_000, 1, "is damaged, it is no JSON"),
-        ("[]", 1, "is no run file of layerkit (format None, not 1)"),
-        ('{"format": 2}', 1, "has format 2, this layerkit reads up to 1: upgrade layerkit"),
-        ('{"format": "x"}', 1, "is no run file of layerkit (format 'x', not 1)"),
-        ('{"format": 1, "recipe": 3}', 1, "is damaged, its 'recipe' is 3: train the run again"),
+        ("", 1, "is damaged: it is no JSON"),
+        ("{", 1, "is damaged: it is no JSON"),
+        ("[" * 100_000, 1, "is damaged: it is nested too deep"),
+        ("[]", 1, "is damaged: it is no JSON object"),
+        ('{"format": 3}', 1, "has format 3, this layerkit reads 2: upgrade layerkit"),
+        ('{"format": "x"}', 1, "has format 'x', this layerkit reads 2: train the run again"),
+        ('{"format": 2, "recipe": "majority"}', 1, "is damaged: its checksum is another"),
+        ({"recipe": 3}, 1, "is damaged: its 'recipe' is 3"),
         ({"complete": False}, 1, "was not finished: train it again with the same settings"),
         (
             {"distribution": "omega"},
@@ -117,8 +123,11 @@ def test_a_run_that_cannot_be_read(
     folder = site.folder / "spoilt"
     folder.mkdir(exist_ok=True)
     if isinstance(contents, dict):
-        contents = json.dumps({**json.loads((site.folder / "run/run.json").read_text()), **contents})
-    (folder / "run.json").write_text(contents)
+        written = json.loads((site.folder / "run/run.json").read_text())
+        own = {name: value for name, value in written.items() if name not in ("sha256", "kind", "format")}
+        sealed.write(folder / "run.json", KIND, FORMAT, {**own, **contents})
+    else:
+        (folder / "run.json").write_text(contents)
     fails(site.layerkit(command, "spoilt", stdin="a text\n"), code, said)
 
 
