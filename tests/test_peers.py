@@ -58,7 +58,9 @@ def test_predictions_by_hand_and_with_layerkit_are_the_same(peers: Any) -> None:
     assert np.allclose(peers("frameworks.by_hand_jax").predict(job)(ids), by_hand, atol=1e-6)
     for backend in ("numpy", "jax"):
         with lk.use_backend(backend):
-            assert np.allclose(peers("frameworks.with_layerkit").predict(job)(ids), by_hand, atol=1e-6)
+            ours = peers("frameworks.with_layerkit")
+            assert np.allclose(ours.predict(job)(ids), by_hand, atol=1e-6)
+            assert np.allclose(ours.predict_by_run(job)(ids), by_hand, atol=1e-6)
 
 
 def test_a_row_with_other_losses_is_marked(peers: Any) -> None:

@@ -16,7 +16,7 @@ import time
 from collections.abc import Callable
 from typing import Any
 
-from frameworks import FRAMEWORKS, NotThere
+from frameworks import FRAMEWORKS, NotThere, Predict
 from jobs import CHECKED_STEPS, JOBS, Job
 
 __all__ = ["main"]
@@ -35,7 +35,7 @@ def main() -> None:
     say(imported=True)
     try:
         if job.kind == "predict":
-            work, proof = _predictions(module, job)
+            work, proof = _predictions(getattr(module, framework.predict)(job), job)
         else:
             work, proof = _steps(getattr(module, framework.train)(job), job)
     except NotThere as missing:
@@ -61,8 +61,8 @@ def _steps(run: Callable[[int], float], job: Job) -> tuple[Callable[[int], Any],
     return run, losses
 
 
-def _predictions(module: Any, job: Job) -> tuple[Callable[[int], Any], list[float]]:
-    predict, ids = module.predict(job), [ids for ids, _ in job.batches()]
+def _predictions(predict: Predict, job: Job) -> tuple[Callable[[int], Any], list[float]]:
+    ids = [ids for ids, _ in job.batches()]
     place = 0
 
     def work(n: int) -> None:

@@ -38,6 +38,8 @@ class Framework:
     """Whose versions are recorded."""
     train: str = "train"
     """The function of the module that trains."""
+    predict: str = "predict"
+    """The function of the module that predicts."""
     models: str = "classifier"
     kinds: str = "train predict start"
     settings: Mapping[str, str] = field(default_factory=dict)
@@ -75,6 +77,27 @@ _FRAMEWORKS = (
     ),
     Framework("plain-numpy", "NumPy by hand", "by_hand_numpy", HERE, "numpy"),
     Framework("layerkit", "layerkit on JAX", "with_layerkit", HERE, "layerkit jax", models=ALL, settings=OURS),
+    Framework(
+        "layerkit-run",
+        "layerkit on JAX, a run",
+        "with_layerkit",
+        HERE,
+        "layerkit jax",
+        predict="predict_by_run",
+        kinds="predict",
+        settings=OURS,
+        note="its log_probs fill batches up, so that one program serves all and a text scores the same in any company",
+    ),
+    Framework(
+        "layerkit-run-numpy",
+        "layerkit on NumPy, a run",
+        "with_layerkit",
+        HERE,
+        "layerkit numpy",
+        predict="predict_by_run",
+        kinds="predict",
+        settings=OURS_NUMPY,
+    ),
     Framework(
         "layerkit-cold",
         "layerkit on JAX, nothing kept",

@@ -1,4 +1,4 @@
-"""layerkit, on the backend that LAYERKIT_BACKEND names: a Loop, and predictions by a run of the sentiment recipe."""
+"""layerkit, on the backend that LAYERKIT_BACKEND names: a Loop, the compiled model, and a run of the recipe."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from frameworks import NotThere, Predict, Run
 from layerkit import layers as tl
 from layerkit import models, optimizers
 
-__all__ = ["predict", "train"]
+__all__ = ["predict", "predict_by_run", "train"]
 
 
 def train(job: Job) -> Run:
@@ -31,6 +31,13 @@ def train(job: Job) -> Run:
 
 
 def predict(job: Job) -> Predict:
+    model = _model(job)
+    weights, state = lk.fastmath.to_device(model.weights), model.state
+    compiled = lk.fastmath.jit(lambda weights, ids: model.pure_fn(ids, weights, state)[0])
+    return lambda ids: lk.fastmath.to_host(compiled(weights, ids))
+
+
+def predict_by_run(job: Job) -> Predict:
     from layerkit_plugins.sentiment.examples import Examples
     from layerkit_plugins.sentiment.run import SentimentRun
 
