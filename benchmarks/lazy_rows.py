@@ -2,8 +2,8 @@
 
 The model is the notebook's classifier (see train_step.py), and the vocabulary grows. Samples of both take turns, unless
 ``--apart`` (two tables of a million rows, with their moments, need 8 GB). A figure is the median of a sample's
-milliseconds by step, with the middle half of the samples in brackets, of wall time and of CPU time. What a run does once
-at its end, handing out the weights, is not part of a step. ``--evaluation`` times evaluation between steps,
+milliseconds by step, with the middle half of the samples in brackets, of wall time and of CPU time. What a run does
+once at its end, handing out the weights, is not part of a step. ``--evaluation`` times evaluation between steps,
 ``--accuracy`` compares weights after 2,000 steps with those of dense Adam in float64.
 """
 

@@ -15,8 +15,8 @@ from layerkit.testing.operations import LANGUAGE
 # What fastmath offers besides operations on arrays: each is tested where it belongs.
 ELSEWHERE = set(
     """
-    ArrayError Backend abstract_eval backend_name block_until_ready compilations conv_padding devices float64 float64_enabled
-    is_traced numpy to_device to_host tree_flatten tree_leaves tree_unflatten use_backend
+    ArrayError Backend abstract_eval backend_name block_until_ready compilations conv_padding devices float64
+    float64_enabled is_traced numpy to_device to_host tree_flatten tree_leaves tree_unflatten use_backend
     """.split()
 )
 
