@@ -148,6 +148,7 @@ _masked = (lk.f32(2, 5, 8), lk.bool_(2, 1, 1, 5))
 _queries = (lk.f32(2, 4, 8), lk.f32(2, 5, 8), lk.f32(2, 5, 8), lk.bool_(2, 1, 1, 5))
 _remembers = {"evaluation_leaves_the_state": "in predict mode it remembers what was, which is what it is for"}
 _sines = {"init_follows_its_key": "its table begins as sines and cosines, without a random number"}
+_one_by_one = {"masked": True, "n_heads": 2, "d_qk": 4, "d_v": 3, "n_parallel_heads": 1}
 _predicts = {
     "mode": "predict",
     "has_state": True,
@@ -188,6 +189,46 @@ ROWS: list[Row] = [
     row("CausalAttention", "predict", lk.f32(2, 2, 8), d_feature=8, n_heads=2, max_inference_length=9, **_predicts),
     row("ConfigurableAttention", "rotary", lk.f32(2, 5, 8), q_layer=tl.Rotate(2), k_layer=tl.Rotate(2), n_heads=2),
     row("DotProductCausalAttention", "3 axes", *[lk.f32(2, 5, 4)] * 3, chunk_size=3),
+    # -- efficient attention -------------------------------------------------------------------------------------------
+    *map(row, ["EncDecAttention", "SelfAttention"]),
+    row("LSHSelfAttention", draws_in_training=True),
+    *map(row, ["CausalFavor", "CausalFavorAttention", "Favor", "FavorAttention"]),
+    row(
+        "FavorAttention",
+        "softmax",
+        *[lk.f32(2, 5, 4)] * 3,
+        lk.bool_(2, 1, 5),
+        use_approximate_softmax=True,
+        normalize_data=True,
+    ),
+    row("CausalFavorAttention", "predict", *[lk.f32(2, 2, 3, 4)] * 3, **_predicts),
+    *map(row, ["LowRankCausalAttention", "ModularCausalAttention", "MultiplicativeCausalAttention"]),
+    *map(row, ["MultiplicativeModularCausalAttention", "MultiplicativeModularSparseDense", "SparseDenseWithOptions"]),
+    row("SelfAttention", "chunks", lk.f32(2, 5, 8), lk.bool_(2, 5), chunk_len=2, n_chunks_before=1, **_one_by_one),
+    row("SelfAttention", "predict", lk.f32(2, 2, 8), causal=True, d_qk=3, d_v=4, predict_mem_len=9, **_predicts),
+    row(
+        "LSHSelfAttention",
+        "causal",
+        lk.f32(2, 5, 8),
+        lk.bool_(2, 5),
+        causal=True,
+        chunk_len=2,
+        attention_dropout=0.5,
+        output_dropout=0.5,
+        draws_in_training=True,
+        **_one_by_one,
+    ),
+    row(
+        "LSHSelfAttention",
+        "predict",
+        lk.f32(2, 2, 8),
+        causal=True,
+        d_qk=3,
+        d_v=4,
+        chunk_len=2,
+        predict_mem_len=9,
+        **_predicts,
+    ),
     # -- convolution ---------------------------------------------------------------------------------------------------
     *map(row, ["CausalConv", "Conv", "Conv1d", "ConvTranspose", "LocallyConnected1d"]),
     row("Conv", "same", lk.f32(2, 5, 6, 3), filters=4, kernel_size=(2, 3), strides=2, padding="SAME", dilation=(2, 1)),

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import inspect
 from collections.abc import Callable, Iterator
+from functools import partial
 from typing import Any
 
 import numpy as onp
@@ -135,6 +136,10 @@ LANGUAGE: dict[str, Callable[[str | None], lk.Layer]] = {
         7, d_model=6, rnn_cell=tl.GRUCell, rnn_cell_d_state_multiplier=1, mode=mode
     ),
     "GRULM": lambda mode: models.GRULM(7, d_model=6, n_layers=2, mode=mode),
+    "ReformerLM": lambda mode: models.ReformerLM(7, n_layers=2, mode=mode, **SMALL),
+    "ReformerLM of buckets": lambda mode: models.ReformerLM(
+        7, n_layers=1, attention_type=partial(tl.LSHSelfAttention, chunk_len=2, n_buckets=4), mode=mode, **SMALL
+    ),
 }
 
 
@@ -174,6 +179,7 @@ TRANSLATORS: dict[str, Callable[[str | None], lk.Layer]] = {
     "ReZeroTransformer": lambda mode: models.ReZeroTransformer(
         7, n_encoder_layers=1, n_decoder_layers=1, mode=mode, **SMALL
     ),
+    "Reformer": lambda mode: models.Reformer(7, 9, n_encoder_layers=1, n_decoder_layers=2, mode=mode, **SMALL),
     "LSTMSeq2SeqAttn": lambda mode: models.LSTMSeq2SeqAttn(7, 9, d_model=6, n_attention_heads=2, mode=mode),
 }
 
@@ -222,7 +228,7 @@ def test_one_vocabulary_has_one_embedding() -> None:
 # -- the kit, and what is refused -------------------------------------------------------------------------------------
 
 
-@pytest.mark.parametrize("name", ["TransformerEncoder", "LSTMClassifier", "GRULM"])
+@pytest.mark.parametrize("name", ["TransformerEncoder", "LSTMClassifier", "GRULM", "ReformerLM", "Reformer"])
 def test_the_kit_finds_no_fault(name: str) -> None:
     report = check_layer(getattr(models, name))
     assert report.ok, report

@@ -21,12 +21,15 @@ _FAMILIES = {
     "convolution": "CausalConv Conv Conv1d ConvTranspose",
     "dense": "Dense",
     "dropout": "Dropout",
+    "efficient_attention": "EncDecAttention SelfAttention",
     "elementwise": "Negate PrintShape StopGradient ThresholdToBinary ToFloat",
     "embedding": "Embedding",
     "factored": "EinsumDense FactoredDense LocallyConnectedDense LowRankDense MergeLastTwoAxes SplitLastAxis",
+    "favor": "CausalFavor CausalFavorAttention Favor FavorAttention",
     "gated": "ConvGRUCell GeneralGRUCell SRU",
     "heads": "MergeHeads SplitIntoHeads",
     "locally_connected": "LocallyConnected1d",
+    "lsh_attention": "LSHSelfAttention",
     "losses": (
         "BinaryCrossEntropy BinaryCrossEntropyLoss BinaryCrossEntropySum CategoryCrossEntropy "
         "CrossEntropyLoss CrossEntropyLossWithLogSoftmax CrossEntropySum L2Loss SmoothL1Loss "
@@ -51,6 +54,10 @@ _FAMILIES = {
     "rotary": "Rotate",
     "shift": "CausalDepthwiseConv ShiftRight",
     "softmax": "LogSoftmax LogSumExp Softmax",
+    "sparse_attention": (
+        "LowRankCausalAttention ModularCausalAttention MultiplicativeCausalAttention "
+        "MultiplicativeModularCausalAttention MultiplicativeModularSparseDense SparseDenseWithOptions"
+    ),
     "sparse_feed_forward": "BlockSparseFF SparseFF SwitchSparseFF",
     "sources": "RandomUniform Weights",
     "summaries": "SummaryImage SummaryScalar",

@@ -12,10 +12,22 @@ from layerkit.fastmath import numpy as np
 from layerkit.fastmath import random
 from layerkit_plugins.layers.inputs import as_float, in_dtype_of, require_rank, require_some
 
-__all__ = ["Sight", "attend", "check_mask", "merge_heads", "require_heads", "split_heads"]
+__all__ = [
+    "UNSEEN",
+    "Part",
+    "Sight",
+    "attend",
+    "both",
+    "check_mask",
+    "dropout_of_weights",
+    "merge_heads",
+    "require_heads",
+    "see",
+    "split_heads",
+]
 
 # What a score becomes that may not be seen: exp of it is 0 beside any other.
-_UNSEEN = -1e9
+UNSEEN = -1e9
 
 
 class Sight(NamedTuple):
@@ -66,11 +78,11 @@ def attend(
     require_some(k, -2, "attention")
     q, k, v = as_float(q), as_float(k), as_float(v)
     q = in_dtype_of(q, q * (1 / math.sqrt(max(q.shape[-1], 1))))
-    dropped = _dropout(dropout, rng)
+    dropped = dropout_of_weights(dropout, rng)
     if chunk_size is None or max(q.shape[-2], k.shape[-2]) <= chunk_size:
         n = k.shape[-2]
         seen = sight.of(np.arange(q.shape[-2]), np.arange(n), n)
-        part = _see(q, k, v, seen, lambda weights: dropped(weights, 0), bias)
+        part = see(q, k, v, seen, lambda weights: dropped(weights, 0), bias)
         y = part.y / part.total
     else:
         y = _in_chunks(q, k, v, sight, dropped, chunk_size)
@@ -82,7 +94,7 @@ def attend(
 # -- one block of queries and keys ------------------------------------------------------------------------------------
 
 
-class _Part(NamedTuple):
+class Part(NamedTuple):
     """What some of the keys give: sum(w v) and sum(w), w = exp(score - peak)."""
 
     y: Any
@@ -90,27 +102,28 @@ class _Part(NamedTuple):
     peak: Any
 
 
-def _see(q: Any, k: Any, v: Any, seen: Any, dropped: Callable[[Any], Any], bias: Any = None) -> _Part:
+def see(q: Any, k: Any, v: Any, seen: Any, dropped: Callable[[Any], Any], bias: Any = None) -> Part:
+    """What queries (..., m, d), scaled already, get from keys (..., n, d), where ``seen`` (..., m, n) is true."""
     scores = np.matmul(q, np.swapaxes(k, -1, -2))
     if bias is not None:
         scores = scores + bias
     if seen is not None:
-        scores = np.where(seen, scores, _UNSEEN)
+        scores = np.where(seen, scores, UNSEEN)
     # What the peak is makes no difference to the quotient, and therefore none to the gradient.
     peak = fastmath.stop_gradient(np.max(scores, axis=-1, keepdims=True))
     weights = np.exp(scores - peak)
-    return _Part(np.matmul(dropped(weights), v), np.sum(weights, axis=-1, keepdims=True), peak)
+    return Part(np.matmul(dropped(weights), v), np.sum(weights, axis=-1, keepdims=True), peak)
 
 
-def _both(one: _Part, other: _Part) -> _Part:
+def both(one: Part, other: Part) -> Part:
     """What the keys of both parts give."""
     peak = np.maximum(one.peak, other.peak)
     a, b = np.exp(one.peak - peak), np.exp(other.peak - peak)
-    return _Part(one.y * a + other.y * b, one.total * a + other.total * b, peak)
+    return Part(one.y * a + other.y * b, one.total * a + other.total * b, peak)
 
 
-def _dropout(rate: float, rng: Any) -> Callable[[Any, Any], Any]:
-    """Drops weights of the block with a number."""
+def dropout_of_weights(rate: float, rng: Any) -> Callable[[Any, Any], Any]:
+    """A function of weights and a number, the same number for the same block of them, that drops their share."""
 
     def dropped(weights: Any, number: Any) -> Any:
         if not rate or rng is None:
@@ -139,15 +152,15 @@ def _in_chunks(q: Any, k: Any, v: Any, sight: Sight, dropped: Callable[[Any, Any
     def see_all(i: Any, q: Any, masks: Any, ks: Any, vs: Any) -> Any:
         positions = i * size + np.arange(size)
 
-        def see(part: _Part, x: Any) -> tuple[_Part, Any]:
+        def see_more(part: Part, x: Any) -> tuple[Part, Any]:
             j, k, v, mask = x
             seen = sight._replace(mask=mask).of(positions, j * size + np.arange(size), n_keys)
-            more = _see(q, k, v, seen, lambda weights: dropped(weights, i * n_chunks + j))
-            return _Part(*map(in_dtype_of, part, _both(part, more))), ()
+            more = see(q, k, v, seen, lambda weights: dropped(weights, i * n_chunks + j))
+            return Part(*map(in_dtype_of, part, both(part, more))), ()
 
         none = np.zeros((*q.shape[:-1], 1), q.dtype)
-        start = _Part(np.zeros((*q.shape[:-1], vs.shape[-1]), v.dtype), none, none + _UNSEEN)
-        part, _ = fastmath.scan(see, start, (np.arange(n_chunks), ks, vs, masks))
+        start = Part(np.zeros((*q.shape[:-1], vs.shape[-1]), v.dtype), none, none + UNSEEN)
+        part, _ = fastmath.scan(see_more, start, (np.arange(n_chunks), ks, vs, masks))
         return part.y / part.total
 
     again = fastmath.remat(see_all)

@@ -12,6 +12,7 @@ __all__ = ["layerkit_models"]
 _FAMILIES = {
     "mlp": "MLP",
     "recurrent": "GRUClassifier GRULM LSTMClassifier LSTMSeq2SeqAttn RNNLM",
+    "reformer": "Reformer ReformerLM",
     "rezero": "ReZeroTransformer ReZeroTransformerDecoder ReZeroTransformerEncoder ReZeroTransformerLM",
     "transformer": "Transformer TransformerDecoder TransformerEncoder TransformerLM",
 }
