@@ -108,8 +108,8 @@ class FavorAttention(lk.Layer):
         w = np.array(_directions(self.n_random_features, self.d, self.scale_by_norm)).astype(x.dtype)
         exponents = np.matmul(x, w.T) - np.sum(x * x, axis=-1, keepdims=True) / 2
         exponents = np.where(real, exponents, UNSEEN)
-        peak = fastmath.stop_gradient(np.max(exponents, axis=alike, keepdims=True))
-        return np.exp(exponents - peak) + self.epsilon
+        # Not without its gradient: epsilon is no part of what the factor is taken out of.
+        return np.exp(exponents - np.max(exponents, axis=alike, keepdims=True)) + self.epsilon
 
 
 @lru_cache(maxsize=16)
@@ -276,7 +276,8 @@ def _running(q: Any, k: Any, v: Any, before: Any) -> tuple[Any, Any]:
 
     after, ys = fastmath.scan(add, before, chunks)
     ys = np.moveaxis(ys, 0, -3)
-    return after, np.reshape(ys, (*q.shape[:-2], -1, v.shape[-1]))[..., :length, :]
+    whole = np.reshape(ys, (*q.shape[:-2], ys.shape[-3] * window.size, v.shape[-1]))
+    return after, whole[..., :length, :]
 
 
 @lk.example(lk.f32(2, 5, 8), d_feature=8, n_heads=2)
