@@ -3,6 +3,7 @@
     python benchmarks/reformer_copy.py --length 1024 --steps 1500
 
 The task of section 5 of Kitaev et al., "Reformer", ICLR 2020: ids of w are random, and those of the second half count.
+Positions are those of a grid with rows as long as w: the place to copy from has the column of the place to write.
 Prints the loss, and the share of tokens of the second half that are right on texts that were not trained on; exit code
 1 below ``--target``. ``--attention full`` is for comparison.
 """
@@ -49,6 +50,8 @@ def model(options: argparse.Namespace) -> lk.Layer:
         n_heads=2,
         dropout=0.0,
         max_len=options.length,
+        pos_axial_shape=(3, options.length // 2 - 1),
+        pos_d_axial_embs=(options.width // 4, options.width - options.width // 4),
         attention_type=kinds[options.attention],
     )
 
@@ -76,7 +79,7 @@ def main() -> int:
     )
     loop = lk.Loop(model(options), [train], eval_tasks=[check])
     loop.run(options.steps)
-    right = loop.history.get("eval", "metrics/WeightedCategoryAccuracy")[-1][1]
+    right = loop.history.get("eval", "WeightedCategoryAccuracy")[-1][1]
     print(f"length {options.length}, {options.steps} steps, {time.perf_counter() - started:.0f} s: {right:.2%} right")
     return int(right < options.target)
 

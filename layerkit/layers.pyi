@@ -84,6 +84,8 @@ from layerkit_plugins.layers.convolution import Conv1d as Conv1d
 from layerkit_plugins.layers.convolution import ConvTranspose as ConvTranspose
 from layerkit_plugins.layers.dense import Dense as Dense
 from layerkit_plugins.layers.dropout import Dropout as Dropout
+from layerkit_plugins.layers.efficient_attention import EncDecAttention as EncDecAttention
+from layerkit_plugins.layers.efficient_attention import SelfAttention as SelfAttention
 from layerkit_plugins.layers.elementwise import Negate as Negate
 from layerkit_plugins.layers.elementwise import PrintShape as PrintShape
 from layerkit_plugins.layers.elementwise import StopGradient as StopGradient
@@ -96,6 +98,10 @@ from layerkit_plugins.layers.factored import LocallyConnectedDense as LocallyCon
 from layerkit_plugins.layers.factored import LowRankDense as LowRankDense
 from layerkit_plugins.layers.factored import MergeLastTwoAxes as MergeLastTwoAxes
 from layerkit_plugins.layers.factored import SplitLastAxis as SplitLastAxis
+from layerkit_plugins.layers.favor import CausalFavor as CausalFavor
+from layerkit_plugins.layers.favor import CausalFavorAttention as CausalFavorAttention
+from layerkit_plugins.layers.favor import Favor as Favor
+from layerkit_plugins.layers.favor import FavorAttention as FavorAttention
 from layerkit_plugins.layers.gated import SRU as SRU
 from layerkit_plugins.layers.gated import ConvGRUCell as ConvGRUCell
 from layerkit_plugins.layers.gated import GeneralGRUCell as GeneralGRUCell
@@ -113,6 +119,7 @@ from layerkit_plugins.layers.losses import L2Loss as L2Loss
 from layerkit_plugins.layers.losses import SmoothL1Loss as SmoothL1Loss
 from layerkit_plugins.layers.losses import WeightedCategoryCrossEntropy as WeightedCategoryCrossEntropy
 from layerkit_plugins.layers.losses import WeightedSum as WeightedSum
+from layerkit_plugins.layers.lsh_attention import LSHSelfAttention as LSHSelfAttention
 from layerkit_plugins.layers.masking import EncoderDecoderMask as EncoderDecoderMask
 from layerkit_plugins.layers.masking import MaskedMean as MaskedMean
 from layerkit_plugins.layers.masking import PaddingMask as PaddingMask
@@ -163,6 +170,12 @@ from layerkit_plugins.layers.softmax import LogSumExp as LogSumExp
 from layerkit_plugins.layers.softmax import Softmax as Softmax
 from layerkit_plugins.layers.sources import RandomUniform as RandomUniform
 from layerkit_plugins.layers.sources import Weights as Weights
+from layerkit_plugins.layers.sparse_attention import LowRankCausalAttention as LowRankCausalAttention
+from layerkit_plugins.layers.sparse_attention import ModularCausalAttention as ModularCausalAttention
+from layerkit_plugins.layers.sparse_attention import MultiplicativeCausalAttention as MultiplicativeCausalAttention
+from layerkit_plugins.layers.sparse_attention import MultiplicativeModularCausalAttention as MultiplicativeModularCausalAttention
+from layerkit_plugins.layers.sparse_attention import MultiplicativeModularSparseDense as MultiplicativeModularSparseDense
+from layerkit_plugins.layers.sparse_attention import SparseDenseWithOptions as SparseDenseWithOptions
 from layerkit_plugins.layers.sparse_feed_forward import BlockSparseFF as BlockSparseFF
 from layerkit_plugins.layers.sparse_feed_forward import SparseFF as SparseFF
 from layerkit_plugins.layers.sparse_feed_forward import SwitchSparseFF as SwitchSparseFF

@@ -7,6 +7,8 @@ from layerkit_plugins.models.recurrent import RNNLM as RNNLM
 from layerkit_plugins.models.recurrent import GRUClassifier as GRUClassifier
 from layerkit_plugins.models.recurrent import LSTMClassifier as LSTMClassifier
 from layerkit_plugins.models.recurrent import LSTMSeq2SeqAttn as LSTMSeq2SeqAttn
+from layerkit_plugins.models.reformer import Reformer as Reformer
+from layerkit_plugins.models.reformer import ReformerLM as ReformerLM
 from layerkit_plugins.models.rezero import ReZeroTransformer as ReZeroTransformer
 from layerkit_plugins.models.rezero import ReZeroTransformerDecoder as ReZeroTransformerDecoder
 from layerkit_plugins.models.rezero import ReZeroTransformerEncoder as ReZeroTransformerEncoder

@@ -24,6 +24,7 @@ OWN = -1e5
 
 
 def checked_window(layer: str, chunk_len: Any, n_chunks_before: Any, n_chunks_after: Any) -> Window:
+    """The window that a layer's arguments say."""
     return Window(
         arguments.whole_number(layer, "chunk_len", chunk_len),
         arguments.whole_number(layer, "n_chunks_before", n_chunks_before, at_least=0),
