@@ -27,7 +27,7 @@ _NAMES = {
     "layerkit.summary": "summary",
     "layerkit.training": "EvalTask Loop TrainTask",
 }
-_MODULES = "bench data fastmath layers models optimizers plugins recipe runs testing training"
+_MODULES = "bench data decoding fastmath layers models optimizers plugins recipe runs testing training"
 
 _HOME = {name: module for module, names in _NAMES.items() for name in names.split()}
 

@@ -1,6 +1,7 @@
 # Written by `python -m layerkit.plugins.stubs`: change the names there are, then run it again.
 from layerkit import bench as bench
 from layerkit import data as data
+from layerkit import decoding as decoding
 from layerkit import fastmath as fastmath
 from layerkit import layers as layers
 from layerkit import models as models

@@ -28,6 +28,7 @@ ROOMS = {
     "layer": "accelerate arguments assertions densities engine initializers layer reversible weights_file",
     "combinators": "combinators",
     "examples": "example summary",
+    "decoding": "decoding",
     "optimizer": "missed_steps optimizer",
     "plugins": "plugins",
     "registered": "layers models optimizers",
@@ -47,6 +48,7 @@ ARROWS = {
     "layer": "errors shapes fastmath files",
     "combinators": "errors shapes fastmath layer",
     "examples": "errors shapes fastmath layer",
+    "decoding": "errors shapes fastmath layer",
     "optimizer": "errors shapes fastmath",
     "plugins": "errors",
     "registered": "plugins",
@@ -79,7 +81,7 @@ LIBRARIES = {
 
 # What a plugin may use: these modules and their public names.
 PUBLIC = {
-    *"arguments cache_folder data errors example fastmath files initializers layers models".split(),
+    *"arguments cache_folder data decoding errors example fastmath files initializers layers models".split(),
     *"optimizers plugins recipe runs settings shapes training".split(),
 }
 

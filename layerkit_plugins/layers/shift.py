@@ -40,7 +40,9 @@ def ShiftRight(n_positions: int = 1, mode: str | None = None) -> lk.Layer:
         widths = [(0, 0), (n, 0)] + [(0, 0)] * (len(x.shape) - 2)
         return np.pad(x, widths)[:, : x.shape[1]]
 
-    return lk.Fn("ShiftRight", (lambda x: x) if _checked_mode(mode) == "predict" else shift)
+    layer = lk.Fn("ShiftRight", (lambda x: x) if _checked_mode(mode) == "predict" else shift)
+    layer.mode = mode
+    return layer
 
 
 def _checked_mode(mode: str | None) -> str | None:

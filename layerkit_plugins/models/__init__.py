@@ -11,9 +11,12 @@ __all__ = ["layerkit_models"]
 
 _FAMILIES = {
     "mlp": "MLP",
+    "neural_gpu": "NeuralGPU",
     "recurrent": "GRUClassifier GRULM LSTMClassifier LSTMSeq2SeqAttn RNNLM",
     "reformer": "Reformer ReformerLM",
+    "resnet": "Resnet50 WideResnet",
     "rezero": "ReZeroTransformer ReZeroTransformerDecoder ReZeroTransformerEncoder ReZeroTransformerLM",
+    "text_cnn": "TextCNN",
     "transformer": "Transformer TransformerDecoder TransformerEncoder TransformerLM",
 }
 

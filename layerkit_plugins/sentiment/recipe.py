@@ -43,7 +43,9 @@ class SentimentSettings:
         False, help="Refuse a damaged checkpoint, instead of going on from the one before.", may_change=True
     )
     seed: int = setting(0, help="Seed of the weights and of the order of the texts.", least=0, most=2**32 - 1)
-    model: Literal["classifier"] = setting("classifier", help="The model.")
+    model: Literal["classifier", "lstm", "textcnn", "transformer"] = setting(
+        "classifier", help="The model: the mean of word vectors, or one that sees their order."
+    )
     embedding_dim: int = setting(256, help="Width of a word's vector.", least=1)
     mask_padding: bool = setting(
         True, help="Leave padding out of the mean, so that a text scores the same in any batch."
