@@ -396,3 +396,34 @@ def test_defaults_are_those_that_are_documented() -> None:
     settings = SentimentSettings()
     assert (settings.steps, settings.batch_size, settings.model) == (500, 16, "classifier")
     assert (settings.embedding_dim, settings.mask_padding, settings.corpus) == (256, True, None)
+
+
+# ---- other models
+
+
+@pytest.mark.parametrize("name", ["lstm", "textcnn", "transformer"])
+def test_another_model_learns_and_scores_a_text_alone_as_in_any_batch(name: str, tmp_path: Path) -> None:
+    settings: dict[str, Any] = {"steps": 60, "embedding_dim": 16, "learning_rate": 0.02, "output": tmp_path / "run"}
+    run = train(model=name, backend="numpy", **settings)
+    seen = starter()
+    with lk.use_backend("numpy"):
+        labels = [prediction.label for prediction in run.predict(seen.texts)]
+    assert np.mean([said == true for said, true in zip(labels, seen.labels, strict=True)]) > 0.8
+    ids = [list(range(1, 1 + n)) for n in (1, 2, 5, 9)]
+    with lk.use_backend("numpy"):
+        alone = [run.log_probs(np.array([row], np.int32))[0] for row in ids]
+        for length in (9, 30):
+            batch = np.zeros((len(ids), length), np.int32)
+            for place, row in enumerate(ids):
+                batch[place, : len(row)] = row
+            np.testing.assert_allclose(run.log_probs(batch), alone, atol=1e-5)
+        loaded: Any = lk.load(tmp_path / "run")
+        close(loaded.predict(TEXTS), run.predict(TEXTS))
+
+
+@pytest.mark.parametrize("name", ["lstm", "textcnn", "transformer"])
+def test_models_that_always_mask_padding_say_so(name: str) -> None:
+    with pytest.raises(
+        UsageError, match=f"mask_padding is off, and the model '{name}' knows no other way: leave it on"
+    ):
+        train(model=name, mask_padding=False, steps=1, backend="numpy")
