@@ -36,7 +36,8 @@ def _bottleneck(
     return [tl.Residual(*main, shortcut=shortcut), non_linearity()]
 
 
-@lk.example(lk.f32(4, 48, 48, 3), d_hidden=2, n_output_classes=3, rows_independent=False)
+# The example is of evaluation: 50 layers that normalize a tiny batch make large differences of roundings.
+@lk.example(lk.f32(2, 16, 16, 3), d_hidden=2, n_output_classes=3, mode="eval")
 def Resnet50(
     d_hidden: int = 64,
     n_output_classes: int = 1001,
