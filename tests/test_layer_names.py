@@ -12,7 +12,7 @@ import layerkit as lk
 from layerkit import layers as tl
 from layerkit.fastmath import numpy as np
 from layerkit.fastmath import random
-from layerkit.weights_file import tensor_paths
+from layerkit.tensor_names import tensor_paths
 
 on_both = pytest.mark.parametrize("backend", BACKENDS)
 

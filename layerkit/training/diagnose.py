@@ -13,12 +13,12 @@ from layerkit.errors import LayerkitError, shown
 from layerkit.fastmath import backend_name, to_host, tree_leaves, use_backend
 from layerkit.fastmath.finite import fault_of, first_not_finite, floats
 from layerkit.layer import Layer
+from layerkit.tensor_names import tensor_paths
 from layerkit.training.feed import Item
 from layerkit.training.replay import Fault, faulty_gradient, faulty_output
 from layerkit.training.start import Keys
 from layerkit.training.step import Carry, compute_loss
 from layerkit.training.task import TrainTask
-from layerkit.weights_file import tensor_paths
 
 __all__ = ["NotFiniteError", "diagnose", "first_not_finite"]
 

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-import shutil
-from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from layerkit.errors import LayerkitError
 from layerkit.fastmath import tree_leaves
 from layerkit.fastmath.memory import check_room, in_words
+
+if TYPE_CHECKING:
+    from pathlib import Path
 
 __all__ = ["check_disk", "check_memory", "size_of"]
 
@@ -44,6 +45,8 @@ def check_disk(folder: Path, kept: Any, keep: int) -> None:
     Raises:
         LayerkitError: they take more than is free.
     """
+    import shutil  # with its compressors: only a run that writes waits for them
+
     size, number = size_of(kept), max(1, keep + 1 - len(list(folder.glob("checkpoints/step-*"))))
     free = shutil.disk_usage(folder).free
     if size * number > free:

@@ -4,32 +4,35 @@ from __future__ import annotations
 
 import functools
 import os
-from collections.abc import Callable, Mapping, Sequence
-from contextlib import AbstractContextManager, nullcontext
-from pathlib import Path
-from typing import Any, Concatenate, ParamSpec, TypeVar, cast
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from typing import TYPE_CHECKING, Any, Concatenate, ParamSpec, TypeVar, cast
 
 from layerkit.data.batches import whole
 from layerkit.errors import LayerkitError, UsageError, shown
 from layerkit.fastmath import backend_name, random, use_backend
 from layerkit.fastmath.memory import explained
-from layerkit.files.lock import locked
 from layerkit.layer import Layer
-from layerkit.training import saving
 from layerkit.training.batch import check_arity
 from layerkit.training.evaluate import make_evaluation
 from layerkit.training.feed import Feed, Item, mover, requests
 from layerkit.training.history import History
 from layerkit.training.interrupt import Interrupts, Terminated
+from layerkit.training.keeping import Keeping
 from layerkit.training.log import distinct, line, progress
-from layerkit.training.picture import draw
-from layerkit.training.saving import Keeping, Progress, Saver
-from layerkit.training.scalars import Scalars
 from layerkit.training.steps import Steps
 from layerkit.training.summaries import Summaries
 from layerkit.training.task import EvalTask, TrainTask, listed, shared_sources
 
+if TYPE_CHECKING:
+    from pathlib import Path
+
+    from layerkit.training.saving import Progress, Saver
+    from layerkit.training.scalars import Scalars
+
 __all__ = ["Loop"]
+
+# What writes to disk is imported by the methods that do: a Loop without an output_dir starts without it.
 
 Folder = str | os.PathLike[str]
 AtStep = Callable[[int], Any]
@@ -146,27 +149,46 @@ class Loop:
         self._eval_at = eval_at or (lambda step: step == 1 or step % period == 0)
         self._checkpoint_at = checkpoint_at or (lambda step: step == 1 or step % period == 0)
         self.output_dir = self._prepare_output(output_dir, checkpoint_at, tensorboard)
-        self._scalars = Scalars(self.output_dir) if tensorboard and self.output_dir is not None else None
+        self._scalars = self._tensorboard() if tensorboard else None
         self._draws, self._drawn = learning_curve, 0
         self._per_call = whole("n_steps_per_call", n_steps_per_call, 1)
         with explained(lambda: "before step 1"):
             self._prepare()
         metrics = [name for names in self._metric_names for name in names]
-        keeping = Keeping.checked(keep_checkpoints, keep_best, metrics, strict, save_in_background)
-        self._saver = Saver(self._model, self.tasks, identity or {}, keeping)
+        self._keeping = Keeping.checked(keep_checkpoints, keep_best, metrics, strict, save_in_background)
+        self._identity = identity or {}
         if self.output_dir is not None:
-            began = saving.recovered(self.output_dir)
-            self._saver.check_disk(self.output_dir, self._steps.variables)
-            if began:
-                self.load_checkpoint()
+            self._begin_in(self.output_dir)
 
     def _prepare_output(self, output_dir: Folder | None, checkpoint_at: Any, tensorboard: bool) -> Path | None:
         if output_dir is not None:
-            return saving.prepare_folder(output_dir)
+            from layerkit.training.saving import prepare_folder
+
+            return prepare_folder(output_dir)
         for name, value in (("checkpoint_at", checkpoint_at), ("tensorboard", tensorboard)):
             if value:
                 raise UsageError(f"{name} needs an output_dir to write to")
         return None
+
+    def _tensorboard(self) -> Scalars:
+        from layerkit.training.scalars import Scalars
+
+        return Scalars(cast("Path", self.output_dir))
+
+    def _begin_in(self, folder: Path) -> None:
+        """Goes on from what the folder holds, or makes sure that there is room for what will be."""
+        from layerkit.training.saving import recovered
+
+        began = recovered(folder)
+        self._saver.check_disk(folder, self._steps.variables)
+        if began:
+            self.load_checkpoint()
+
+    @functools.cached_property
+    def _saver(self) -> Saver:
+        from layerkit.training.saving import Saver
+
+        return Saver(self._model, self.tasks, self._identity, self._keeping)
 
     def _prepare(self) -> None:
         """Everything that comes before step 1."""
@@ -216,7 +238,7 @@ class Loop:
         self._outside_of_run("run")
         if last == self.step:
             return
-        with self._alone(), self._saver.finishing():
+        with self._alone():
             self._run(last)
             self._draw()
 
@@ -262,7 +284,8 @@ class Loop:
         return step == last or item.evaluate or (self.output_dir is not None and bool(self._checkpoint_at(step)))
 
     def _train(self, items: list[Item]) -> None:
-        self._saver.check()
+        if self.output_dir is not None:
+            self._saver.check()
         self._steps.train(items)
         self._stale = True
         if items[-1].evaluate:
@@ -339,6 +362,8 @@ class Loop:
             len(self._history.get(m, k)) for m in self._history.modes for k in self._history.metrics_for_mode(m)
         )
         if self.output_dir is not None and self._draws and measured > self._drawn:
+            from layerkit.training.picture import draw
+
             draw(self._history, self.output_dir)
             self._drawn = measured
 
@@ -360,13 +385,20 @@ class Loop:
 
     def _save(self, wait: bool = True) -> Path:
         self._steps.settle()
-        feed, folder = self._feed, cast(Path, self.output_dir)
+        feed, folder = self._feed, cast("Path", self.output_dir)
         positions = [s.position if feed is None else feed.position(s) for s in self._sources]
         return self._saver.save(folder, self._progress(positions), self._steps.variables, wait)
 
-    def _alone(self) -> AbstractContextManager[None]:
-        """Keeps other processes out of the output folder."""
-        return nullcontext() if self.output_dir is None else locked(self.output_dir)
+    @contextmanager
+    def _alone(self) -> Iterator[None]:
+        """Keeps other processes out of the output folder, until everything is written."""
+        if self.output_dir is None:
+            yield
+            return
+        from layerkit.files.lock import locked
+
+        with locked(self.output_dir), self._saver.finishing():
+            yield
 
     @_on_its_backend
     def load_checkpoint(self, directory: Folder | None = None) -> None:
@@ -384,9 +416,11 @@ class Loop:
         folder = directory if directory is not None else self.output_dir
         if folder is None:
             raise UsageError("load_checkpoint: say which directory; the Loop has no output_dir")
-        loaded = self._saver.load(Path(folder).expanduser(), self._steps.variables, self.random_seed)
+        from layerkit.training.saving import seek
+
+        loaded = self._saver.load(folder, self._steps.variables, self.random_seed)
         saved = loaded.progress
-        saving.seek(self._sources, saved.positions, self._log)
+        seek(self._sources, saved.positions, self._log)
         self._steps.take_over(loaded.variables, saved.step)
         self._history = History.from_dict(saved.history)
         self._evaluated, self._rngs = saved.evaluated, saved.rngs
@@ -394,6 +428,8 @@ class Loop:
         self._hand_out(force=True)
 
     def _progress(self, positions: list[Any]) -> Progress:
+        from layerkit.training.saving import Progress
+
         return Progress(
             self.step,
             self._evaluated,

@@ -12,7 +12,7 @@ from layerkit.fastmath import is_traced, jit, to_host, tree_leaves, value_and_gr
 from layerkit.fastmath import numpy as np
 from layerkit.fastmath.finite import Words, fault_of, floats
 from layerkit.layer import Layer
-from layerkit.weights_file import tensor_paths
+from layerkit.tensor_names import tensor_paths
 
 __all__ = ["Fault", "faulty_gradient", "faulty_output"]
 

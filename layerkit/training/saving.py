@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 import os
 import tempfile
 import warnings
@@ -13,8 +12,7 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from layerkit.data.batches import whole
-from layerkit.errors import LayerkitError, LayerkitWarning, UsageError, suggest
+from layerkit.errors import LayerkitError, LayerkitWarning, UsageError
 from layerkit.fastmath import backend_name, to_device, to_host
 from layerkit.files import sealed
 from layerkit.files.disk import DamagedError
@@ -25,12 +23,13 @@ from layerkit.training.background import Background
 from layerkit.training.diagnose import NotFiniteError, first_not_finite
 from layerkit.training.history import History
 from layerkit.training.identity import compare, distributions, identity_of
+from layerkit.training.keeping import Keeping
 from layerkit.training.limits import check_disk
 from layerkit.training.source import Source
 from layerkit.training.task import TrainTask
 from layerkit.training.variables import Variables
 
-__all__ = ["Keeping", "Loaded", "Progress", "Saver", "prepare_folder", "recovered", "seek"]
+__all__ = ["Loaded", "Progress", "Saver", "prepare_folder", "recovered", "seek"]
 
 
 class Progress(NamedTuple):
@@ -54,38 +53,6 @@ class Loaded(NamedTuple):
 
     progress: Progress
     variables: Variables
-
-
-class Keeping(NamedTuple):
-    """Which checkpoints stay, and how they are written."""
-
-    last: int
-    best: str | None
-    """A metric's name, with a minus before it where the lowest value is the best."""
-    strict: bool
-    background: bool
-
-    @classmethod
-    def checked(cls, last: Any, best: Any, metrics: list[str], strict: Any, background: Any) -> Keeping:
-        """The arguments of a Loop that measures these ``metrics``.
-
-        Raises:
-            UsageError: one is of the wrong kind, or no metric.
-        """
-        if best is not None and not isinstance(best, str):
-            raise UsageError(f"keep_best is a metric's name, such as 'Accuracy' or '-CrossEntropyLoss', got {best!r}")
-        if best is not None and (name := best.removeprefix("-")) not in metrics:
-            raise UsageError(f"keep_best: no evaluation task has a metric {name!r:.60}; {suggest(name, metrics)}")
-        return cls(whole("keep_checkpoints", last, 1), best, bool(strict), bool(background))
-
-    def best_of(self, steps: list[int], history: Mapping[str, Any]) -> int | None:
-        """The step, of these, at which the metric was best; the first of several."""
-        if self.best is None:
-            return None
-        sign = -1 if self.best.startswith("-") else 1
-        measured = dict(history.get("eval", {}).get(self.best.removeprefix("-"), ()))
-        values = {step: sign * measured[step] for step in steps if not math.isnan(measured.get(step, math.nan))}
-        return max(values, key=lambda step: (values[step], -step), default=None)
 
 
 def prepare_folder(output_dir: str | os.PathLike[str]) -> Path:
@@ -210,8 +177,8 @@ class Saver:
 
     # -- reading ------------------------------------------------------------------------------------------------------
 
-    def load(self, folder: Path, variables: Variables, random_seed: int) -> Loaded:
-        """The checkpoint in ``folder``, or the last sound one of those in an output folder.
+    def load(self, path: str | os.PathLike[str], variables: Variables, random_seed: int) -> Loaded:
+        """The checkpoint in the folder ``path``, or the last sound one of those in an output folder.
 
         Args:
             variables: the model's own, which it must fit.
@@ -220,6 +187,7 @@ class Saver:
             DamagedError: there is none, or none that is sound; where the loop is strict, the last one is damaged.
             LayerkitError: it is another model's, seed's or version's.
         """
+        folder = Path(path).expanduser()
         parent = folder / checkpoint.FOLDER
         places = [parent / checkpoint.folder_name(step) for step in reversed(checkpoint.steps(parent))] or [folder]
         first: DamagedError | None = None

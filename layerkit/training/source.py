@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from collections import deque
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from typing import Any
@@ -86,6 +85,8 @@ class Source:
             return
         wanted = position.get("batches") if isinstance(position, dict) else None
         if not isinstance(wanted, int):
+            import json
+
             raise LayerkitError(f"{self.name}: the position was saved by another iterator: {json.dumps(position):.80}")
         if wanted < self._taken:
             raise LayerkitError(

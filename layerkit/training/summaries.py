@@ -6,16 +6,19 @@ import re
 import struct
 import zlib
 from collections.abc import Callable, Iterator, Mapping
-from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 from layerkit.errors import LayerkitError, UsageError
 from layerkit.fastmath import to_host
 from layerkit.layer import Layer
-from layerkit.training.scalars import Scalars
 from layerkit.training.variables import Variables
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+    from layerkit.training.scalars import Scalars
 
 __all__ = ["Summaries", "write_images"]
 

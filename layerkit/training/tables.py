@@ -12,7 +12,7 @@ from layerkit.fastmath import abstract_eval, devices, take_rows, tree_leaves, tr
 from layerkit.fastmath.backend import region
 from layerkit.fastmath.rows import OtherUse, RowTable, has_put_rows, observing_reads
 from layerkit.layer import Layer
-from layerkit.weights_file import leaf_layers, tensor_paths
+from layerkit.tensor_names import leaf_layers, tensor_paths
 
 __all__ = ["Run", "Table", "find_tables", "paths_of", "with_tables"]
 

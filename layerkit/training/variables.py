@@ -9,8 +9,8 @@ from typing import Any, NamedTuple
 from layerkit.errors import LayerkitError
 from layerkit.fastmath import nested_map, tree_leaves, tree_unflatten
 from layerkit.layer import Layer
+from layerkit.tensor_names import names_within, tensor_paths
 from layerkit.training.own import copy
-from layerkit.weights_file import names_within, tensor_paths
 
 __all__ = ["FILES", "OfTask", "Variables"]
 

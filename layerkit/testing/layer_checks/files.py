@@ -6,12 +6,12 @@ import os
 import tempfile
 
 from layerkit import fastmath
+from layerkit.tensor_names import tensor_paths
 from layerkit.testing.layer_case import LayerCase
 from layerkit.testing.layer_suite import LAYERS
 from layerkit.testing.suite import Fault
 from layerkit.testing.trees import bare, leaves, require_same
 from layerkit.testing.trial import Trial, blaming
-from layerkit.weights_file import tensor_paths
 
 __all__: list[str] = []
 
