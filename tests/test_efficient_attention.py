@@ -197,7 +197,7 @@ def test_padding_changes_nothing(make: Callable[[], Any]) -> None:
 
 
 @pytest.mark.parametrize("make", CAUSAL, ids=["chunks", "buckets"])
-@pytest.mark.parametrize("pieces", [[1] * LENGTH, [3, 1, 3]])
+@pytest.mark.parametrize("pieces", [[1, 1, 5], [3, 1, 3]])
 def test_piece_by_piece_is_the_whole(make: Callable[..., Any], pieces: list[int]) -> None:
     whole = ready(make(), X)
     layer = ready(make(mode="predict", predict_mem_len=LENGTH), X[:, :1])
@@ -221,7 +221,7 @@ def gradients(layer: Any, rng: Any, *inputs: Any) -> list[Any]:
     return [*map(fastmath.to_host, fastmath.tree_leaves((of_weights, of_inputs)))]
 
 
-@pytest.mark.parametrize("parallel", [1, 2, 4])
+@pytest.mark.parametrize("parallel", [1, 4])
 def test_heads_in_turn_have_the_same_gradients(parallel: int) -> None:
     make = lambda parallel: tl.LSHSelfAttention(
         **SIZES, chunk_len=2, n_hashes=2, n_parallel_heads=parallel, bias=True, causal=True
@@ -232,7 +232,9 @@ def test_heads_in_turn_have_the_same_gradients(parallel: int) -> None:
         near(one, other, 1e-5)
 
 
-def test_a_reversible_block_hashes_alike_both_times() -> None:
+@pytest.mark.parametrize("backend", ["numpy"], indirect=True)
+def test_a_reversible_block_hashes_alike_both_times(backend: str) -> None:
+    """On JAX, see the whole model in test_reformer.py."""
     halves = [
         tl.ReversibleHalfResidual(tl.LayerNorm(), tl.LSHSelfAttention(**SIZES, chunk_len=2, attention_dropout=0.1)),
         tl.ReversibleSwap(),

@@ -65,7 +65,13 @@ def _package_stub(package: str) -> str:
 
 
 def _imports(homes: Iterable[tuple[str, str]]) -> str:
-    return "".join(f"from {module} import {name} as {name}\n" for module, name in sorted(homes, key=_place))
+    return "".join(_import(module, name) for module, name in sorted(homes, key=_place))
+
+
+def _import(module: str, name: str) -> str:
+    line = f"from {module} import {name} as {name}\n"
+    # As a formatter breaks a line that is too long.
+    return line if len(line) <= 121 else f"from {module} import (\n    {name} as {name},\n)\n"
 
 
 def _place(home: tuple[str, str]) -> tuple[str, bool, bool, str]:
