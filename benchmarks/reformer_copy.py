@@ -1,6 +1,6 @@
 """Does a ReformerLM learn to copy: 0, w, 0, w, with half of the length in each w, attending by buckets alone?
 
-    python benchmarks/reformer_copy.py --length 1024 --steps 1500
+    python benchmarks/reformer_copy.py --length 1024 --steps 300
 
 The task of section 5 of Kitaev et al., "Reformer", ICLR 2020: ids of w are random, and those of the second half count.
 Positions are those of a grid with rows as long as w: the place to copy from has the column of the place to write.
@@ -61,7 +61,7 @@ def main() -> int:
     parser.add_argument("--attention", choices=["lsh", "full"], default="lsh")
     parser.add_argument("--target", type=float, default=0.99)
     parser.add_argument("--rate", type=float, default=1e-3)
-    for name, default in [("length", 1024), ("steps", 1500), ("batch", 8), ("vocab", 32), ("width", 64), ("layers", 1)]:
+    for name, default in [("length", 1024), ("steps", 300), ("batch", 8), ("vocab", 32), ("width", 64), ("layers", 1)]:
         parser.add_argument(f"--{name}", type=int, default=default)
     for name, default in [("chunk", 64), ("hashes", 4)]:
         parser.add_argument(f"--{name}", type=int, default=default)

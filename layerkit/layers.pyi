@@ -173,8 +173,12 @@ from layerkit_plugins.layers.sources import Weights as Weights
 from layerkit_plugins.layers.sparse_attention import LowRankCausalAttention as LowRankCausalAttention
 from layerkit_plugins.layers.sparse_attention import ModularCausalAttention as ModularCausalAttention
 from layerkit_plugins.layers.sparse_attention import MultiplicativeCausalAttention as MultiplicativeCausalAttention
-from layerkit_plugins.layers.sparse_attention import MultiplicativeModularCausalAttention as MultiplicativeModularCausalAttention
-from layerkit_plugins.layers.sparse_attention import MultiplicativeModularSparseDense as MultiplicativeModularSparseDense
+from layerkit_plugins.layers.sparse_attention import (
+    MultiplicativeModularCausalAttention as MultiplicativeModularCausalAttention,
+)
+from layerkit_plugins.layers.sparse_attention import (
+    MultiplicativeModularSparseDense as MultiplicativeModularSparseDense,
+)
 from layerkit_plugins.layers.sparse_attention import SparseDenseWithOptions as SparseDenseWithOptions
 from layerkit_plugins.layers.sparse_feed_forward import BlockSparseFF as BlockSparseFF
 from layerkit_plugins.layers.sparse_feed_forward import SparseFF as SparseFF
