@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from typing import Any
 
 from layerkit.shapes import ShapeDtype
@@ -23,8 +23,12 @@ def nested_map(f: Callable[..., Any], tree: Any, *rest: Any) -> Any:
     """
     if tree is None:
         return None
-    if isinstance(tree, ShapeDtype) or not isinstance(tree, (tuple, list, dict)):
+    if _is_leaf(tree):
         return f(tree, *rest)
+    if not rest:
+        if isinstance(tree, dict):
+            return {key: nested_map(f, tree[key]) for key in sorted(tree)}
+        return rebuild(tree, [nested_map(f, child) for child in tree])
     for other in rest:
         if not isinstance(other, (tuple, list, dict)) or len(other) != len(tree):
             raise ValueError(f"trees differ in structure: {_outline(tree)} and {_outline(other)}")
@@ -35,11 +39,17 @@ def nested_map(f: Callable[..., Any], tree: Any, *rest: Any) -> Any:
     return rebuild(tree, [nested_map(f, *children) for children in zip(tree, *rest, strict=True)])
 
 
+def _is_leaf(tree: Any) -> bool:
+    # Most are arrays, so that is asked first.
+    return not isinstance(tree, (tuple, list, dict)) or isinstance(tree, ShapeDtype)
+
+
 def rebuild(like: Any, children: list[Any]) -> Any:
     """A tuple, named tuple or list like ``like`` with other children."""
-    if hasattr(like, "_fields"):
-        return type(like)(*children)
-    return type(like)(children)
+    kind = type(like)
+    if kind is tuple:
+        return tuple(children)
+    return kind(*children) if hasattr(like, "_fields") else kind(children)
 
 
 def tree_leaves(tree: Any) -> list[Any]:
@@ -56,7 +66,7 @@ def tree_leaves(tree: Any) -> list[Any]:
 def _collect(tree: Any, leaves: list[Any]) -> None:
     if tree is None:
         return
-    if isinstance(tree, ShapeDtype) or not isinstance(tree, (tuple, list, dict)):
+    if _is_leaf(tree):
         leaves.append(tree)
         return
     for child in (tree[key] for key in sorted(tree)) if isinstance(tree, dict) else tree:
@@ -81,17 +91,23 @@ def tree_unflatten(leaves: list[Any], tree: Any) -> Any:
     """
     values = iter(leaves)
     missing = object()
-
-    def take(_: Any) -> Any:
-        value = next(values, missing)
-        if value is missing:
-            raise ValueError(f"the tree has more than {len(leaves)} leaves: {_outline(tree)}")
-        return value
-
-    built = nested_map(take, tree)
+    try:
+        built = _filled(tree, values)
+    except StopIteration:
+        raise ValueError(f"the tree has more than {len(leaves)} leaves: {_outline(tree)}") from None
     if next(values, missing) is not missing:
         raise ValueError(f"the tree has fewer than {len(leaves)} leaves: {_outline(tree)}")
     return built
+
+
+def _filled(tree: Any, values: Iterator[Any]) -> Any:
+    if tree is None:
+        return None
+    if _is_leaf(tree):
+        return next(values)
+    if isinstance(tree, dict):
+        return {key: _filled(tree[key], values) for key in sorted(tree)}
+    return rebuild(tree, [_filled(child, values) for child in tree])
 
 
 def _outline(tree: Any) -> str:

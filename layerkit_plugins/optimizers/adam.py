@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from typing import Any, ClassVar
 
 import layerkit as lk
@@ -72,9 +72,12 @@ class Adam(lk.Optimizer):
         square *= 1 - b2
         v = b2 * v
         v += square
-        move = rate * m
-        move /= np.sqrt(v) + eps * root
-        return param - move, (m, v)
+        below: Any = np.sqrt(v)
+        below += eps * root
+        new = -rate * m
+        new /= below
+        new += param
+        return new, (m, v)
 
     def cannot_skip(self) -> str:
         b1, b2, eps = (float(self._options[name]) for name in ("b1", "b2", "eps"))
@@ -102,31 +105,36 @@ class Adam(lk.Optimizer):
             time = last[:, None].astype(param_rows.dtype) + (nodes + 1)
             strengths = strengths / -np.expm1(time * math.log(b1))
             spread = np.exp(nodes * (0.5 * math.log(b2))) / np.sqrt(-np.expm1(time * math.log(b2)))
-            moved = _sum_of_quotients(strengths, spread, eps, v, missed.column)
+            moved = _sum_of_quotients(strengths / spread, eps / spread, v)
             moved *= m
         kept = missed.decay()
         param_rows = (param_rows if kept is None else kept * param_rows) - moved
         return param_rows, (m * missed.power(b1), v * missed.power(b2))
 
 
-def _sum_of_quotients(strengths: Any, spread: Any, eps: float, v: Any, column: Callable[[Any], Any]) -> Any:
-    """sum_i strengths[i] / (spread[i] sqrt(v) + eps); strengths and spread: (rows, n), n even.
+def _sum_of_quotients(strengths: Any, offsets: Any, v: Any) -> Any:
+    """sum_i strengths[i] / (sqrt(v) + offsets[i]); strengths and offsets: (rows, n), n even.
 
     Two quotients become one: a division takes as long as ten multiplications.
     """
     root: Any = np.sqrt(v)
+    (w0, w1), (e0, e1) = ((x[:, ::2], x[:, 1::2]) for x in (strengths, offsets))
+    columns = (-1, len(v), *[1] * (len(v.shape) - 1))
+    factors = [np.reshape(np.transpose(x), columns) for x in (w0 + w1, w0 * e1 + w1 * e0, e0 + e1, e0 * e1)]
     total: Any = None
-    for i in range(0, strengths.shape[1], 2):
-        (w0, w1), (b0, b1) = ((x[:, i], x[:, i + 1]) for x in (strengths, spread))
+    for i in range(strengths.shape[1] // 2):
+        above, rest, slope, constant = (x[i] for x in factors)
         # What may be is written in place: the arrays are new, and NumPy spares itself others.
-        quotient = column(w0 * b1 + w1 * b0) * root
-        quotient += column(eps * (w0 + w1))
-        below = column(b0 * b1) * root
-        below += column(eps * (b0 + b1))
+        quotient = above * root
+        quotient += rest
+        below = slope + root
         below *= root
-        below += eps * eps
+        below += constant
         quotient /= below
-        total = quotient if total is None else total + quotient
+        if total is None:
+            total = quotient
+        else:
+            total += quotient
     return total
 
 

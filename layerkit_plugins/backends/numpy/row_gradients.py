@@ -18,20 +18,35 @@ __all__ = ["RowSums", "take"]
 class RowSums:
     """The cotangent of a table of which some rows were read: not yet an array of the table's size."""
 
-    __slots__ = ("dtype", "ids", "rows", "shape")
+    __slots__ = ("dtype", "ids", "rows", "shape", "which")
 
-    def __init__(self, ids: Any, rows: Any, shape: tuple[int, ...]) -> None:
-        self.ids, self.rows, self.shape, self.dtype = ids, rows, shape, rows.dtype
+    def __init__(self, ids: Any, g: Any, shape: tuple[int, ...]) -> None:
+        self.ids, self.shape, self.dtype = ids.reshape(-1), shape, g.dtype
+        self.rows, self.which = _distinct(g, ids.ndim)
 
     def pour(self, total: Any) -> None:
         """Adds it to an array of the table's shape, in place."""
-        add_rows(total, self.ids, self.rows)
+        add_rows(total, self.ids, self.rows if self.which is None else self.rows.take(self.which, axis=0))
 
     def dense(self, dtype: Any) -> Any:
         """It as an array."""
         # In 16 bits a row that is read a thousand times would not add up: 256 + 1 is 256 in bfloat16.
         rows = self.rows if self.dtype.itemsize >= 4 else self.rows.astype(onp.float32)
-        return sum_rows(rows, self.ids, self.shape[0]).astype(dtype, copy=False)
+        return sum_rows(rows, self.ids, self.shape[0], self.which).astype(dtype, copy=False)
+
+
+def _distinct(g: Any, axes: int) -> tuple[Any, Any]:
+    """The rows in ``g``, whose first axes are those of the ids, and which of them each id has; ``None`` for its own.
+
+    The gradient of a sum or a mean says the same to all it was made of: it is one array, stretched without a copy.
+    """
+    stretched = [size > 1 and not stride for size, stride in zip(g.shape[:axes], g.strides, strict=False)]
+    rows = g[tuple([slice(0, 1) if repeats else slice(None) for repeats in stretched])]
+    flat = rows.reshape(-1, *g.shape[axes:])
+    if not any(stretched):
+        return flat, None
+    places = onp.arange(len(flat)).reshape(rows.shape[:axes])
+    return flat, onp.broadcast_to(places, g.shape[:axes]).reshape(-1)
 
 
 take = primitive(read_rows, "take_rows")
@@ -45,8 +60,9 @@ def _take_gradient(ans: Any, table: Any, ids: Any) -> Callable[[Any], Any]:
     shape = table.shape
 
     def vjp(g: Any) -> Any:
-        rows, flat = np.reshape(g, (ids.size, *shape[1:])), ids.reshape(-1)
-        return _sum(rows, flat, shape[0]) if is_box(rows) else RowSums(flat, rows, shape)
+        if is_box(g):
+            return _sum(np.reshape(g, (ids.size, *shape[1:])), ids.reshape(-1), shape[0])
+        return RowSums(ids, g, shape)
 
     return vjp
 

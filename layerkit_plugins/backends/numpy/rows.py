@@ -52,19 +52,27 @@ def add_rows(table: Any, ids: Any, rows: Any) -> None:
         starts, counts = starts[more], counts[more]
 
 
-def sum_rows(rows: Any, ids: Any, count: int) -> Any:
-    """(count, ...): the sums of the plain rows (n, ...) with the same id (n,), all in range."""
+def sum_rows(rows: Any, ids: Any, count: int, which: Any = None) -> Any:
+    """(count, ...): the sums of the plain rows (n, ...) with the same id (n,), all in range.
+
+    Args:
+        rows: the rows.
+        ids: the id of each row; with ``which``, of each row that it names.
+        count: how many ids there are.
+        which: where rows are summed more than once, which row stands in each place (m,).
+    """
     if not ids.size:
         return onp.zeros((count, *rows.shape[1:]), rows.dtype)
-    order = onp.argsort(ids, kind="stable")
+    order = _order(ids, count)
     ordered = ids[order]
     starts = onp.flatnonzero(onp.concatenate(([True], ordered[1:] != ordered[:-1])))
+    order = order if which is None else which[order]
     # The first row of each id is moved, not added.
     total = rows.take(order[starts], axis=0)
     counts = onp.diff(onp.append(starts, ids.size))
     for segment in onp.flatnonzero(counts > _ROUNDS):
         start = starts[segment]
-        total[segment] = rows.take(order[start : start + counts[segment]], axis=0).sum(axis=0)
+        total[segment] = _sum_of(rows, order[start : start + counts[segment]])
     several = onp.flatnonzero((counts > 1) & (counts <= _ROUNDS))
     for turn in range(1, _ROUNDS):
         several = several[counts[several] > turn]
@@ -76,6 +84,21 @@ def sum_rows(rows: Any, ids: Any, count: int) -> Any:
     spread = onp.zeros((count, *rows.shape[1:]), rows.dtype)
     spread[ordered[starts]] = total
     return spread
+
+
+def _sum_of(rows: Any, places: Any) -> Any:
+    """The sum of the rows in these places."""
+    if places.size <= len(rows):
+        return rows.take(places, axis=0).sum(axis=0)
+    # Padding reads one row many times: counted, it is added once.
+    times = onp.bincount(places, minlength=len(rows)).astype(rows.dtype)
+    return onp.tensordot(times, rows, 1)
+
+
+def _order(ids: Any, count: int) -> Any:
+    """The positions of equal ids one behind the other, from left to right; all ids are below ``count``."""
+    # Sixteen bits are sorted by their digits, without comparisons.
+    return onp.argsort(ids.astype(onp.uint16) if count <= 1 << 16 else ids, kind="stable")
 
 
 def whole_ids(ids: Any) -> Any:
