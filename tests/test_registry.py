@@ -95,7 +95,7 @@ def test_unknown_names(site: Site) -> None:
         "UnknownName unknown model 'alhpa:Perceptron': no plugin distribution 'alhpa' is installed"
     )
     assert "did you mean 'alpha'?" in no_owner
-    assert far.startswith("UnknownName unknown model 'Zzz': known: ")
+    assert far.startswith("UnknownName unknown model 'Zzz': layerkit.plugins.registry.models.names() lists the ")
 
 
 def test_many_names_are_not_poured_out(site: Site) -> None:

@@ -57,7 +57,7 @@ def make_step(model: Layer, task: TrainTask, opt_params: Any, lazy: LazyRows) ->
             stand_ins = lazy.stand_ins(leaves, full[0], batch, ids)
             weights, loss_weights = tree_unflatten(stand_ins, view.trained)
             inner = Carry(weights, carry.state, own._replace(loss_weights=loss_weights), None)
-            return compute_loss(model, task.loss_layer, inner, keys, n, batch)
+            return compute_loss(model, task.loss_layer, inner, keys, n, batch, task.compute_dtype)
 
         (loss, state), gradients = value_and_grad(loss_of, has_aux=True)(before[0])
         record = opt_params if learning_rate is None else opt_params._replace(learning_rate=learning_rate)
