@@ -17,6 +17,9 @@ from layerkit.missed_steps import MissedSteps
 
 __all__ = ["Optimizer"]
 
+_LARGE, _PIECE = 1 << 20, 1 << 16
+"""From how many numbers on NumPy updates an array by pieces, and how many numbers make a piece."""
+
 
 class Optimizer:
     """Moves weights against their gradients, and remembers what it needs for that in slots.
@@ -208,8 +211,22 @@ class Optimizer:
         param = _in_dtype(weight, _wide(weight.dtype))
         if keep is not None:
             param = keep * param
-        new, slots = self.update(step, grads, param, slots, opt_params)
+        if hasattr(self, "skip_rows") and _has_pieces(param, grads, *tree_leaves(slots)):
+            new, slots = self._update_by_pieces(step, grads, param, slots, opt_params)
+        else:
+            new, slots = self.update(step, grads, param, slots, opt_params)
         return _in_dtype(new, weight.dtype), slots
+
+    def _update_by_pieces(self, step: Any, grads: Any, param: Any, slots: Any, opt_params: Any) -> tuple[Any, Any]:
+        """``update``, some rows at a time: what is made on the way then stays in a core's own cache."""
+        whole = onp.empty_like(param), nested_map(onp.empty_like, slots)
+        count = max(1, len(param) * _PIECE // param.size)
+        for start in range(0, len(param), count):
+            rows = slice(start, start + count)
+            g, old, own = nested_map(lambda array, rows=rows: array[rows], (grads, param, slots))
+            new = self.update(step, g, old, own, opt_params)
+            nested_map(lambda out, part, rows=rows: out.__setitem__(rows, part), whole, new)
+        return whole
 
     # -- checks -------------------------------------------------------------------------------------------------------
 
@@ -321,6 +338,14 @@ def _inside(interval: str, x: float) -> bool:
 def _is_trained(weight: Any) -> bool:
     """Whether an update moves it: whole numbers and booleans have no gradient, an empty array has no numbers."""
     return weight.dtype.kind not in "biu" and 0 not in weight.shape
+
+
+def _has_pieces(param: Any, *others: Any) -> bool:
+    """Whether these are large arrays, alike, whose numbers are known, on a backend whose arrays are NumPy's."""
+    if type(param) is not onp.ndarray or param.size < _LARGE or is_traced(param):
+        return False
+    alike = all(type(other) is onp.ndarray and other.shape == param.shape for other in others)
+    return alike and type(np.zeros(0)) is onp.ndarray
 
 
 def _wide(dtype: Any) -> Any:

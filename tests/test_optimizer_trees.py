@@ -192,3 +192,22 @@ def test_no_weights_at_all(backend: str) -> None:
     adam = optimizers.Adam(clip_grad_norm=1.0)
     slots, opt_params = adam.tree_init(((), None))
     assert adam.tree_update(0, ((), None), ((), None), slots, opt_params) == (((), None), ((), None), {})
+
+
+@pytest.mark.parametrize("shape", [(5000, 300), (1 << 20,), (2, 1 << 19)])
+@pytest.mark.parametrize("row", [r for r in ROWS if hasattr(r.make(0.1), "skip_rows")], ids=lambda row: row.id)
+def test_a_large_array_is_updated_by_pieces_to_the_same_bits(row: Row, shape: tuple[int, ...]) -> None:
+    rng = onp.random.default_rng(0)
+    param, grads = (rng.normal(size=shape).astype(onp.float32) for _ in range(2))
+    kept = param.copy()
+    optimizer = row.make(0.1)
+    with lk.use_backend("numpy"):
+        slots, opt_params = optimizer.tree_init(param)
+        for step in range(2):
+            whole = optimizer.update(step, grads, param, slots, opt_params)
+            given_leaves = fastmath.tree_leaves(slots)
+            before = [slot.copy() for slot in given_leaves]
+            updated, slots, _ = optimizer.tree_update(step, grads, param, slots, opt_params)
+            assert same((updated, slots), whole)
+            assert same(given_leaves, before)
+    assert same(param, kept)
