@@ -291,6 +291,8 @@ class LazyRows:
         return put_rows(table, ids, rows), slots, put_rows(last, ids, now)
 
     def _brought_up(self, whole: Any, table: Any, slots: Any, last: Any, rates: Any, step: Any, ids: Any) -> Any:
+        if not is_traced(last):
+            ids = ids[ids < table.shape[0]]  # what fills a piece up is for programs, which have one length
         return put_rows(whole, ids, self._rows(table, slots, last, rates, step, ids)[0])
 
 
