@@ -315,6 +315,18 @@ def test_looking_at_the_model_changes_nothing(backend: str) -> None:
     assert same(looked.model.weights, plain.model.weights)
 
 
+def test_weights_that_were_handed_out_stay_as_they_are(backend: str) -> None:
+    """After one step no row waits, and the table may be handed out as it is: the next step must not overwrite it."""
+    loop, other = (loop_of("lazy", optimizers.Adam(0.01)) for _ in range(2))
+    loop.run(1)
+    first, copied = loop.model.weights, host(loop.model.weights)
+    loop.run(2)
+    assert same(host(first), copied)
+    assert not same(host(loop.model.weights), copied)
+    other.run(3)
+    assert same(host(loop.model.weights), host(other.model.weights))
+
+
 @pytest.mark.parametrize("name", ["adam", "adam w, steps", "momentum"])
 def test_a_run_that_was_stopped_ends_with_the_same_bits(name: str, backend: str, tmp_path: Path) -> None:
     whole = loop_of("lazy", OPTIMIZERS[name]())

@@ -24,6 +24,7 @@ from layerkit.fastmath import (
     to_host,
     tree_leaves,
     tree_unflatten,
+    use_backend,
 )
 from layerkit.fastmath import numpy as np
 from layerkit.fastmath.rows import RowTable, put_rows
@@ -92,7 +93,6 @@ class LazyRows:
         self._settle = jit(self._settled, donate_argnums=(0, 1, 2))
         self._bring_up = jit(self._brought_up, donate_argnums=(0,))
         self._bring_up_copy = jit(lambda table, *rest: self._brought_up(np.copy(table), table, *rest))
-        self._rests = jit(self._unmoved)
 
     @classmethod
     def of_task(cls, tables: Sequence[Table], task: TrainTask, opt_params: Any) -> LazyRows:
@@ -248,11 +248,18 @@ class LazyRows:
         return view.whole(leaves, slots, view.waiting._replace(last=last) if last else view.waiting)
 
     def up_to_date(self, view: View) -> Any:
-        """The weights, with tables of their own, in which every row is up to date; ``view`` stays as it is."""
+        """The weights, in which every row is up to date; ``view`` stays as it is.
+
+        Tables are of their own, but for one of a compiled step in which no row waits: that is the very same.
+        """
         leaves, slots = view.parts()
         for table in self.tables:
             rest = leaves[table.place], slots[table.place], view.waiting.last[table.path], view.waiting.rates
-            first, *others = self._owing(rest, view.step)
+            pieces = self._owing(rest, view.step)
+            if not pieces:
+                leaves[table.place] = rest[0].copy() if isinstance(rest[0], onp.ndarray) else rest[0]
+                continue
+            first, *others = pieces
             whole = self._bring_up_copy(*rest, view.step, first)
             for ids in others:
                 whole = self._bring_up(whole, *rest, view.step, ids)
@@ -264,21 +271,24 @@ class LazyRows:
         last = to_host(rest[2])
         waits = last < step - 1
         fresh = onp.flatnonzero(last < 0)
-        # Rows that no batch ever read have the slots they began with: one of them shows whether they move.
-        if fresh.size and bool(self._rests(*rest, step, fresh[:1].astype(onp.int32))):
+        if fresh.size and self._fresh_rows_rest(rest[0], rest[3], step):
             waits[fresh] = False
         ids = onp.flatnonzero(waits)
+        if not ids.size:
+            return []
         count = min(len(last), _AT_ONCE)
-        pieces = max(-(-ids.size // count), 1)
+        pieces = -(-ids.size // count)
         filled = onp.append(ids, onp.arange(len(last), len(last) + pieces * count - ids.size))
         return onp.split(filled.astype(onp.int32), pieces)
 
-    def _unmoved(self, table: Any, slots: Any, last: Any, rates: Any, step: Any, ids: Any) -> Any:
-        """Whether bringing rows with the slots and the last step of these up to date would leave them as they are."""
-        ones = np.ones((1, *table.shape[1:]), table.dtype)
-        slots = nested_map(lambda slot: take_rows(slot, ids), slots)
-        first = onp.zeros(1, onp.int32)
-        return np.all(self._rows(ones, slots, take_rows(last, ids), rates, step, first)[0] == 1)
+    def _fresh_rows_rest(self, table: Any, rates: Any, step: int) -> bool:
+        """Whether rows that no batch ever read, with the slots they began with, stay as they are."""
+        row = onp.ones((1, *table.shape[1:]), table.dtype)
+        record = self._opt_params._replace(learning_rate=to_host(rates) if self.scheduled else self._opt_params[0])
+        with use_backend("numpy"):  # one row is not worth a compiled program
+            slots, last = self._optimizer.init(row), onp.full(1, -1, onp.int32)
+            moved = self._optimizer.skip_rows(step, last, row.copy(), slots, record)[0]  # type: ignore[attr-defined]
+        return bool((moved == row).all())
 
     def _pieces(self, table: Table) -> list[Any]:
         count = min(table.shape[0], _AT_ONCE)

@@ -94,6 +94,7 @@ class Steps:
         """
         if self.shared:
             self.variables.own(self._private)
+            self._private = {table.place for table in self.lazy.tables}
             self.shared = False
         # No row waits for more than this, and the steps of one call.
         if self.lazy.period and self.done // self.lazy.period > self._settled_at // self.lazy.period:
@@ -173,7 +174,11 @@ class Steps:
 
     def hand_out(self) -> None:
         """Gives the layers the weights and state that training has come to."""
-        weights, loss_weights = self.lazy.up_to_date(self.view())
+        view = self.view()
+        handed = self.lazy.up_to_date(view)
+        given, kept = tree_leaves(handed), tree_leaves(view.trained)
+        self._private = {table.place for table in self.lazy.tables if given[table.place] is not kept[table.place]}
+        weights, loss_weights = handed
         self._model.weights, self._model.state = weights, self.variables.state
         for number, (task, own) in enumerate(zip(self._tasks, self.variables.tasks, strict=True)):
             task.loss_layer.weights = own.loss_weights if number else loss_weights
