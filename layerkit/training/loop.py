@@ -157,6 +157,8 @@ class Loop:
         metrics = [name for names in self._metric_names for name in names]
         self._keeping = Keeping.checked(keep_checkpoints, keep_best, metrics, strict, save_in_background)
         self._identity = identity or {}
+        if identity is not None:
+            self._saver.check()  # making it looks at the identity
         if self.output_dir is not None:
             self._begin_in(self.output_dir)
 

@@ -272,7 +272,7 @@ def _running(q: Any, k: Any, v: Any, before: Any) -> tuple[Any, Any]:
         q, k, v = chunk
         weights = np.matmul(q, np.swapaxes(k, -1, -2)) * seen
         y = np.matmul(weights, v) + np.matmul(q, sums)
-        return sums + np.matmul(np.swapaxes(k, -1, -2), v), y
+        return in_dtype_of(sums, sums + np.matmul(np.swapaxes(k, -1, -2), v)), in_dtype_of(v, y)
 
     after, ys = fastmath.scan(add, before, chunks)
     ys = np.moveaxis(ys, 0, -3)
