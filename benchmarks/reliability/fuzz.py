@@ -26,7 +26,18 @@ def main() -> int:
     while time.monotonic() < end:
         seed = secrets.randbelow(2**32)
         command = [sys.executable, "-m", "pytest", "-q", "-x", "-m", "fuzz", f"--hypothesis-seed={seed}", "tests"]
-        done = subprocess.run(command, cwd=ROOT, env=environment, capture_output=True, text=True, check=False)
+        try:
+            done = subprocess.run(
+                command,
+                cwd=ROOT,
+                env=environment,
+                capture_output=True,
+                text=True,
+                check=False,
+                timeout=max(1, end - time.monotonic()),
+            )
+        except subprocess.TimeoutExpired:
+            break  # the time is up in the midst of a round, which has found nothing so far
         if done.returncode:
             print(done.stdout, done.stderr, f"failed with --hypothesis-seed={seed}", sep="\n")
             return done.returncode
