@@ -13,7 +13,6 @@ from layerkit_plugins.layers.heads import MergeHeads, SplitIntoHeads
 from layerkit_plugins.layers.incremental import append, empty, nan_beyond
 
 __all__ = [
-    "LAYERS",
     "Attention",
     "AttentionQKV",
     "CausalAttention",
@@ -335,14 +334,3 @@ def ConfigurableAttention(
     n_heads = arguments.whole_number("ConfigurableAttention", "n_heads", n_heads)
     attention = DotProductCausalAttention() if qkv_attention_layer is None else qkv_attention_layer
     return _configured("ConfigurableAttention", [q_layer, k_layer, v_layer], final_layer, attention, n_heads)
-
-
-LAYERS = [
-    Attention,
-    AttentionQKV,
-    CausalAttention,
-    ConfigurableAttention,
-    DotProductAttention,
-    DotProductCausalAttention,
-    PureAttention,
-]

@@ -11,7 +11,7 @@ from layerkit import arguments
 from layerkit.fastmath import numpy as np
 from layerkit.fastmath import random
 from layerkit.initializers import GlorotUniformInitializer, RandomNormalInitializer
-from layerkit_plugins.layers.inputs import as_float, bfloat16, first_weights, require_rank
+from layerkit_plugins.layers.inputs import as_float, bfloat16, first_weights, require_last, require_rank
 
 __all__ = ["Dense", "DenseWeights"]
 
@@ -80,9 +80,7 @@ class Dense(lk.Layer):
 
     def forward(self, x: Any) -> Any:
         kernel, bias = self.weights if self.use_bias else (self.weights, None)
-        require_rank(x, 1)
-        if x.shape[-1] != kernel.shape[0]:
-            raise lk.LayerError(f"expected last axis {kernel.shape[0]}, got {tuple(x.shape)}")
+        require_last(x, kernel.shape[0])
         # One product of two matrices, however many axes: several times as fast as a product for each row of a batch.
         rows = np.reshape(as_float(x), (math.prod(x.shape[:-1]), x.shape[-1]))
         y = np.matmul(rows, kernel)

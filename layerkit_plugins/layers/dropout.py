@@ -61,6 +61,3 @@ def dropout_axes(layer: str, name: str, value: Any) -> tuple[int, ...]:
         return ()
     checked = arguments.axes(layer, name, value)
     return checked if isinstance(checked, tuple) else (checked,)
-
-
-LAYERS = [Dropout]

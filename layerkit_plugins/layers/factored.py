@@ -11,7 +11,7 @@ from layerkit.fastmath import numpy as np
 from layerkit.fastmath import random
 from layerkit.initializers import GlorotUniformInitializer, RandomNormalInitializer
 from layerkit_plugins.layers.dense import Dense
-from layerkit_plugins.layers.inputs import as_float, bfloat16, first_weights, require_rank
+from layerkit_plugins.layers.inputs import as_float, bfloat16, first_weights, require_last, require_rank
 
 __all__ = [
     "EinsumDense",
@@ -74,7 +74,7 @@ class EinsumDense(Dense):
         self._name = f"EinsumDense_{d_input}_{d_output}"
 
     def init_weights_and_state(self, signature: Any) -> None:
-        _require_last(signature, self.d_input)
+        require_last(signature, self.d_input)
         super().init_weights_and_state(signature)
 
 
@@ -122,7 +122,7 @@ class FactoredDense(lk.Layer):
         self.dtype = bfloat16("FactoredDense") if use_bfloat16 else None
 
     def init_weights_and_state(self, signature: Any) -> None:
-        _require_last(signature, self.d_in)
+        require_last(signature, self.d_in)
         # Their products spread as the kernel of a Dense does: Glorot's deviation is the product of the two.
         factor = RandomNormalInitializer((2 / (self.d_in + self.d_out)) ** 0.25)
         of_modules, of_places = random.split(self.rng)
@@ -133,7 +133,7 @@ class FactoredDense(lk.Layer):
             self.weights = self.weights[:2]
 
     def forward(self, x: Any) -> Any:
-        _require_last(x, self.d_in)
+        require_last(x, self.d_in)
         modules, places, *bias = self.weights
         kernel = np.reshape(np.expand_dims(modules.T, 2) * np.expand_dims(places, 1), (self.d_in, self.d_out))
         y = np.matmul(as_float(x), kernel)
@@ -249,7 +249,7 @@ class LocallyConnectedDense(lk.Layer):
     def forward(self, x: Any) -> Any:
         kernel, bias = self.weights if self.use_bias else (self.weights, None)
         own = kernel.shape[1] // self.kernel_size
-        _require_last(x, self.n_modules * own)
+        require_last(x, self.n_modules * own)
         parts = self._with_neighbours(np.reshape(as_float(x), (*x.shape[:-1], self.n_modules, own)))
         y = np.einsum("...mk,mkn->...mn", parts, kernel)
         return np.reshape(y if bias is None else y + bias, (*x.shape[:-1], self.n_modules * self.n_units))
@@ -263,13 +263,6 @@ class LocallyConnectedDense(lk.Layer):
         padded = np.pad(parts, widths)
         shifted = [padded[..., i : i + self.n_modules, :] for i in range(self.kernel_size)]
         return np.concatenate(shifted, axis=-1)
-
-
-def _require_last(x: Any, size: int) -> None:
-    """Raises where the last axis of ``x`` (an array or a signature) is not of this size."""
-    require_rank(x, 1)
-    if x.shape[-1] != size:
-        raise lk.LayerError(f"expected last axis {size}, got {tuple(x.shape)}")
 
 
 def _require_modules(layer: str, what: str, size: int, n_modules: int) -> None:

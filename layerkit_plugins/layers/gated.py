@@ -17,7 +17,7 @@ from layerkit_plugins.layers.incremental import no_position
 from layerkit_plugins.layers.inputs import float_dtype
 from layerkit_plugins.layers.recurrent import Carried
 
-__all__ = ["LAYERS", "SRU", "ConvGRUCell", "GeneralGRUCell"]
+__all__ = ["SRU", "ConvGRUCell", "GeneralGRUCell"]
 
 
 @lk.example(lk.f32(4, 6), candidate_transform=lambda: Dense(6), dropout_rate_c=0.0)
@@ -176,6 +176,3 @@ def SRU(n_units: int, activation: Any = None, mode: str | None = None) -> lk.Lay
 
     inner = lk.Serial(Dense(3 * n), _Forget(mode), made)
     return lk.Serial(lk.Branch(inner, []), lk.Fn("Highway", mix), name=f"SRU_{n}")
-
-
-LAYERS = [ConvGRUCell, GeneralGRUCell, SRU]

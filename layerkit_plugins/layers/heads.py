@@ -9,7 +9,7 @@ from layerkit import arguments
 from layerkit.fastmath import numpy as np
 from layerkit_plugins.layers.attending import merge_heads, split_heads
 
-__all__ = ["LAYERS", "MergeHeads", "SplitIntoHeads"]
+__all__ = ["MergeHeads", "SplitIntoHeads"]
 
 
 @lk.example(lk.f32(2, 5, 8), n_heads=2, rows_independent=False)
@@ -61,6 +61,3 @@ def MergeHeads(n_heads: int, merged_batch_and_head: bool = True) -> lk.Layer:
         return merge_heads(x)
 
     return lk.Fn("MergeHeads", merge)
-
-
-LAYERS = [MergeHeads, SplitIntoHeads]

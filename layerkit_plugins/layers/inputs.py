@@ -17,6 +17,7 @@ __all__ = [
     "float_dtype",
     "full_float",
     "in_dtype_of",
+    "require_last",
     "require_rank",
     "require_some",
 ]
@@ -73,6 +74,13 @@ def require_rank(x: Any, at_least: int) -> None:
     if len(x.shape) < at_least:
         axes = "1 axis" if at_least == 1 else f"{at_least} axes"
         raise lk.LayerError(f"expected at least {axes}, got {tuple(x.shape)}")
+
+
+def require_last(x: Any, size: int) -> None:
+    """Raises where the last axis of ``x`` (an array or a signature) is not of this size."""
+    require_rank(x, 1)
+    if x.shape[-1] != size:
+        raise lk.LayerError(f"expected last axis {size}, got {tuple(x.shape)}")
 
 
 def axes_of(x: Any, axis: int | tuple[int, ...] | None) -> tuple[int, ...]:

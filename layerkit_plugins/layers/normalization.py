@@ -14,6 +14,7 @@ from layerkit_plugins.layers.inputs import (
     float_dtype,
     full_float,
     in_dtype_of,
+    require_last,
     require_rank,
     require_some,
 )
@@ -70,9 +71,7 @@ class LayerNorm(lk.Layer):
 
     def forward(self, x: Any) -> Any:
         scale, bias = self.weights if self.center else (self.weights, None)
-        require_rank(x, 1)
-        if x.shape[-1] != scale.shape[0]:
-            raise lk.LayerError(f"expected last axis {scale.shape[0]}, got {tuple(x.shape)}")
+        require_last(x, scale.shape[0])
         x = as_float(x)
         wide = full_float(x)
         if self.center:
@@ -258,8 +257,7 @@ class FilterResponseNorm(lk.Layer):
     def forward(self, x: Any) -> Any:
         gamma, beta, learned = self.weights
         require_rank(x, 3)
-        if x.shape[-1] != gamma.shape[0]:
-            raise lk.LayerError(f"expected last axis {gamma.shape[0]}, got {tuple(x.shape)}")
+        require_last(x, gamma.shape[0])
         places = tuple(range(1, len(x.shape) - 1))
         require_some(x, places, "the mean")
         x = as_float(x)

@@ -18,7 +18,6 @@ from layerkit_plugins.layers.incremental import follow, nan_beyond, no_position
 from layerkit_plugins.layers.inputs import as_float, bfloat16, default_float, first_weights, in_dtype_of, require_rank
 
 __all__ = [
-    "LAYERS",
     "AtPositions",
     "AxialPositionalEncoding",
     "LearnedPositionalEncoding",
@@ -343,11 +342,3 @@ class AxialPositionalEncoding(_Encoding):
             parts.append(fastmath.take_rows(table, positions % size))
             positions = positions // size
         return np.concatenate(parts[::-1], axis=-1)
-
-
-LAYERS = [
-    AxialPositionalEncoding,
-    LearnedPositionalEncoding,
-    PositionalEncoding,
-    SinCosPositionalEncoding,
-]

@@ -10,11 +10,11 @@ from layerkit import arguments
 from layerkit.fastmath import numpy as np
 from layerkit.initializers import GlorotUniformInitializer, RandomNormalInitializer, RandomUniformInitializer
 from layerkit_plugins.layers.incremental import no_position
-from layerkit_plugins.layers.inputs import as_float, default_float, float_dtype
+from layerkit_plugins.layers.inputs import as_float, default_float, float_dtype, require_last
 from layerkit_plugins.layers.recurrence import recur
 from layerkit_plugins.layers.recurrent_units import GRUUnit, LSTMUnit, Unit
 
-__all__ = ["GRU", "LAYERS", "LSTM", "Carried", "GRUCell", "LSTMCell", "MakeZeroState"]
+__all__ = ["GRU", "LSTM", "Carried", "GRUCell", "LSTMCell", "MakeZeroState"]
 
 _GLOROT = GlorotUniformInitializer()
 _BIAS = RandomNormalInitializer(1e-6)
@@ -55,7 +55,7 @@ class _Cell(lk.Layer):
     def forward(self, x: Any) -> Any:
         x, state = x
         _check_rank(x, 2)
-        _check_width(x, self.unit.width(self.weights))
+        require_last(x, self.unit.width(self.weights))
         _check_state(state, x.shape[0], self.unit)
         products = [lambda a, kernel=kernel: np.matmul(a, kernel) for kernel in self.unit.kernels(self.weights)]
         of_input = self.unit.of_input(self.weights, as_float(x))
@@ -67,11 +67,6 @@ def _check_rank(x: Any, rank: int) -> None:
     if len(x.shape) != rank:
         axes = "(batch, features)" if rank == 2 else "(batch, length, features)"
         raise lk.LayerError(f"expected {axes}, got {tuple(x.shape)}")
-
-
-def _check_width(x: Any, d: int) -> None:
-    if x.shape[-1] != d:
-        raise lk.LayerError(f"expected last axis {d}, got {tuple(x.shape)}")
 
 
 @lk.example(lk.f32(4, 5), lk.f32(4, 6), n_units=3)
@@ -170,7 +165,7 @@ class _Recurrent(lk.Layer):
         parts = x if self.n_in > 1 else (x,)
         x = parts[0]
         _check_rank(x, 3)
-        _check_width(x, self.unit.width(self.weights))
+        require_last(x, self.unit.width(self.weights))
         steps = np.swapaxes(as_float(x), 0, 1)
         length, batch, d = steps.shape
         rows = self.unit.of_input(self.weights, np.reshape(steps, (length * batch, d)))
@@ -307,6 +302,3 @@ def MakeZeroState(depth_multiplier: int = 1) -> lk.Layer:
         return np.zeros((x.shape[0], times * x.shape[-1]), default_float())
 
     return lk.Fn("MakeZeroState", make)
-
-
-LAYERS = [GRU, GRUCell, LSTM, LSTMCell, MakeZeroState]

@@ -17,7 +17,7 @@ from layerkit_plugins.layers.incremental import Remembered, append, empty, nan_b
 from layerkit_plugins.layers.positions import sinusoids
 from layerkit_plugins.layers.sources import Weights
 
-__all__ = ["LAYERS", "RelativeAttentionLMLayer", "RelativeAttentionLayer", "RelativeAttentionWrapper"]
+__all__ = ["RelativeAttentionLMLayer", "RelativeAttentionLayer", "RelativeAttentionWrapper"]
 
 _NEAR_ZERO = RandomNormalInitializer(1e-6)
 _QUERY, _KEY, _VALUE, _PLACE, _RESULT, _CONTEXT, _LOCATION, _STATE = range(8)
@@ -280,6 +280,3 @@ def RelativeAttentionWrapper(
         max_inference_length=max_inference_length,
     )
     return lk.Serial(lk.Select([0, 0, 0]), layer, name="RelativeAttentionWrapper")
-
-
-LAYERS = [RelativeAttentionLMLayer, RelativeAttentionLayer, RelativeAttentionWrapper]

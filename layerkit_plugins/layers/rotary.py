@@ -10,7 +10,7 @@ from layerkit.fastmath import numpy as np
 from layerkit_plugins.layers.inputs import as_float, in_dtype_of, require_rank
 from layerkit_plugins.layers.positions import AtPositions, angles_of
 
-__all__ = ["LAYERS", "Rotate", "rotate"]
+__all__ = ["Rotate", "rotate"]
 
 
 def rotate(x: Any, positions: Any) -> Any:
@@ -66,6 +66,3 @@ class Rotate(AtPositions):
         heads = np.reshape(x, (*x.shape[:-1], self.n_heads, d // self.n_heads))
         turned = rotate(np.swapaxes(heads, -3, -2), positions)
         return marked(np.reshape(np.swapaxes(turned, -3, -2), x.shape))
-
-
-LAYERS = [Rotate]

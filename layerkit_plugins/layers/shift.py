@@ -11,7 +11,7 @@ from layerkit.fastmath import numpy as np
 from layerkit.initializers import GlorotUniformInitializer
 from layerkit_plugins.layers.inputs import as_float, bfloat16, first_weights, in_dtype_of, require_rank
 
-__all__ = ["LAYERS", "CausalDepthwiseConv", "ShiftRight"]
+__all__ = ["CausalDepthwiseConv", "ShiftRight"]
 
 _KERNEL = GlorotUniformInitializer()
 
@@ -109,6 +109,3 @@ class CausalDepthwiseConv(lk.Layer):
         if self.mode == "predict":
             self.state = seen[:, length:]
         return in_dtype_of(x, sum(seen[:, j : j + length] * self.weights[j] for j in range(self.kernel_size)))
-
-
-LAYERS = [CausalDepthwiseConv, ShiftRight]

@@ -12,7 +12,7 @@ from layerkit.fastmath import numpy as np
 from layerkit.fastmath import random
 from layerkit.initializers import GlorotUniformInitializer, RandomNormalInitializer
 from layerkit_plugins.layers.dropout import Dropout
-from layerkit_plugins.layers.inputs import as_float, bfloat16, first_weights, require_rank
+from layerkit_plugins.layers.inputs import as_float, bfloat16, first_weights, require_last, require_rank
 
 __all__ = ["BlockSparseFF", "ExpertWeights", "SparseFF", "SparseFFWeights", "SwitchSparseFF"]
 
@@ -43,9 +43,7 @@ class _Chosen(lk.Layer):
         return np.einsum("tk,tkd->td", active, fastmath.take_rows(kernel_out, units)) + bias
 
     def tokens(self, x: Any, d: int) -> Any:
-        require_rank(x, 1)
-        if x.shape[-1] != d:
-            raise lk.LayerError(f"expected last axis {d}, got {tuple(x.shape)}")
+        require_last(x, d)
         return np.reshape(as_float(x), (math.prod(x.shape[:-1]), d))
 
     def noisy(self, scores: Any, temperature: float) -> Any:

@@ -9,7 +9,7 @@ from layerkit import arguments
 from layerkit import layers as tl
 from layerkit.fastmath import numpy as np
 
-__all__ = ["MODELS", "NeuralGPU"]
+__all__ = ["NeuralGPU"]
 
 
 def _diagonal(x: Any) -> Any:
@@ -55,6 +55,3 @@ def NeuralGPU(d_feature: int = 96, steps: int = 16, vocab_size: int = 2, mode: s
     )
     times = arguments.whole_number(own, "steps", steps)
     return lk.Serial(tl.Embedding(vocab_size, d), [unit] * times, tl.Dense(vocab_size), tl.LogSoftmax(), name=own)
-
-
-MODELS = [NeuralGPU]

@@ -9,7 +9,7 @@ import layerkit as lk
 from layerkit import arguments
 from layerkit import layers as tl
 
-__all__ = ["GRULM", "MODELS", "RNNLM", "GRUClassifier", "LSTMClassifier", "LSTMSeq2SeqAttn"]
+__all__ = ["GRULM", "RNNLM", "GRUClassifier", "LSTMClassifier", "LSTMSeq2SeqAttn"]
 
 
 @lk.example(lk.i32(2, 5, max=7), vocab_size=7, d_model=6)
@@ -230,6 +230,3 @@ def GRUClassifier(
     float32[4,2]
     """
     return _classifier("GRUClassifier", tl.GRU, vocab_size, n_classes, d_model, n_layers, bidirectional, dropout, mode)
-
-
-MODELS = [GRULM, RNNLM, GRUClassifier, LSTMClassifier, LSTMSeq2SeqAttn]

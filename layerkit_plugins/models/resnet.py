@@ -8,7 +8,7 @@ import layerkit as lk
 from layerkit import arguments
 from layerkit import layers as tl
 
-__all__ = ["MODELS", "Resnet50", "WideResnet"]
+__all__ = ["Resnet50", "WideResnet"]
 
 
 def _bottleneck(
@@ -150,6 +150,3 @@ def WideResnet(
         tl.Dense(n_output_classes),
         name=own,
     )
-
-
-MODELS = [Resnet50, WideResnet]

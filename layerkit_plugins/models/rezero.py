@@ -9,7 +9,6 @@ from layerkit_plugins.models import transformer
 from layerkit_plugins.models.blocks import SINES
 
 __all__ = [
-    "MODELS",
     "ReZeroTransformer",
     "ReZeroTransformerDecoder",
     "ReZeroTransformerEncoder",
@@ -72,6 +71,3 @@ def ReZeroTransformer(input_vocab_size: int, output_vocab_size: int | None = Non
     float32[4,3,9]
     """
     return transformer.Transformer(input_vocab_size, output_vocab_size, norm="rezero", **options)
-
-
-MODELS = [ReZeroTransformer, ReZeroTransformerDecoder, ReZeroTransformerEncoder, ReZeroTransformerLM]

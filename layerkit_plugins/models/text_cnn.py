@@ -10,7 +10,7 @@ from layerkit import arguments
 from layerkit import layers as tl
 from layerkit.fastmath import numpy as np
 
-__all__ = ["MODELS", "TextCNN"]
+__all__ = ["TextCNN"]
 
 
 @lk.example(lk.i32(2, 5, max=7), vocab_size=7, d_model=6, kernel_sizes=(2, 3), filters=4)
@@ -67,6 +67,3 @@ def _is_real(ids: Any) -> Any:
 def _largest_answers(filters: int, size: int) -> lk.Layer:
     """(x, is_real) -> (b, filters); an answer is 0 at least, so that of padding, made 0, changes none."""
     return lk.Serial(tl.Conv1d(filters, size, padding="SAME"), tl.Relu(), tl.Multiply(), tl.Max(axis=1))
-
-
-MODELS = [TextCNN]

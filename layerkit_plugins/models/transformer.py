@@ -10,7 +10,7 @@ from layerkit import arguments
 from layerkit import layers as tl
 from layerkit_plugins.models.blocks import SINES, Plan, checked_plan, embedded, feed_forward, normalized, residual
 
-__all__ = ["MODELS", "Transformer", "TransformerDecoder", "TransformerEncoder", "TransformerLM"]
+__all__ = ["Transformer", "TransformerDecoder", "TransformerEncoder", "TransformerLM"]
 
 Activation = Callable[[], lk.Layer]
 
@@ -283,6 +283,3 @@ def Transformer(
         tl.Dense(input_vocab_size if output_vocab_size is None else output_vocab_size),
         name=own,
     )
-
-
-MODELS = [Transformer, TransformerDecoder, TransformerEncoder, TransformerLM]
