@@ -4,6 +4,8 @@ VENV ?= .venv
 BIN := $(VENV)/bin
 RUN ?= runs/sentiment
 STEPS ?= 500
+# Tests run in a process for each core, four at most; JOBS=0 runs them in one.
+JOBS ?= auto
 
 .PHONY: help sentiment test lint stubs clean
 
@@ -17,7 +19,7 @@ sentiment: $(VENV)/.ready-sentiment
 	$(BIN)/layerkit train sentiment --output $(RUN) --steps $(STEPS) --overwrite
 
 test: $(VENV)/.ready-dev
-	$(BIN)/python -m pytest $(PYTEST_ARGS)
+	$(BIN)/python -m pytest --numprocesses $(JOBS) --maxprocesses 4 --dist loadfile $(PYTEST_ARGS)
 
 lint: $(VENV)/.ready-dev
 	$(BIN)/ruff check .

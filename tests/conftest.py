@@ -1,4 +1,4 @@
-"""What holds for every test: how long hypothesis looks, and that compiled programs do not pile up."""
+"""What holds for every test: the backends it runs on, how long hypothesis looks, no pile of compiled programs."""
 
 from __future__ import annotations
 
@@ -10,6 +10,8 @@ from pathlib import Path
 
 import pytest
 from hypothesis import HealthCheck, settings
+
+import layerkit as lk
 
 settings.register_profile(
     "fuzz", max_examples=1000, deadline=None, print_blob=True, suppress_health_check=[HealthCheck.too_slow]
@@ -24,6 +26,20 @@ _last = 0
 def _resident() -> int:
     """Bytes of memory that this process holds; 0 where the system does not say."""
     return int(_STATM.read_text().split()[1]) * os.sysconf("SC_PAGE_SIZE") if _STATM.exists() else 0
+
+
+@pytest.fixture(params=["numpy", "jax"])
+def backend(request: pytest.FixtureRequest) -> Iterator[str]:
+    """Runs a test once on each backend."""
+    with lk.use_backend(request.param):
+        yield request.param
+
+
+@pytest.fixture
+def on_numpy() -> Iterator[None]:
+    """Runs a test on NumPy."""
+    with lk.use_backend("numpy"):
+        yield
 
 
 @pytest.fixture(autouse=True)

@@ -16,13 +16,13 @@ from safetensors.numpy import load_file
 from training_setups import (
     BACKENDS,
     Slope,
-    backend,
     batches,
     classifier,
-    eval_task,
+    full_loop,
     host,
     powers,
     same,
+    saved,
     slope_loop,
     total,
     train_task,
@@ -34,28 +34,11 @@ from layerkit import layers as tl
 from layerkit import optimizers
 from layerkit.training import checkpoint
 
-__all__ = ["backend"]
-
-
-def make(folder: Path | None, **options: Any) -> lk.Loop:
-    """A loop with everything that has to be carried over: dropout, slots, shuffling, evaluation."""
-    options = {"log": None, "learning_curve": False, "eval_tasks": eval_task(), "output_dir": folder, **options}
-    return lk.Loop(classifier(0.4), train_task(every=5), **options)
-
-
-def saved(folder: Path, steps: int = 5) -> Path:
-    """The checkpoint of a run of ``steps`` steps."""
-    make(folder).run(steps)
-    newest = checkpoint.newest(folder / "checkpoints")
-    assert newest is not None
-    return newest
-
-
 # -- what is in one --------------------------------------------------------------------------------------------------
 
 
 def test_what_a_checkpoint_holds(backend: str, tmp_path: Path) -> None:
-    loop = make(tmp_path, random_seed=3)
+    loop = full_loop(tmp_path, random_seed=3)
     loop.run(7)
     folder = tmp_path / "checkpoints" / "step-00000005"
     assert sorted(path.name for path in folder.iterdir()) == [
@@ -86,7 +69,7 @@ def test_what_a_checkpoint_holds(backend: str, tmp_path: Path) -> None:
 
 
 def test_the_last_ones_are_kept(backend: str, tmp_path: Path) -> None:
-    loop = make(tmp_path, keep_checkpoints=2, checkpoint_at=lambda step: True)
+    loop = full_loop(tmp_path, keep_checkpoints=2, checkpoint_at=lambda step: True)
     loop.run(5)
     parent = tmp_path / "checkpoints"
     assert sorted(path.name for path in parent.iterdir()) == ["step-00000004", "step-00000005"]
@@ -116,12 +99,12 @@ def test_loss_weights_and_state_are_in_it_too(backend: str, tmp_path: Path) -> N
 
 @pytest.mark.parametrize("stops", [(1,), (5,), (10,), (5, 6, 10), (1, 2, 3, 12)])
 def test_a_run_that_was_stopped_ends_with_the_same_bits(stops: tuple[int, ...], backend: str, tmp_path: Path) -> None:
-    undisturbed = make(tmp_path / "undisturbed")
+    undisturbed = full_loop(tmp_path / "undisturbed")
     undisturbed.run(14)
     for stop in stops:
-        loop = make(tmp_path / "run", checkpoint_at=lambda step, stop=stop: step == stop)
+        loop = full_loop(tmp_path / "run", checkpoint_at=lambda step, stop=stop: step == stop)
         loop.run(stop + 1 - loop.step)  # the step after the checkpoint is lost
-    last = make(tmp_path / "run")
+    last = full_loop(tmp_path / "run")
     assert last.step == stops[-1]
     last.run(14 - last.step)
     assert same(last.model.weights, undisturbed.model.weights)
@@ -214,11 +197,11 @@ def test_several_tasks_go_on_too(backend: str, tmp_path: Path) -> None:
 @pytest.mark.parametrize(("one", "other"), [BACKENDS, BACKENDS[::-1]])
 def test_a_run_goes_on_on_the_other_backend(one: str, other: str, tmp_path: Path) -> None:
     with lk.use_backend(one):
-        first = make(tmp_path)
+        first = full_loop(tmp_path)
         first.run(5)
         weights = host(first.model.weights)
     with lk.use_backend(other):
-        second = make(tmp_path)
+        second = full_loop(tmp_path)
         assert same(second.model.weights, weights)
         second.run(5)
     with lk.use_backend(one):
@@ -228,14 +211,14 @@ def test_a_run_goes_on_on_the_other_backend(one: str, other: str, tmp_path: Path
 
 
 def test_any_checkpoint_can_be_gone_back_to(backend: str, tmp_path: Path) -> None:
-    loop = make(tmp_path, checkpoint_at=lambda step: step in (3, 6))
+    loop = full_loop(tmp_path, checkpoint_at=lambda step: step in (3, 6))
     loop.run(6)
     at_six = loop.model.weights
     loop.load_checkpoint(tmp_path / "checkpoints" / "step-00000003")
     assert (loop.step, len(loop.history.get("eval", "Accuracy"))) == (3, 1)
     loop.run(3)
     assert same(loop.model.weights, at_six)
-    elsewhere = make(None)
+    elsewhere = full_loop(None)
     elsewhere.load_checkpoint(tmp_path)
     assert elsewhere.step == 6
     assert same(elsewhere.model.weights, at_six)
@@ -243,7 +226,7 @@ def test_any_checkpoint_can_be_gone_back_to(backend: str, tmp_path: Path) -> Non
 
 def test_loaded_weights_that_somebody_holds_stay(backend: str, tmp_path: Path) -> None:
     saved(tmp_path)
-    loop = make(tmp_path)
+    loop = full_loop(tmp_path)
     held = loop.model.weights
     copy = [array.copy() for array in host(held)]
     loop.run(3)
@@ -255,10 +238,10 @@ def test_a_run_in_another_process_goes_on(tmp_path: Path) -> None:
 import sys
 sys.path.insert(0, {str(Path(__file__).parent)!r})
 from pathlib import Path
-from test_checkpoint import make
+from training_setups import full_loop
 import layerkit as lk
 with lk.use_backend("numpy"):
-    loop = make(Path({str(tmp_path)!r}) / sys.argv[1])
+    loop = full_loop(Path({str(tmp_path)!r}) / sys.argv[1])
     loop.run(int(sys.argv[2]) - loop.step)
     print([array.tobytes().hex() for array in lk.fastmath.tree_leaves(loop.model.weights)])
 """
@@ -322,14 +305,14 @@ def test_a_best_that_cannot_be_told(best: Any, message: str, tmp_path: Path) -> 
 
 def test_a_run_that_went_back_goes_on_from_there(backend: str, tmp_path: Path) -> None:
     """What came after is of a run that is no more: a restart must not find it."""
-    loop = make(tmp_path, checkpoint_at=lambda step: step in (3, 6))
+    loop = full_loop(tmp_path, checkpoint_at=lambda step: step in (3, 6))
     loop.run(6)
     loop.load_checkpoint(tmp_path / "checkpoints" / "step-00000003")
     assert kept(tmp_path) == [3, 6]
     loop.run(1)
     loop.save_checkpoint()
     assert kept(tmp_path) == [3, 4]
-    assert make(tmp_path).step == 4
+    assert full_loop(tmp_path).step == 4
 
 
 # -- one process at a time -------------------------------------------------------------------------------------------
@@ -337,7 +320,7 @@ def test_a_run_that_went_back_goes_on_from_there(backend: str, tmp_path: Path) -
 
 def test_two_processes_do_not_train_into_one_folder(tmp_path: Path) -> None:
     with lk.use_backend("numpy"):
-        loop = make(tmp_path)
+        loop = full_loop(tmp_path)
         loop.run(1)
         code = "import sys; from pathlib import Path; from layerkit.files.lock import locked\n"
         code += "with locked(Path(sys.argv[1])): print(flush=True); sys.stdin.read()"
@@ -345,7 +328,7 @@ def test_two_processes_do_not_train_into_one_folder(tmp_path: Path) -> None:
         with subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True) as other:
             assert other.stdout is not None
             other.stdout.readline()
-            for attempt in (lambda: make(tmp_path), lambda: loop.run(1), loop.save_checkpoint):
+            for attempt in (lambda: full_loop(tmp_path), lambda: loop.run(1), loop.save_checkpoint):
                 with pytest.raises(lk.LayerkitError, match=f"is in use by process {other.pid} on .*: wait"):
                     attempt()
             other.kill()

@@ -17,7 +17,7 @@ import numpy as onp
 import pytest
 from damage import cut, flip, forge, forge_arrays, write_sealed
 from safetensors.numpy import load_file, save_file
-from training_setups import backend, batches, classifier, eval_task, host, same, train_task
+from training_setups import batches, classifier, eval_task, host, same, train_task
 
 import layerkit as lk
 from layerkit import layers as tl
@@ -25,8 +25,6 @@ from layerkit import optimizers
 from layerkit.errors import LayerkitWarning
 from layerkit.files import DamagedError
 from layerkit.training import checkpoint
-
-__all__ = ["backend"]
 
 WEIGHTS, SLOTS, STATE, MANIFEST = "weights.safetensors", "slots.safetensors", "state.safetensors", "manifest.json"
 TABLE = "0.Embedding/table"

@@ -15,36 +15,16 @@ import numpy as onp
 import pytest
 from disk_faults import ERRORS, failing, killing
 from training_setups import (
-    backend,
-    classifier,
-    eval_task,
+    full_loop,
     powers,
     same,
     slope_loop,
     threads,
-    train_task,
 )
 
 import layerkit as lk
 from layerkit.fastmath import numpy as np
 from layerkit.training import checkpoint
-
-__all__ = ["backend"]
-
-
-def make(folder: Path | None, **options: Any) -> lk.Loop:
-    """A loop with everything that has to be carried over: dropout, slots, shuffling, evaluation."""
-    options = {"log": None, "learning_curve": False, "eval_tasks": eval_task(), "output_dir": folder, **options}
-    return lk.Loop(classifier(0.4), train_task(every=5), **options)
-
-
-def saved(folder: Path, steps: int = 5) -> Path:
-    """The checkpoint of a run of ``steps`` steps."""
-    make(folder).run(steps)
-    newest = checkpoint.newest(folder / "checkpoints")
-    assert newest is not None
-    return newest
-
 
 # -- writing ---------------------------------------------------------------------------------------------------------
 
@@ -54,25 +34,25 @@ def test_a_folder_that_is_a_file_or_cannot_be_made(tmp_path: Path) -> None:
     file.write_text("x")
     with lk.use_backend("numpy"):
         with pytest.raises(lk.UsageError, match=r"output_dir .*file is a file: name a folder"):
-            make(file)
+            full_loop(file)
         with pytest.raises(lk.LayerkitError, match=r"output_dir .*inside cannot be written to: Not a directory"):
-            make(file / "inside")
+            full_loop(file / "inside")
         with pytest.raises(lk.LayerkitError, match=r"output_dir /proc/layerkit cannot be written to"):
-            make(Path("/proc/layerkit"))
+            full_loop(Path("/proc/layerkit"))
     assert file.read_text() == "x"
 
 
 def test_the_home_folder_is_understood(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     monkeypatch.setenv("HOME", str(tmp_path))
     with lk.use_backend("numpy"):
-        loop = make("~/model/")  # type: ignore[arg-type]
+        loop = full_loop("~/model/")  # type: ignore[arg-type]
         assert loop.output_dir == tmp_path / "model"
 
 
 def test_a_checkpoint_that_cannot_be_written_stops_the_run_and_the_last_one_stays(
     backend: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    loop = make(tmp_path)
+    loop = full_loop(tmp_path)
     loop.run(4)
     shutil.rmtree(tmp_path / "checkpoints")
     (tmp_path / "checkpoints").write_text("in the way")
@@ -176,7 +156,7 @@ def kept(folder: Path) -> list[int]:
 def test_what_is_written_in_the_background_is_the_state_of_that_step(backend: str, tmp_path: Path) -> None:
     for name, background in (("here", False), ("there", True)):
         options: dict[str, Any] = {"checkpoint_at": lambda step: step % 2 == 0, "keep_checkpoints": 9}
-        make(tmp_path / name, save_in_background=background, **options).run(9)
+        full_loop(tmp_path / name, save_in_background=background, **options).run(9)
     for step in kept(tmp_path / "here"):
         place = f"checkpoints/{checkpoint.folder_name(step)}"
         (one, arrays), (other, others) = (checkpoint.read(tmp_path / name / place) for name in ("here", "there"))
@@ -187,7 +167,7 @@ def test_what_is_written_in_the_background_is_the_state_of_that_step(backend: st
 
 def test_an_error_in_the_background_is_raised_by_the_next_step(backend: str, tmp_path: Path) -> None:
     at = lambda step: step == 2 or (step == 3 and time.sleep(0.3))  # which is more than it takes to fail
-    loop = make(tmp_path, checkpoint_at=at, save_in_background=True)
+    loop = full_loop(tmp_path, checkpoint_at=at, save_in_background=True)
     (tmp_path / "checkpoints").write_text("in the way")
     with pytest.raises(lk.LayerkitError, match="step-00000002 cannot be written: file exists"):
         loop.run(10)
@@ -196,7 +176,7 @@ def test_an_error_in_the_background_is_raised_by_the_next_step(backend: str, tmp
 
 
 def test_an_error_in_the_background_is_raised_at_the_end_of_the_run(backend: str, tmp_path: Path) -> None:
-    loop = make(tmp_path, checkpoint_at=lambda step: step == 4, save_in_background=True)
+    loop = full_loop(tmp_path, checkpoint_at=lambda step: step == 4, save_in_background=True)
     loop.run(3)
     (tmp_path / "checkpoints").write_text("in the way")
     with pytest.raises(lk.LayerkitError, match="step-00000004 cannot be written"):
@@ -205,4 +185,4 @@ def test_an_error_in_the_background_is_raised_at_the_end_of_the_run(backend: str
     (tmp_path / "checkpoints").unlink()
     loop.save_checkpoint()
     loop.run(1)
-    assert make(tmp_path).step == 4
+    assert full_loop(tmp_path).step == 4

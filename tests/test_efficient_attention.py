@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
+from functools import partial
 from itertools import pairwise
 from typing import Any
 
 import numpy as onp
 import pytest
+import values
 
 import layerkit as lk
 from layerkit import fastmath
@@ -21,14 +23,9 @@ SIZES = {"n_heads": 2, "d_qk": 4, "d_v": 3}
 REAL = onp.array([[True] * 5 + [False] * 2, [True] * LENGTH])
 
 
-@pytest.fixture(params=["numpy", "jax"], autouse=True)
-def backend(request: pytest.FixtureRequest) -> Iterator[str]:
-    with lk.use_backend(request.param):
-        yield request.param
+near = partial(values.near, tolerance=3e-6)
 
-
-def near(found: Any, expected: Any, tolerance: float = 3e-6) -> None:
-    onp.testing.assert_allclose(fastmath.to_host(found), fastmath.to_host(expected), rtol=tolerance, atol=tolerance)
+pytestmark = pytest.mark.usefixtures("backend")
 
 
 def ready(layer: Any, *inputs: Any) -> Any:
@@ -158,7 +155,7 @@ def test_two_trainings_hash_differently_and_two_evaluations_alike() -> None:
         fastmath.to_host(layer.pure_fn(X, layer.weights, layer.state, random.get_prng(i), True)[0]) for i in (0, 1)
     )
     assert not onp.allclose(one, other)
-    near(layer(X, rng=random.get_prng(0)), layer(X, rng=random.get_prng(1)), 0)
+    near(layer(X, rng=random.get_prng(0)), layer(X, rng=random.get_prng(1)), tolerance=0)
 
 
 # -- what may be seen -------------------------------------------------------------------------------------------------
@@ -229,7 +226,7 @@ def test_heads_in_turn_have_the_same_gradients(parallel: int) -> None:
     all_at_once, in_turn = ready(make(None), X), ready(make(parallel), X)
     rng = random.get_prng(7)
     for one, other in zip(gradients(all_at_once, rng, X), gradients(in_turn, rng, X), strict=True):
-        near(one, other, 1e-5)
+        near(one, other, tolerance=1e-5)
 
 
 @pytest.mark.parametrize("backend", ["numpy"], indirect=True)
@@ -243,7 +240,7 @@ def test_a_reversible_block_hashes_alike_both_times(backend: str) -> None:
     reversible, plain = ready(tl.ReversibleSerial(halves), X, X), ready(lk.Serial(halves), X, X)
     rng = random.get_prng(11)
     for one, other in zip(gradients(reversible, rng, X, X), gradients(plain, rng, X, X), strict=True):
-        near(one, other, 1e-4)
+        near(one, other, tolerance=1e-4)
 
 
 # -- what is refused --------------------------------------------------------------------------------------------------

@@ -4,10 +4,13 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Iterator
+from functools import partial
 from typing import Any
 
 import numpy as onp
 import pytest
+import values
+from values import numbers
 
 import layerkit as lk
 from layerkit import fastmath
@@ -17,18 +20,9 @@ LENGTH = 70
 """More than a chunk of positions."""
 
 
-@pytest.fixture(params=["numpy", "jax"], autouse=True)
-def backend(request: pytest.FixtureRequest) -> Iterator[str]:
-    with lk.use_backend(request.param):
-        yield request.param
+near = partial(values.near, tolerance=1e-5)
 
-
-def numbers(*shape: int, seed: int = 0) -> Any:
-    return onp.random.default_rng(seed).normal(size=shape).astype("float32")
-
-
-def near(found: Any, expected: Any, tolerance: float = 1e-5) -> None:
-    onp.testing.assert_allclose(fastmath.to_host(found), expected, rtol=tolerance, atol=tolerance)
+pytestmark = pytest.mark.usefixtures("backend")
 
 
 def by_hand(q: Any, k: Any, v: Any, seen: Any, stabilizer: float) -> Any:
@@ -97,7 +91,7 @@ def test_piece_by_piece_is_the_whole() -> None:
     weights, _ = whole.init(x)
     layer.init(x[:, :1])
     found = [fastmath.to_host(layer(x[:, i:j], weights=weights)) for i, j in ((0, 66), (66, 67), (67, 70))]
-    near(onp.concatenate(found, axis=1), fastmath.to_host(whole(x)), 3e-5)
+    near(onp.concatenate(found, axis=1), fastmath.to_host(whole(x)), tolerance=3e-5)
     with pytest.raises(lk.LayerError, match=r"initialized for sums \(2, 2, 4, 5\), got \(1, 2, 4, 5\); init it again"):
         layer(x[:1])
 

@@ -18,7 +18,6 @@ from hypothesis import strategies as st
 from training_setups import (
     Descent,
     Slope,
-    backend,
     batches,
     classifier,
     eval_task,
@@ -33,8 +32,6 @@ import layerkit as lk
 from layerkit.training import History, checkpoint, picture
 from layerkit.training.log import line
 from layerkit.training.saving import prepare_folder
-
-__all__ = ["backend"]
 
 values = st.dictionaries(
     st.text(max_size=5),

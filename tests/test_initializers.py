@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -28,12 +27,6 @@ RANDOM = [
     tl.OrthogonalInitializer(),
     tl.ScaledInitializer(-1, -2, 1.0, "fan_in", "truncated_normal"),
 ]
-
-
-@pytest.fixture(params=["numpy", "jax"])
-def backend(request: pytest.FixtureRequest) -> Iterator[str]:
-    with lk.use_backend(request.param):
-        yield request.param
 
 
 def draw(initializer: Any, shape: tuple[int, ...], seed: int = 0) -> Any:

@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Iterator
+from functools import partial
 from typing import Any
 
 import numpy as onp
 import pytest
 import seed_values
+import values
 
 import layerkit as lk
 from layerkit import fastmath
@@ -16,15 +17,9 @@ from layerkit import layers as tl
 from layerkit.fastmath import numpy as np
 from layerkit.fastmath import random
 
+near = partial(values.near, tolerance=1e-6)
 
-@pytest.fixture(params=["numpy", "jax"], autouse=True)
-def backend(request: pytest.FixtureRequest) -> Iterator[str]:
-    with lk.use_backend(request.param):
-        yield request.param
-
-
-def near(array: Any, expected: Any, tolerance: float = 1e-6) -> None:
-    onp.testing.assert_allclose(fastmath.to_host(array), onp.asarray(expected), rtol=tolerance, atol=tolerance)
+pytestmark = pytest.mark.usefixtures("backend")
 
 
 def same(array: Any, expected: Any) -> None:
@@ -95,7 +90,7 @@ def test_gradient_where_it_could_go_wrong(name: str, at: dict[float, float]) -> 
 
 def test_fast_gelu_is_near_gelu() -> None:
     x = np.linspace(-5.0, 5.0, 101)
-    near(tl.FastGelu()(x), tl.Gelu()(x), 5e-4)
+    near(tl.FastGelu()(x), tl.Gelu()(x), tolerance=5e-4)
 
 
 def test_glu_gates_the_first_half_by_the_second() -> None:
@@ -126,8 +121,8 @@ def test_dense_starts_with_a_glorot_kernel_and_a_tiny_bias() -> None:
     dense = tl.Dense(40)
     kernel, bias = dense.init(lk.f32(1, 20), random.get_prng(1))[0]
     one, two = random.split(random.get_prng(1))
-    near(kernel, tl.GlorotUniformInitializer()((20, 40), one), 0)
-    near(bias, tl.RandomNormalInitializer(1e-6)((40,), two), 0)
+    near(kernel, tl.GlorotUniformInitializer()((20, 40), one), tolerance=0)
+    near(bias, tl.RandomNormalInitializer(1e-6)((40,), two), tolerance=0)
     assert dense.weights._fields == ("kernel", "bias")
     assert 0 < float(np.max(np.abs(bias))) < 1e-5
 
@@ -136,9 +131,9 @@ def test_dense_of_the_seed() -> None:
     """The bundled Dense, with the weights the seed's notebook drew, gives the numbers it printed."""
     expected = seed_values.expected()["dense"]
     weights = 0.1 * random.normal(random.get_prng(0), (3, 10))
-    near(weights, expected["weights"], expected["tolerance"])
+    near(weights, expected["weights"], tolerance=expected["tolerance"])
     dense = tl.Dense(n_units=10, use_bias=False)
-    near(dense([[2.0, 7.0, 25.0]], weights=weights), expected["output"], expected["tolerance"])
+    near(dense([[2.0, 7.0, 25.0]], weights=weights), expected["output"], tolerance=expected["tolerance"])
     assert repr(dense) == "Dense_10"
 
 
@@ -154,7 +149,7 @@ def test_embedding_reads_rows() -> None:
 def test_embedding_starts_with_rows_of_length_one_or_so() -> None:
     table, _ = tl.Embedding(1000, 12).init(lk.i32(1, 1))
     assert float(np.max(np.abs(table))) <= 0.5  # sqrt(3 / 12)
-    near(np.mean(np.sum(table * table, axis=1)), 1.0, 0.02)
+    near(np.mean(np.sum(table * table, axis=1)), 1.0, tolerance=0.02)
 
 
 def test_names_as_in_the_seed() -> None:
@@ -259,7 +254,7 @@ def test_batch_norm_statistics_after_two_batches() -> None:
     assert int(norm.state.n_batches) == 2
     assert norm.state.n_batches.dtype == onp.int32
     evaluated = norm([[0.38, 1.8]])
-    near(evaluated, [[0, 0.9 / math.sqrt(0.81 + 1e-5)]], 1e-5)
+    near(evaluated, [[0, 0.9 / math.sqrt(0.81 + 1e-5)]], tolerance=1e-5)
     assert int(norm.state.n_batches) == 2
 
 
@@ -395,5 +390,5 @@ def test_a_text_scores_the_same_alone_and_in_any_batch() -> None:
     together = fastmath.to_host(model(batch))
     assert onp.isfinite(together).all()
     for index, text in enumerate(texts):
-        near(model(text[None]), together[index : index + 1], 1e-6)
-    near(together[4], model(onp.zeros((1, 1), "int32"))[0], 1e-6)
+        near(model(text[None]), together[index : index + 1], tolerance=1e-6)
+    near(together[4], model(onp.zeros((1, 1), "int32"))[0], tolerance=1e-6)

@@ -10,7 +10,7 @@ import numpy as onp
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from training_setups import backend, host, same
+from training_setups import host, same
 
 import layerkit as lk
 from layerkit import fastmath, optimizers
@@ -20,8 +20,6 @@ from layerkit.fastmath import numpy as np
 from layerkit.missed_steps import Rates
 from layerkit.training import lazy_rows, lr_schedules
 from layerkit.training.row_ids import RowFinder
-
-__all__ = ["backend"]
 
 WORDS, WIDTH = 60, 3
 

@@ -10,7 +10,7 @@ from typing import Any
 
 import numpy as onp
 import pytest
-from training_setups import backend, classifier, train_task
+from training_setups import classifier, train_task
 
 import layerkit as lk
 from layerkit import layers as tl
@@ -20,8 +20,6 @@ from layerkit.engine.plain_words import in_plain_words
 from layerkit.fastmath import memory
 from layerkit.fastmath import numpy as np
 from layerkit.fastmath.memory import MemoryShortageError
-
-__all__ = ["backend"]
 
 TB = 10**12
 

@@ -9,7 +9,6 @@ import numpy as onp
 import pytest
 from loss_cases import (
     ACCURACIES,
-    BACKENDS,
     BINARY_LOSSES,
     CATEGORY_LOSSES,
     DIFFERENTIABLE,
@@ -25,13 +24,6 @@ from loss_cases import (
 import layerkit as lk
 from layerkit import fastmath
 from layerkit import layers as tl
-
-
-@pytest.fixture(params=BACKENDS)
-def backend(request: pytest.FixtureRequest) -> Any:
-    with lk.use_backend(request.param):
-        yield request.param
-
 
 TAKE_SCORES = [*CATEGORY_LOSSES, *ACCURACIES, *SEQUENCES, *F_SCORES]
 

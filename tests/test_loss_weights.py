@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from typing import Any
-
 import numpy as onp
 import pytest
 from hypothesis import given, settings
@@ -24,13 +22,6 @@ from loss_cases import (
 
 import layerkit as lk
 from layerkit import layers as tl
-
-
-@pytest.fixture(params=BACKENDS)
-def backend(request: pytest.FixtureRequest) -> Any:
-    with lk.use_backend(request.param):
-        yield request.param
-
 
 cases = pytest.mark.parametrize("name", WEIGHTED)
 few = settings(max_examples=15, deadline=None)

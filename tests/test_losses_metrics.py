@@ -8,7 +8,6 @@ from typing import Any
 import numpy as onp
 import pytest
 from loss_cases import (
-    BACKENDS,
     DIFFERENTIABLE,
     LOG,
     batch,
@@ -21,13 +20,6 @@ from loss_cases import (
 import layerkit as lk
 from layerkit import fastmath
 from layerkit import layers as tl
-
-
-@pytest.fixture(params=BACKENDS)
-def backend(request: pytest.FixtureRequest) -> Any:
-    with lk.use_backend(request.param):
-        yield request.param
-
 
 LOG2, LOG4, LOG4_3 = math.log(2), math.log(4), math.log(4 / 3)
 SEQUENCE = onp.eye(2, dtype="float32")[[[0, 1, 1], [1, 1, 0], [0, 0, 0]]]

@@ -8,7 +8,7 @@ from typing import Any
 import numpy as onp
 import pytest
 from not_finite_models import CASES, ROWS, WIDTH, Case, batch, inverse, total
-from training_setups import Descent, backend, host, same
+from training_setups import Descent, host, same
 
 import layerkit as lk
 from layerkit import layers as tl
@@ -16,8 +16,6 @@ from layerkit import optimizers
 from layerkit.data import RaggedBatches
 from layerkit.fastmath import numpy as np
 from layerkit.training import NotFiniteError
-
-__all__ = ["backend"]
 
 
 def diagnosed(case: Case) -> NotFiniteError:

@@ -5,7 +5,6 @@ from __future__ import annotations
 import contextlib
 import io
 import random as rnd
-from collections.abc import Iterator
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -35,12 +34,6 @@ np = fastmath.numpy
 random = fastmath.random
 
 BACKENDS = ["numpy", "jax"]
-
-
-@pytest.fixture(params=BACKENDS)
-def backend(request: pytest.FixtureRequest) -> Iterator[str]:
-    with lk.use_backend(request.param):
-        yield request.param
 
 
 @pytest.fixture(scope="module")

@@ -7,7 +7,7 @@ import math
 import subprocess
 import sys
 import warnings
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from typing import Any, NamedTuple
 
 import numpy as onp
@@ -34,10 +34,7 @@ class Pair(NamedTuple):
     right: Any
 
 
-@pytest.fixture(autouse=True)
-def on_numpy() -> Iterator[None]:
-    with lk.use_backend("numpy"):
-        yield
+pytestmark = pytest.mark.usefixtures("on_numpy")
 
 
 # -- Thirty-two bits --------------------------------------------------------------------------------------------------

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import importlib.util
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from typing import Any
 
 import numpy as onp
@@ -20,10 +20,7 @@ F32 = onp.float32
 ROW = onp.array([0.5, -1.0, 2.0, 1.5], F32)
 
 
-@pytest.fixture(autouse=True)
-def on_numpy() -> Iterator[None]:
-    with lk.use_backend("numpy"):
-        yield
+pytestmark = pytest.mark.usefixtures("on_numpy")
 
 
 def numbers(*shape: int, dtype: Any = F32) -> Any:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import importlib.util
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from typing import Any, NamedTuple
 
 import numpy as onp
@@ -29,10 +29,7 @@ class Pair(NamedTuple):
     right: Any
 
 
-@pytest.fixture(autouse=True)
-def on_numpy() -> Iterator[None]:
-    with lk.use_backend("numpy"):
-        yield
+pytestmark = pytest.mark.usefixtures("on_numpy")
 
 
 # -- Loops and branches -----------------------------------------------------------------------------------------------

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import contextvars
 import importlib.util
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from typing import Any, NamedTuple
 
 import numpy as onp
@@ -25,10 +25,7 @@ class Pair(NamedTuple):
     bias: Any
 
 
-@pytest.fixture(autouse=True)
-def on_numpy() -> Iterator[None]:
-    with lk.use_backend("numpy"):
-        yield
+pytestmark = pytest.mark.usefixtures("on_numpy")
 
 
 def f32(*values: float) -> Any:

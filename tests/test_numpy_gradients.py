@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import importlib.util
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from typing import Any
 
 import numpy as onp
@@ -19,10 +19,7 @@ table = pytest.mark.parametrize("case", CASES, ids=lambda case: case.id)
 needs_jax = pytest.mark.skipif(importlib.util.find_spec("jax") is None, reason="jax is not installed")
 
 
-@pytest.fixture(autouse=True)
-def on_numpy() -> Iterator[None]:
-    with lk.use_backend("numpy"):
-        yield
+pytestmark = pytest.mark.usefixtures("on_numpy")
 
 
 def weighted(case: Case, space: Any = np) -> Callable[..., Any]:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import importlib.util
 import threading
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from typing import Any, NamedTuple
 
@@ -28,10 +28,7 @@ class Pair(NamedTuple):
     bias: Any
 
 
-@pytest.fixture(autouse=True)
-def on_numpy() -> Iterator[None]:
-    with lk.use_backend("numpy"):
-        yield
+pytestmark = pytest.mark.usefixtures("on_numpy")
 
 
 def f32(*values: float) -> Any:

@@ -5,20 +5,13 @@ from __future__ import annotations
 from typing import Any
 
 import pytest
-from weight_trees import BACKENDS, SeedAdam, host, numbers
+from weight_trees import SeedAdam, host, numbers
 
 import layerkit as lk
 from layerkit import optimizers
 from layerkit.errors import LayerkitError, UsageError
 from layerkit.fastmath import numpy as np
 from layerkit.training import lr_schedules
-
-
-@pytest.fixture(params=BACKENDS)
-def backend(request: pytest.FixtureRequest) -> Any:
-    with lk.use_backend(request.param):
-        yield request.param
-
 
 NUMBERS = [
     (lambda: optimizers.SGD(-0.1), "SGD: learning_rate", "[0, inf), got -0.1; the default is 0.01"),

@@ -19,12 +19,6 @@ from layerkit.training import lr_schedules
 rows = pytest.mark.parametrize("row", ROWS, ids=lambda row: row.id)
 
 
-@pytest.fixture(params=BACKENDS)
-def backend(request: pytest.FixtureRequest) -> Any:
-    with lk.use_backend(request.param):
-        yield request.param
-
-
 def test_the_record_is_read_by_name_and_unpacked_in_declared_order() -> None:
     opt_params = optimizers.Adam(0.5, b2=0.25).opt_params
     learning_rate, b1, b2, eps = opt_params

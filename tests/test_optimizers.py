@@ -19,12 +19,6 @@ SHAPES = [(), (5,), (3, 4), (2, 3, 4), (1, 3)]
 rows = pytest.mark.parametrize("row", ROWS, ids=lambda row: row.id)
 
 
-@pytest.fixture(params=BACKENDS)
-def backend(request: pytest.FixtureRequest) -> Any:
-    with lk.use_backend(request.param):
-        yield request.param
-
-
 def test_every_registered_optimizer_has_a_row() -> None:
     assert set(registry.optimizers.own()) == {row.name for row in ROWS}
 

@@ -3,30 +3,18 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Iterator
 from typing import Any
 
 import numpy as onp
 import pytest
+from values import near, numbers
 
 import layerkit as lk
 from layerkit import fastmath
 from layerkit import layers as tl
 from layerkit.fastmath import random
 
-
-@pytest.fixture(params=["numpy", "jax"], autouse=True)
-def backend(request: pytest.FixtureRequest) -> Iterator[str]:
-    with lk.use_backend(request.param):
-        yield request.param
-
-
-def numbers(*shape: int, seed: int = 0) -> Any:
-    return onp.random.default_rng(seed).normal(size=shape).astype("float32")
-
-
-def near(found: Any, expected: Any, tolerance: float = 2e-6) -> None:
-    onp.testing.assert_allclose(fastmath.to_host(found), expected, rtol=tolerance, atol=tolerance)
+pytestmark = pytest.mark.usefixtures("backend")
 
 
 def sinusoid(p: int, d: int) -> list[float]:

@@ -2,26 +2,19 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Sequence
 from typing import Any
 
 import numpy as onp
 import pytest
+from values import numbers
 
 import layerkit as lk
 from layerkit import fastmath
 from layerkit import layers as tl
 from layerkit.fastmath import random
 
-
-@pytest.fixture(params=["numpy", "jax"], autouse=True)
-def backend(request: pytest.FixtureRequest) -> Iterator[str]:
-    with lk.use_backend(request.param):
-        yield request.param
-
-
-def numbers(*shape: int, seed: int = 0) -> Any:
-    return onp.random.default_rng(seed).normal(size=shape).astype("float32")
+pytestmark = pytest.mark.usefixtures("backend")
 
 
 def decoder(mode: str | None) -> lk.Layer:

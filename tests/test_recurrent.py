@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
 from typing import Any
 
 import numpy as onp
 import pytest
+from values import near, numbers
 
 import layerkit as lk
 from layerkit import fastmath
@@ -14,19 +14,7 @@ from layerkit import layers as tl
 from layerkit.fastmath import numpy as np
 from layerkit.fastmath import random
 
-
-@pytest.fixture(params=["numpy", "jax"], autouse=True)
-def backend(request: pytest.FixtureRequest) -> Iterator[str]:
-    with lk.use_backend(request.param):
-        yield request.param
-
-
-def numbers(*shape: int, seed: int = 0) -> Any:
-    return onp.random.default_rng(seed).normal(size=shape).astype("float32")
-
-
-def near(found: Any, expected: Any, tolerance: float = 2e-6) -> None:
-    onp.testing.assert_allclose(fastmath.to_host(found), fastmath.to_host(expected), rtol=tolerance, atol=tolerance)
+pytestmark = pytest.mark.usefixtures("backend")
 
 
 def sig(x: Any) -> Any:

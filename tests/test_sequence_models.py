@@ -9,6 +9,7 @@ from typing import Any
 
 import numpy as onp
 import pytest
+import values
 
 import layerkit as lk
 from layerkit import fastmath, models
@@ -38,12 +39,11 @@ def run(model: lk.Layer, x: Any, weights: Any) -> Any:
     return fastmath.jit(lambda x: model.pure_fn(x, weights, state)[0])(x)
 
 
+near = partial(values.near, tolerance=1e-5)
+
+
 def ids(*shape: int, seed: int = 0) -> Any:
     return onp.random.default_rng(seed).integers(1, 7, shape).astype("int32")
-
-
-def near(found: Any, expected: Any, tolerance: float = 1e-5) -> None:
-    onp.testing.assert_allclose(fastmath.to_host(found), fastmath.to_host(expected), rtol=tolerance, atol=tolerance)
 
 
 def spread(weights: Any) -> Any:
@@ -96,7 +96,7 @@ def test_an_encoder_is_its_formula(backend: str, norm: str) -> None:
     if norm == "pre":
         x = normalized(x, *take(2))
     mean = (x * real[..., None]).sum(1) / real.sum(1)[:, None]
-    near(run(model, text, model.weights), mean @ rest[0] + rest[1], 1e-4)
+    near(run(model, text, model.weights), mean @ rest[0] + rest[1], tolerance=1e-4)
     assert len(rest) == 2
 
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from typing import Any
 
 import numpy as onp
@@ -15,10 +15,7 @@ from layerkit import layers as tl
 X = onp.random.default_rng(0).normal(size=(3, 5, 8)).astype("f")
 
 
-@pytest.fixture(params=["numpy", "jax"], autouse=True)
-def backend(request: pytest.FixtureRequest) -> Iterator[str]:
-    with lk.use_backend(request.param):
-        yield request.param
+pytestmark = pytest.mark.usefixtures("backend")
 
 
 def made(layer: lk.Layer, x: Any = X) -> tuple[lk.Layer, Any]:

@@ -15,7 +15,6 @@ from training_setups import (
     Descent,
     Doubler,
     Slope,
-    backend,
     batches,
     classifier,
     eval_task,
@@ -36,8 +35,6 @@ from layerkit.fastmath import numpy as np
 from layerkit.fastmath import random
 from layerkit.training import lr_schedules
 from layerkit.training.own import copy
-
-__all__ = ["backend"]
 
 ONE = (onp.ones((2, 3), onp.float32), onp.ones((2, 3), onp.float32))
 

@@ -15,7 +15,6 @@ from training_setups import (
     BACKENDS,
     Descent,
     Slope,
-    backend,
     batches,
     classifier,
     eval_task,
@@ -35,8 +34,6 @@ from layerkit import optimizers
 from layerkit.fastmath import numpy as np
 from layerkit.training import NotFiniteError
 from layerkit.training.interrupt import Interrupts
-
-__all__ = ["backend"]
 
 
 class Root(lk.Layer):

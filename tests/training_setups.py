@@ -4,16 +4,17 @@ from __future__ import annotations
 
 import threading
 from collections.abc import Iterator
+from pathlib import Path
 from typing import Any
 
 import numpy as onp
-import pytest
 
 import layerkit as lk
 from layerkit import layers as tl
 from layerkit import optimizers
 from layerkit.data import RaggedBatches
 from layerkit.fastmath import numpy as np
+from layerkit.training import checkpoint
 
 BACKENDS = ["numpy", "jax"]
 VOCABULARY = 40
@@ -99,6 +100,20 @@ def eval_task(data: Any = None, n_eval_batches: int = 2) -> lk.EvalTask:
     return lk.EvalTask(data, [tl.CrossEntropyLoss(), tl.Accuracy()], n_eval_batches=n_eval_batches)
 
 
+def full_loop(folder: Path | None, **options: Any) -> lk.Loop:
+    """A loop with everything that has to be carried over: dropout, slots, shuffling, evaluation."""
+    options = {"log": None, "learning_curve": False, "eval_tasks": eval_task(), "output_dir": folder, **options}
+    return lk.Loop(classifier(0.4), train_task(every=5), **options)
+
+
+def saved(folder: Path, steps: int = 5) -> Path:
+    """The checkpoint of a run of ``steps`` steps."""
+    full_loop(folder).run(steps)
+    newest = checkpoint.newest(folder / "checkpoints")
+    assert newest is not None
+    return newest
+
+
 def host(tree: Any) -> list[Any]:
     """The leaves of a tree as NumPy arrays."""
     return lk.fastmath.tree_leaves(lk.fastmath.to_host(tree))
@@ -116,10 +131,3 @@ def same(one: Any, other: Any) -> bool:
 def threads() -> list[str]:
     """The names of layerkit's threads that run."""
     return [thread.name for thread in threading.enumerate() if thread.name.startswith("layerkit")]
-
-
-@pytest.fixture(params=BACKENDS)
-def backend(request: pytest.FixtureRequest) -> Any:
-    """Runs a test once on each backend."""
-    with lk.use_backend(request.param):
-        yield request.param
