@@ -41,13 +41,13 @@ from layerkit.errors import LayerkitError as LayerkitError
 from layerkit.errors import UsageError as UsageError
 from layerkit.example import example as example
 from layerkit.fastmath import use_backend as use_backend
-from layerkit.layer import Fn as Fn
 from layerkit.layer import Layer as Layer
 from layerkit.layer import LayerError as LayerError
-from layerkit.layer import PureLayer as PureLayer
 from layerkit.optimizer import Optimizer as Optimizer
 from layerkit.plugins import deferred as deferred
 from layerkit.plugins import hookimpl as hookimpl
+from layerkit.pure_layer import Fn as Fn
+from layerkit.pure_layer import PureLayer as PureLayer
 from layerkit.reversible import ReversibleLayer as ReversibleLayer
 from layerkit.runs import load as load
 from layerkit.runs import predict as predict

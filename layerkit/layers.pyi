@@ -49,10 +49,10 @@ from layerkit.initializers import OrthogonalInitializer as OrthogonalInitializer
 from layerkit.initializers import RandomNormalInitializer as RandomNormalInitializer
 from layerkit.initializers import RandomUniformInitializer as RandomUniformInitializer
 from layerkit.initializers import ScaledInitializer as ScaledInitializer
-from layerkit.layer import Fn as Fn
 from layerkit.layer import Layer as Layer
 from layerkit.layer import LayerError as LayerError
-from layerkit.layer import PureLayer as PureLayer
+from layerkit.pure_layer import Fn as Fn
+from layerkit.pure_layer import PureLayer as PureLayer
 from layerkit.reversible import ReversibleLayer as ReversibleLayer
 from layerkit_plugins.layers.activations import Elu as Elu
 from layerkit_plugins.layers.activations import Exp as Exp

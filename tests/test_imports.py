@@ -25,7 +25,8 @@ ROOMS = {
     "files": "files",
     "shapes": "shapes",
     "fastmath": "fastmath",
-    "layer": "accelerate arguments assertions densities engine initializers layer reversible tensor_names weights_file",
+    "layer": "accelerate arguments assertions densities engine initializers layer pure_layer reversible tensor_names "
+    "weights_file",
     "combinators": "combinators",
     "examples": "example summary",
     "decoding": "decoding",

@@ -7,7 +7,8 @@ from typing import Any
 
 from layerkit.fastmath import numpy as np
 from layerkit.fastmath import tree_leaves
-from layerkit.layer import Fn, Layer, LayerError, PureLayer
+from layerkit.layer import Layer, LayerError
+from layerkit.pure_layer import Fn, PureLayer
 
 __all__ = [
     "Add",

@@ -50,6 +50,7 @@ layers = Registry(
     "layer",
     core=(
         "layerkit.layer",
+        "layerkit.pure_layer",
         "layerkit.combinators",
         "layerkit.initializers",
         "layerkit.reversible",
