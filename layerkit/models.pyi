@@ -1,6 +1,12 @@
 # Written by `python -m layerkit.plugins.stubs`: change the names there are, then run it again.
 from typing import Any
 
+from layerkit_plugins.models.bert import BERT as BERT
+from layerkit_plugins.models.bert import BERTClassifierHead as BERTClassifierHead
+from layerkit_plugins.models.bert import BERTMLMHead as BERTMLMHead
+from layerkit_plugins.models.bert import BERTPretrainingHead as BERTPretrainingHead
+from layerkit_plugins.models.bert import BERTPretrainingLoss as BERTPretrainingLoss
+from layerkit_plugins.models.bert import BERTRegressionHead as BERTRegressionHead
 from layerkit_plugins.models.mlp import MLP as MLP
 from layerkit_plugins.models.neural_gpu import NeuralGPU as NeuralGPU
 from layerkit_plugins.models.recurrent import GRULM as GRULM

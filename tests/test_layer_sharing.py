@@ -28,6 +28,16 @@ class Backwards(lk.Layer):
         return x
 
 
+class Reads(lk.Layer):
+    """x times the kernel of its sublayer, which it never calls."""
+
+    def __init__(self, layer: lk.Layer) -> None:
+        super().__init__(sublayers=[layer])
+
+    def forward(self, x: Any) -> Any:
+        return x @ self.sublayers[0].weights
+
+
 def twice() -> tuple[Any, ...]:
     tied = Linear(3)
     return lk.Serial(tied, Relu(), tied), (1, (), ()), lambda k, x: relu(x @ k) @ k
@@ -75,6 +85,11 @@ def twice_in_a_custom_layer() -> tuple[Any, ...]:
     return lk.Serial(Backwards(tied, Relu(), tied)), ((1, (), ()),), lambda k, x: relu(x @ k) @ k
 
 
+def read_and_never_called() -> tuple[Any, ...]:
+    tied = Linear(3)
+    return lk.Serial(lk.Serial(Relu(), tied), Reads(tied)), (((), 1), ((),)), lambda k, x: relu(x) @ k @ k
+
+
 def in_side_outputs() -> tuple[Any, ...]:
     tied = Linear(3)
     model = lk.Serial(lk.SerialWithSideOutputs([[tied, lk.Dup()], tied], [1, 0]), lk.Add())
@@ -94,6 +109,7 @@ CASES = [
     serial_and_part_of_it,
     called_out_of_order,
     twice_in_a_custom_layer,
+    read_and_never_called,
     in_side_outputs,
 ]
 
@@ -256,6 +272,10 @@ def test_but_not_to_keep_state_nor_before_its_place(backend: str) -> None:
             assert str(caught.value).startswith(
                 f"Serial > 0:{first.name}: Linear_3 is used before its place in Serial, where it gets its weights"
             )
+        with pytest.raises(
+            lk.LayerError, match=r"^Reads: Linear_3 is used before its place in Reads, where it gets its"
+        ):
+            Reads(tied).init(lk.f32(2, 3))
 
 
 class Near(lk.Layer):

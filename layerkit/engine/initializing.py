@@ -85,6 +85,8 @@ def _init_by_trying(frame: Frame, inputs: Any) -> tuple[Any, Any, Any]:
     for index, sublayer in enumerate(layer.sublayers):
         if sublayer in called:
             made.setdefault(index, ((), ()))
+        elif sublayer in (frame.shared or {}):
+            made[index] = ((), ())  # it stands elsewhere in the model too; here its weights are read at most
         elif all(part.is_bare or part.sublayers for part in walk(sublayer)):
             made[index] = (_nothing(sublayer),) * 2
         else:

@@ -10,6 +10,7 @@ from layerkit.plugins import deferred, hookimpl
 __all__ = ["layerkit_models"]
 
 _FAMILIES = {
+    "bert": "BERT BERTClassifierHead BERTMLMHead BERTPretrainingHead BERTPretrainingLoss BERTRegressionHead",
     "mlp": "MLP",
     "neural_gpu": "NeuralGPU",
     "recurrent": "GRUClassifier GRULM LSTMClassifier LSTMSeq2SeqAttn RNNLM",

@@ -10,7 +10,7 @@ from layerkit import arguments
 from layerkit import layers as tl
 from layerkit.fastmath import numpy as np
 
-__all__ = ["SINES", "Plan", "checked_plan", "embedded", "feed_forward", "normalized", "residual"]
+__all__ = ["SINES", "Plan", "checked_plan", "embedded", "encoder_block", "feed_forward", "normalized", "residual"]
 
 NORMS = ("pre", "post", "rezero")
 SINES = {"init_follows_its_key": "its table of positions begins as sines and cosines, without a random number"}
@@ -28,6 +28,8 @@ class Plan(NamedTuple):
     mode: str | None
     ff_activation: Callable[[], lk.Layer]
     norm: str
+    epsilon: float = 1e-6
+    """That of ``LayerNorm``."""
 
     def drop(self) -> lk.Layer:
         """Dropout, as everywhere in the model."""
@@ -83,20 +85,26 @@ class _FromZero(lk.Layer):
 def residual(plan: Plan, *layers: Any) -> list[lk.Layer]:
     """x + layers(x), normalized before the layers or after the sum, or with a factor that begins as 0 (ReZero)."""
     if plan.norm == "pre":
-        return [lk.Residual(tl.LayerNorm(), *layers, plan.drop())]
+        return [lk.Residual(tl.LayerNorm(epsilon=plan.epsilon), *layers, plan.drop())]
     if plan.norm == "post":
-        return [lk.Residual(*layers, plan.drop()), tl.LayerNorm()]
+        return [lk.Residual(*layers, plan.drop()), tl.LayerNorm(epsilon=plan.epsilon)]
     return [lk.Residual(*layers, plan.drop(), _FromZero())]
 
 
 def normalized(plan: Plan) -> list[lk.Layer]:
     """What comes behind the last block: only blocks that normalize before leave something to do."""
-    return [tl.LayerNorm()] if plan.norm == "pre" else []
+    return [tl.LayerNorm(epsilon=plan.epsilon)] if plan.norm == "pre" else []
 
 
 def feed_forward(plan: Plan) -> list[lk.Layer]:
     """W2 f(W1 x), with dropout in the midst."""
     return [tl.Dense(plan.d_ff), plan.ff_activation(), plan.drop(), tl.Dense(plan.d_model)]
+
+
+def encoder_block(plan: Plan) -> list[lk.Layer]:
+    """Attention over a whole text, and a feed-forward layer.    (x, mask) -> (x, mask)"""
+    attention = tl.Attention(plan.d_model, plan.n_heads, plan.dropout, plan.mode)
+    return [*residual(plan, attention), *residual(plan, *feed_forward(plan))]
 
 
 def embedded(plan: Plan, embedding: lk.Layer) -> list[lk.Layer]:

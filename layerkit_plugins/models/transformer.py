@@ -8,7 +8,16 @@ from typing import Any
 import layerkit as lk
 from layerkit import arguments
 from layerkit import layers as tl
-from layerkit_plugins.models.blocks import SINES, Plan, checked_plan, embedded, feed_forward, normalized, residual
+from layerkit_plugins.models.blocks import (
+    SINES,
+    Plan,
+    checked_plan,
+    embedded,
+    encoder_block,
+    feed_forward,
+    normalized,
+    residual,
+)
 
 __all__ = ["Transformer", "TransformerDecoder", "TransformerEncoder", "TransformerLM"]
 
@@ -17,12 +26,6 @@ Activation = Callable[[], lk.Layer]
 
 def _blocks(model: str, n_layers: Any, make: Callable[[], list[lk.Layer]], name: str = "n_layers") -> list[Any]:
     return [make() for _ in range(arguments.whole_number(model, name, n_layers))]
-
-
-def _encoder_block(plan: Plan) -> list[lk.Layer]:
-    """(x, mask) -> (x, mask)"""
-    attention = tl.Attention(plan.d_model, plan.n_heads, plan.dropout, plan.mode)
-    return [*residual(plan, attention), *residual(plan, *feed_forward(plan))]
 
 
 def _causal(plan: Plan) -> lk.Layer:
@@ -103,7 +106,7 @@ def TransformerEncoder(
     ).whole_sequences()
     return lk.Serial(
         lk.Branch(embedded(plan, tl.Embedding(vocab_size, d_model)), tl.PaddingMask()),
-        _blocks(own, n_layers, lambda: _encoder_block(plan)),
+        _blocks(own, n_layers, lambda: encoder_block(plan)),
         normalized(plan),
         lk.Select([0], n_in=2) if n_classes is None else [tl.MaskedMean(), tl.Dense(n_classes)],
         name=own,
@@ -268,7 +271,7 @@ def Transformer(
     out_embedding = in_embedding if output_vocab_size is None else tl.Embedding(output_vocab_size, d_model)
     encoder = lk.Serial(
         lk.Branch(embedded(reading, in_embedding), tl.PaddingMask()),
-        _blocks(own, n_encoder_layers, lambda: _encoder_block(reading), "n_encoder_layers"),
+        _blocks(own, n_encoder_layers, lambda: encoder_block(reading), "n_encoder_layers"),
         normalized(reading),
     )
     return lk.Serial(
