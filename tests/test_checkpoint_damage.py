@@ -345,6 +345,7 @@ def test_what_else_must_be_the_same(theirs: dict[str, Any], message: str, tmp_pa
     [
         ({"model": 1}, "identity: 'model' is there already, call it something else"),
         ({"labels": {1, 2}}, "identity: values that JSON can hold are due"),
+        (["labels"], r"identity maps names to values, such as .*, got \['labels'\]"),
     ],
 )
 def test_an_identity_that_cannot_be_kept(identity: Any, message: str) -> None:

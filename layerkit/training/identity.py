@@ -15,32 +15,39 @@ from layerkit.layer import Layer
 from layerkit.plugins.discovery import discover
 from layerkit.training.task import TrainTask
 
-__all__ = ["compare", "describe", "distributions", "identity_of"]
+__all__ = ["check_identity", "compare", "describe", "distributions", "identity_of"]
 
 # What says where a layer was made or what it has learned, not what it computes.
 _ASIDE = {"made_at", "sublayers", "depth", "mode", "n_in", "n_out", "row_update"}
 _LONGEST = 200
+_OWN = ("model", "loss", "optimizer")
 
 
 def identity_of(model: Layer, tasks: list[TrainTask], more: Mapping[str, Any]) -> dict[str, Any]:
-    """The identity of a run, as JSON can hold it: model, losses and optimizers, and what the caller adds.
-
-    Raises:
-        UsageError: JSON cannot hold what the caller adds, or it takes one of the names.
-    """
-    own: dict[str, Any] = {
+    """The identity of a run, as JSON can hold it: model, losses and optimizers, and what the caller adds."""
+    return {
         "model": list(describe(model)),
         "loss": [line for task in tasks for line in describe(task.loss_layer)],
         "optimizer": [type(task.optimizer).__name__ for task in tasks],
+        **check_identity(more),
     }
+
+
+def check_identity(more: Mapping[str, Any]) -> dict[str, Any]:
+    """What a caller adds to the identity of a run, as JSON gives it back.
+
+    Raises:
+        UsageError: it is no mapping, JSON cannot hold it, or it takes one of the names of ``identity_of``.
+    """
+    if not isinstance(more, Mapping):
+        raise UsageError(f"identity maps names to values, such as {{'labels': ['no', 'yes']}}, got {shown(more)}")
     for name in more:
-        if name in own:
+        if name in _OWN:
             raise UsageError(f"identity: {name!r} is there already, call it something else")
     try:
-        added: dict[str, Any] = sealed.parse(sealed.dump(more))
+        return dict(sealed.parse(sealed.dump(more)))
     except (TypeError, ValueError) as error:
         raise UsageError(f"identity: values that JSON can hold are due ({error})") from error
-    return {**own, **added}
 
 
 def describe(layer: Layer, path: str = "") -> Iterator[str]:

@@ -3,9 +3,7 @@
 from __future__ import annotations
 
 import functools
-import os
-from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from collections.abc import Callable, Mapping, Sequence
 from typing import TYPE_CHECKING, Any, Concatenate, ParamSpec, TypeVar, cast
 
 from layerkit.data.batches import whole
@@ -14,27 +12,24 @@ from layerkit.fastmath import backend_name, random, use_backend
 from layerkit.fastmath.memory import explained
 from layerkit.layer import Layer
 from layerkit.training.batch import check_arity
-from layerkit.training.evaluate import make_evaluation
 from layerkit.training.feed import Feed, Item, mover, requests
 from layerkit.training.history import History
 from layerkit.training.interrupt import Interrupts, Terminated
 from layerkit.training.keeping import Keeping
-from layerkit.training.log import distinct, line, progress
+from layerkit.training.log import progress
+from layerkit.training.measuring import Measuring
+from layerkit.training.output import Folder, Output, prepared
 from layerkit.training.steps import Steps
-from layerkit.training.summaries import Summaries
 from layerkit.training.task import EvalTask, TrainTask, listed, shared_sources
 
 if TYPE_CHECKING:
     from pathlib import Path
 
-    from layerkit.training.saving import Progress, Saver
+    from layerkit.training.saving import Progress
     from layerkit.training.scalars import Scalars
 
 __all__ = ["Loop"]
 
-# What writes to disk is imported by the methods that do: a Loop without an output_dir starts without it.
-
-Folder = str | os.PathLike[str]
 AtStep = Callable[[int], Any]
 P = ParamSpec("P")
 T = TypeVar("T")
@@ -148,49 +143,21 @@ class Loop:
         period = self.tasks[0].n_steps_per_checkpoint
         self._eval_at = eval_at or (lambda step: step == 1 or step % period == 0)
         self._checkpoint_at = checkpoint_at or (lambda step: step == 1 or step % period == 0)
-        self.output_dir = self._prepare_output(output_dir, checkpoint_at, tensorboard)
+        self.output_dir = prepared(output_dir, checkpoint_at=checkpoint_at, tensorboard=tensorboard)
         self._scalars = self._tensorboard() if tensorboard else None
-        self._draws, self._drawn = learning_curve, 0
+        self._draws = learning_curve
         self._per_call = whole("n_steps_per_call", n_steps_per_call, 1)
         with explained(lambda: "before step 1"):
             self._prepare()
-        metrics = [name for names in self._metric_names for name in names]
-        self._keeping = Keeping.checked(keep_checkpoints, keep_best, metrics, strict, save_in_background)
-        self._identity = identity or {}
-        if identity is not None:
-            self._saver.check()  # making it looks at the identity
-        if self.output_dir is not None:
-            self._begin_in(self.output_dir)
-
-    def _prepare_output(self, output_dir: Folder | None, checkpoint_at: Any, tensorboard: bool) -> Path | None:
-        if output_dir is not None:
-            from layerkit.training.saving import prepare_folder
-
-            return prepare_folder(output_dir)
-        for name, value in (("checkpoint_at", checkpoint_at), ("tensorboard", tensorboard)):
-            if value:
-                raise UsageError(f"{name} needs an output_dir to write to")
-        return None
+        keeping = Keeping.checked(keep_checkpoints, keep_best, self._measuring.metrics, strict, save_in_background)
+        self._output = Output(self.output_dir, model, self.tasks, identity, keeping)
+        if self._output.begun(self._steps.variables):
+            self.load_checkpoint()
 
     def _tensorboard(self) -> Scalars:
         from layerkit.training.scalars import Scalars
 
         return Scalars(cast("Path", self.output_dir))
-
-    def _begin_in(self, folder: Path) -> None:
-        """Goes on from what the folder holds, or makes sure that there is room for what will be."""
-        from layerkit.training.saving import recovered
-
-        began = recovered(folder)
-        self._saver.check_disk(folder, self._steps.variables)
-        if began:
-            self.load_checkpoint()
-
-    @functools.cached_property
-    def _saver(self) -> Saver:
-        from layerkit.training.saving import Saver
-
-        return Saver(self._model, self.tasks, self._identity, self._keeping)
 
     def _prepare(self) -> None:
         """Everything that comes before step 1."""
@@ -204,20 +171,18 @@ class Loop:
         self._steps = Steps(self._model, self.tasks, self.random_seed, self._give_back, evaluations)
         if self._eval_model is not self._model:
             self._eval_model.weights, self._eval_model.state = self._model.weights, self._model.state
-        variables, key = self._steps.variables, self._steps.keys.evaluate
-        self._evaluations = [
-            make_evaluation(self._eval_model, task, variables.weights, variables.state, key, self._steps.lazy, arrays)
-            for task, arrays in zip(self.eval_tasks, self._steps.eval_arrays, strict=True)
-        ]
-        self._loss_names = distinct([[task.loss_layer.name] for task in self.tasks])
-        self._metric_names = distinct([task.metric_names for task in self.eval_tasks])
-        losses = [task.loss_layer for task in self.tasks]
-        self._summaries = Summaries([self._model, *losses], self._loss_names, self.output_dir, self._scalars)
-        shown_names = (*self._loss_names, *self._metric_names, self._summaries.numbers(variables))
-        self._width = max(len(n) for names in shown_names for n in names)
-        self._history = History()
-        self._evaluated = self._rngs = 0
         self._move = mover() if self._per_call == 1 else (lambda batch: batch)
+        self._measuring = Measuring(
+            (self._model, self._eval_model),
+            self.tasks,
+            self.eval_tasks,
+            self._steps,
+            self._move,
+            self.output_dir,
+            self._log,
+            self._scalars,
+        )
+        self._rngs = 0
         self._feed: Feed | None = None
         self._stale = False
 
@@ -240,14 +205,15 @@ class Loop:
         self._outside_of_run("run")
         if last == self.step:
             return
-        with self._alone():
+        with self._output.alone():
             self._run(last)
-            self._draw()
+            if self._draws:
+                self._measuring.draw()
 
     def _run(self, last: int) -> None:
         with Interrupts() as interrupts, progress(self.step, last) as move:
-            if self._evaluated < self.step and self._eval_at(self.step):
-                self._report()  # an interrupt came before it
+            if self._measuring.evaluated < self.step and self._eval_at(self.step):
+                self._measuring.report(self._feed)  # an interrupt came before it
             asked = requests(
                 range(self.step, last),
                 self.tasks,
@@ -286,12 +252,11 @@ class Loop:
         return step == last or item.evaluate or (self.output_dir is not None and bool(self._checkpoint_at(step)))
 
     def _train(self, items: list[Item]) -> None:
-        if self.output_dir is not None:
-            self._saver.check()
+        self._output.check()
         self._steps.train(items)
         self._stale = True
         if items[-1].evaluate:
-            self._report()
+            self._measuring.report(self._feed)
         if self.output_dir is not None and self._checkpoint_at(self.step):
             self._save(wait=False)
 
@@ -320,54 +285,7 @@ class Loop:
             LayerkitError: it is called from inside ``run``, whose ``eval_at`` says when to evaluate.
         """
         self._outside_of_run("run_evals")
-        return self._evaluate()
-
-    def _report(self) -> None:
-        self._steps.settle()
-        for number, mean in self._steps.take_means():
-            self._record("train", self._loss_names[number][0], mean)
-        self._summaries.show(self._steps.variables, self.step, self._record)
-        self._evaluate()
-        self._evaluated = self.step
-
-    def _evaluate(self) -> dict[str, float]:
-        view, state = self._steps.view(), self._steps.variables.state
-        measured, taken = dict[str, float](), list[Item]()
-        try:
-            for number, (names, task) in enumerate(zip(self._metric_names, self.eval_tasks, strict=True)):
-                batches = (self._eval_batch(number, taken) for _ in range(task.n_eval_batches))
-                values = self._evaluations[number](view, state, batches).values()
-                measured.update(zip(names, values, strict=True))
-        except BaseException:
-            self._give_back(taken)  # the evaluation is made again, on the same batches
-            raise
-        for name, value in measured.items():
-            self._record("eval", name, value)
-        return measured
-
-    def _eval_batch(self, number: int, taken: list[Item]) -> tuple[Any, Any, Any]:
-        if self._feed is None:
-            batch = self.eval_tasks[number].next_batch()
-            return batch, self._move(batch), self._move(self._steps.finders.evaluation[number](batch))
-        item = self._feed.take()
-        taken.append(item)
-        return item.batch, item.on_device, item.ids
-
-    def _record(self, mode: str, metric: str, value: float) -> None:
-        self._history.append(mode, metric, self.step, value)
-        self._log(line(self.step, mode, metric, value, self._width))
-        if self._scalars is not None:
-            self._scalars.add(mode, metric, self.step, value)
-
-    def _draw(self) -> None:
-        measured = sum(
-            len(self._history.get(m, k)) for m in self._history.modes for k in self._history.metrics_for_mode(m)
-        )
-        if self.output_dir is not None and self._draws and measured > self._drawn:
-            from layerkit.training.picture import draw
-
-            draw(self._history, self.output_dir)
-            self._drawn = measured
+        return self._measuring.evaluate(None)
 
     # -- saving -------------------------------------------------------------------------------------------------------
 
@@ -382,25 +300,12 @@ class Loop:
         """
         if self.output_dir is None:
             raise UsageError("save_checkpoint: the Loop has no output_dir to write to")
-        with self._alone():
+        with self._output.alone():
             return self._save()
 
     def _save(self, wait: bool = True) -> Path:
         self._steps.settle()
-        feed, folder = self._feed, cast("Path", self.output_dir)
-        positions = [s.position if feed is None else feed.position(s) for s in self._sources]
-        return self._saver.save(folder, self._progress(positions), self._steps.variables, wait)
-
-    @contextmanager
-    def _alone(self) -> Iterator[None]:
-        """Keeps other processes out of the output folder, until everything is written."""
-        if self.output_dir is None:
-            yield
-            return
-        from layerkit.files.lock import locked
-
-        with locked(self.output_dir), self._saver.finishing():
-            yield
+        return self._output.save(self._progress(), self._steps.variables, wait)
 
     @_on_its_backend
     def load_checkpoint(self, directory: Folder | None = None) -> None:
@@ -415,31 +320,28 @@ class Loop:
             LayerkitError: it is of another model.
         """
         self._outside_of_run("load_checkpoint")
-        folder = directory if directory is not None else self.output_dir
-        if folder is None:
-            raise UsageError("load_checkpoint: say which directory; the Loop has no output_dir")
-        from layerkit.training.saving import seek
-
-        loaded = self._saver.load(folder, self._steps.variables, self.random_seed)
+        loaded = self._output.load(directory, self._steps.variables, self.random_seed)
         saved = loaded.progress
-        seek(self._sources, saved.positions, self._log)
+        for source, position in zip(self._sources, saved.positions, strict=False):  # new sources stay at their start
+            source.seek(position, self._log)
         self._steps.take_over(loaded.variables, saved.step)
-        self._history = History.from_dict(saved.history)
-        self._evaluated, self._rngs = saved.evaluated, saved.rngs
+        self._measuring.history, self._measuring.evaluated = History.from_dict(saved.history), saved.evaluated
+        self._rngs = saved.rngs
         self._steps.sums = [*saved.sums, *[(0.0, 0)] * len(self.tasks)][: len(self.tasks)]
         self._hand_out(force=True)
 
-    def _progress(self, positions: list[Any]) -> Progress:
+    def _progress(self) -> Progress:
         from layerkit.training.saving import Progress
 
+        feed, measuring = self._feed, self._measuring
         return Progress(
             self.step,
-            self._evaluated,
+            measuring.evaluated,
             self._rngs,
             self.random_seed,
             list(self._steps.sums),
-            self._history.to_dict(),
-            positions,
+            measuring.history.to_dict(),
+            [source.position if feed is None else feed.position(source) for source in self._sources],
         )
 
     def _outside_of_run(self, name: str) -> None:
@@ -477,7 +379,7 @@ class Loop:
     @property
     def history(self) -> History:
         """Every number that was logged."""
-        return self._history
+        return self._measuring.history
 
     @_on_its_backend
     def new_rng(self) -> Any:

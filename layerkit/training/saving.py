@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 import tempfile
 import warnings
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -22,14 +22,13 @@ from layerkit.training import checkpoint
 from layerkit.training.background import Background
 from layerkit.training.diagnose import NotFiniteError, first_not_finite
 from layerkit.training.history import History
-from layerkit.training.identity import compare, distributions, identity_of
+from layerkit.training.identity import compare, distributions
 from layerkit.training.keeping import Keeping
 from layerkit.training.limits import check_disk
-from layerkit.training.source import Source
 from layerkit.training.task import TrainTask
 from layerkit.training.variables import Variables
 
-__all__ = ["Loaded", "Progress", "Saver", "prepare_folder", "recovered", "seek"]
+__all__ = ["Loaded", "Progress", "Saver", "prepare_folder", "recovered"]
 
 
 class Progress(NamedTuple):
@@ -79,14 +78,14 @@ class Saver:
     Args:
         model: the model.
         tasks: its training tasks.
-        identity: what else must be the same where a run goes on.
-        keeping: which checkpoints stay.
+        identity: what must be the same where a run goes on, as ``identity_of`` gives it.
+        keeping: which checkpoints stay, and how they are written.
     """
 
     def __init__(self, model: Layer, tasks: list[TrainTask], identity: Mapping[str, Any], keeping: Keeping) -> None:
         self._model, self._tasks, self._keeping = model, tasks, keeping
         self._layers = model, [task.loss_layer for task in tasks]
-        self._identity = identity_of(model, tasks, identity)
+        self._identity = identity
         self._background = Background()
         self._copies: dict[str, dict[str, Any]] = {}
 
@@ -238,9 +237,3 @@ def recovered(output_dir: Path) -> bool:
     with locked(output_dir):
         checkpoint.recover(parent)
     return checkpoint.newest(parent) is not None
-
-
-def seek(sources: list[Source], positions: list[Any], say: Callable[[str], Any]) -> None:
-    """Puts every source where it was; sources that are new since then stay at their start."""
-    for source, position in zip(sources, positions, strict=False):
-        source.seek(position, say)

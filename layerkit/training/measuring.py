@@ -1,0 +1,128 @@
+"""What a run measures on its way: losses, metrics and summaries, noted, logged and drawn."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import TYPE_CHECKING, Any
+
+from layerkit.layer import Layer
+from layerkit.training.evaluate import make_evaluation
+from layerkit.training.feed import Feed, Item
+from layerkit.training.history import History
+from layerkit.training.log import distinct, line
+from layerkit.training.summaries import Summaries
+from layerkit.training.task import EvalTask, TrainTask
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+    from layerkit.training.scalars import Scalars
+    from layerkit.training.steps import Steps
+
+__all__ = ["Measuring"]
+
+
+class Measuring:
+    """Measures a model while it is trained.
+
+    Args:
+        models: the model that is trained, and the one that is evaluated, which has the same weights.
+        tasks: the training tasks.
+        eval_tasks: what is measured.
+        steps: the steps of the run, and with them the weights.
+        move: what moves a batch to the device.
+        output_dir: where images and the learning curve are written; nowhere for ``None``.
+        log: takes each line.
+        scalars: what writes for TensorBoard, if anything does.
+    """
+
+    def __init__(
+        self,
+        models: tuple[Layer, Layer],
+        tasks: list[TrainTask],
+        eval_tasks: list[EvalTask],
+        steps: Steps,
+        move: Callable[[Any], Any],
+        output_dir: Path | None,
+        log: Callable[[str], Any],
+        scalars: Scalars | None,
+    ) -> None:
+        self.history = History()
+        self.evaluated = 0
+        """The last step after which there was a report."""
+        self._steps, self._eval_tasks, self._move = steps, eval_tasks, move
+        self._output_dir, self._log, self._scalars = output_dir, log, scalars
+        self._drawn = 0
+        variables, key = steps.variables, steps.keys.evaluate
+        self._evaluations = [
+            make_evaluation(models[1], task, variables.weights, variables.state, key, steps.lazy, arrays)
+            for task, arrays in zip(eval_tasks, steps.eval_arrays, strict=True)
+        ]
+        self._loss_names = distinct([[task.loss_layer.name] for task in tasks])
+        self._metric_names = distinct([task.metric_names for task in eval_tasks])
+        losses = [task.loss_layer for task in tasks]
+        self._summaries = Summaries([models[0], *losses], self._loss_names, output_dir, scalars)
+        names = (*self._loss_names, self.metrics, self._summaries.numbers(variables))
+        self._width = max(len(name) for several in names for name in several)
+
+    @property
+    def metrics(self) -> list[str]:
+        """What the metrics of all evaluation tasks are called."""
+        return [name for names in self._metric_names for name in names]
+
+    def report(self, feed: Feed | None) -> None:
+        """Notes and logs the losses since the last time, what layers left, and every metric."""
+        self._steps.settle()
+        for number, mean in self._steps.take_means():
+            self._record("train", self._loss_names[number][0], mean)
+        self._summaries.show(self._steps.variables, self._steps.done, self._record)
+        self.evaluate(feed)
+        self.evaluated = self._steps.done
+
+    def evaluate(self, feed: Feed | None) -> dict[str, float]:
+        """Measures, notes and logs every metric; returns them by name.
+
+        Args:
+            feed: where batches come from in a run; the tasks themselves without one.
+        """
+        view, state = self._steps.view(), self._steps.variables.state
+        measured, taken = dict[str, float](), list[Item]()
+        try:
+            for number, (names, task) in enumerate(zip(self._metric_names, self._eval_tasks, strict=True)):
+                batches = (self._batch(number, feed, taken) for _ in range(task.n_eval_batches))
+                values = self._evaluations[number](view, state, batches).values()
+                measured.update(zip(names, values, strict=True))
+        except BaseException:
+            if feed is not None:
+                feed.give_back(taken)  # the evaluation is made again, on the same batches
+            raise
+        for name, value in measured.items():
+            self._record("eval", name, value)
+        return measured
+
+    def _batch(self, number: int, feed: Feed | None, taken: list[Item]) -> tuple[Any, Any, Any]:
+        if feed is None:
+            batch = self._eval_tasks[number].next_batch()
+            return batch, self._move(batch), self._move(self._steps.finders.evaluation[number](batch))
+        item = feed.take()
+        taken.append(item)
+        return item.batch, item.on_device, item.ids
+
+    def _record(self, mode: str, metric: str, value: float) -> None:
+        step = self._steps.done
+        self.history.append(mode, metric, step, value)
+        self._log(line(step, mode, metric, value, self._width))
+        if self._scalars is not None:
+            self._scalars.add(mode, metric, step, value)
+
+    def draw(self) -> None:
+        """Draws the learning curve, if there is something new to see."""
+        history = self.history
+        measured = sum(
+            len(history.get(mode, name)) for mode in history.modes for name in history.metrics_for_mode(mode)
+        )
+        if self._output_dir is not None and measured > self._drawn:
+            from layerkit.training.picture import draw
+
+            draw(history, self._output_dir)
+            self._drawn = measured
