@@ -94,7 +94,6 @@ def test_text_cnn_is_what_it_says(backend: str) -> None:
         (lambda: models.WideResnet(n_blocks=0), "WideResnet: n_blocks must be a whole number of at least 1, got 0"),
         (lambda: models.Resnet50(4).output_signature(lk.f32(1, 4, 4, 3)), "window|3"),
     ],
-    ids=str,
 )
 def test_what_cannot_be_built_is_refused(make: Callable[[], Any], said: str) -> None:
     with pytest.raises(lk.LayerError, match=said):

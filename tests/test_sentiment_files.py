@@ -19,6 +19,11 @@ CSV = "text,label\n" + "".join(f"{text},{label}\n" for text, label in ROWS)
 JSONL = "".join(json.dumps({"text": text, "label": label, "id": 3}) + "\n" for text, label in ROWS)
 
 
+def packed(data: bytes) -> bytes:
+    """A gzip file without the time at which it was made: the names of tests hold it."""
+    return gzip.compress(data, mtime=0)
+
+
 def write(folder: Path, name: str, data: str | bytes) -> Path:
     path = folder / name
     path.write_bytes(data if isinstance(data, bytes) else data.encode("utf-8"))
@@ -38,9 +43,9 @@ def write(folder: Path, name: str, data: str | bytes) -> Path:
         ("a.jsonl", JSONL),
         ("a.ndjson", JSONL),
         ("a.json", JSONL),
-        ("a.csv.gz", gzip.compress(CSV.encode())),
-        ("a.v2.jsonl.gz", gzip.compress(JSONL.encode())),
-        ("a.csv", gzip.compress(CSV.encode())),
+        ("a.csv.gz", packed(CSV.encode())),
+        ("a.v2.jsonl.gz", packed(JSONL.encode())),
+        ("a.csv", packed(CSV.encode())),
         ("bom.csv", b"\xef\xbb\xbf" + CSV.encode()),
         ("bom.jsonl", b"\xef\xbb\xbf" + JSONL.encode()),
         ("crlf.csv", CSV.replace("\n", "\r\n")),
@@ -144,7 +149,7 @@ def below_a_file(folder: Path) -> Path:
     return write(folder, "a.csv", CSV) / "b.csv"
 
 
-PACKED = gzip.compress(CSV.encode())
+PACKED = packed(CSV.encode())
 HUGE = "x" * 140_000
 BAD_FILES: list[tuple[str, Make, str]] = [
     ("missing", lambda folder: folder / "none.csv", "no such file: check the spelling and the folder"),
@@ -158,7 +163,7 @@ BAD_FILES: list[tuple[str, Make, str]] = [
     ("a NUL in the name", lambda folder: folder / "a\0b.csv", "not a possible file name"),
     ("empty", holding("a.csv", ""), "the file is empty"),
     ("empty jsonl", holding("a.jsonl", ""), "the file is empty"),
-    ("empty gz", holding("a.csv.gz", gzip.compress(b"")), "the file is empty"),
+    ("empty gz", holding("a.csv.gz", packed(b"")), "the file is empty"),
     ("only a byte order mark", holding("a.csv", b"\xef\xbb\xbf"), "no row; it is empty, or holds column names only"),
     ("header only", holding("a.csv", "text,label\n"), "no row; it is empty, or holds column names only: add some"),
     ("blank lines only", holding("a.jsonl", "\n \n"), "no row; it is empty"),
@@ -170,8 +175,8 @@ BAD_FILES: list[tuple[str, Make, str]] = [
     ),
     ("Latin-1, CR", holding("a.csv", b"text,label\rok,x\rcaf\xe9,y\r"), "line 3 is not UTF-8 (byte 0xe9)"),
     ("UTF-16", holding("a.csv", CSV.encode("utf-16")), "UTF-16, not UTF-8: save it as UTF-8, for example with iconv"),
-    ("UTF-16 packed", holding("a.csv.gz", gzip.compress(CSV.encode("utf-16-be"))), "no column 'text'"),
-    ("UTF-16 BOM packed", holding("a.csv.gz", gzip.compress(CSV.encode("utf-16"))), "UTF-16, not UTF-8"),
+    ("UTF-16 packed", holding("a.csv.gz", packed(CSV.encode("utf-16-be"))), "no column 'text'"),
+    ("UTF-16 BOM packed", holding("a.csv.gz", packed(CSV.encode("utf-16"))), "UTF-16, not UTF-8"),
     ("an Excel workbook", holding("a.csv", b"PK\x03\x04 and more"), "a zip archive or an Excel workbook"),
     ("truncated gz", holding("a.csv.gz", PACKED[:-15]), "damaged gzip data after line"),
     ("half a gz", holding("a.csv.gz", PACKED[: len(PACKED) // 2]), "damaged gzip data after line"),
