@@ -3,7 +3,13 @@
 from __future__ import annotations
 
 import importlib
-from typing import Any
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from layerkit.plugins.deferral import deferred as deferred
+    from layerkit.plugins.hookspecs import API_VERSION as API_VERSION
+    from layerkit.plugins.hookspecs import hookimpl as hookimpl
+    from layerkit.plugins.problems import PluginWarning as PluginWarning
 
 __all__ = ["API_VERSION", "PluginWarning", "deferred", "hookimpl", "registry"]
 

@@ -147,7 +147,8 @@ def AttentionQKV(
     ]
     """
     d_feature, n_heads = _checked_heads("AttentionQKV", d_feature, n_heads)
-    keys, values = Dense(d_feature), Dense(d_feature)
+    keys: lk.Layer = Dense(d_feature)
+    values: lk.Layer = Dense(d_feature)
     if cache_KV_in_predict:
         keys, values = (lk.Cache(layer, "predict" if mode == "predict" else "train") for layer in (keys, values))
     return lk.Serial(
@@ -245,7 +246,8 @@ class DotProductCausalAttention(_Attending):
 
     def init_weights_and_state(self, signature: Any) -> None:
         if self.mode == "predict":
-            self.state = empty(*signature[1:], self.max_inference_length)
+            _, keys, values = signature
+            self.state = empty(keys, values, self.max_inference_length)
 
     def forward(self, x: Any) -> Any:
         q, k, v = x
@@ -290,7 +292,10 @@ def CausalAttention(
     (3, 7, 8)
     """
     d_feature, n_heads = _checked_heads("CausalAttention", d_feature, n_heads)
-    make = lambda: [Dense(d_feature), tl.CausalDepthwiseConv(mode=mode)] if use_dconv else Dense(d_feature)
+
+    def make() -> Any:
+        return [Dense(d_feature), tl.CausalDepthwiseConv(mode=mode)] if use_dconv else Dense(d_feature)
+
     return _configured(
         "CausalAttention",
         [make(), make(), make()],

@@ -110,8 +110,9 @@ class SelfAttention(HeadsInTurn):
         super().init_weights_and_state(signature)
         if self.mode == "predict":
             b, length, _ = signature.shape
-            like = [np.zeros((b, self.n_heads, length, d), self.weights.query.dtype) for d in (self.d_qk, self.d_v)]
-            self.state = empty(*like, self.room)
+            dtype = self.weights.query.dtype
+            keys, values = (np.zeros((b, self.n_heads, length, d), dtype) for d in (self.d_qk, self.d_v))
+            self.state = empty(keys, values, self.room)
 
     def forward(self, x: Any) -> Any:
         xs = self.inputs(x)

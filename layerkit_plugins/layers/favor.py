@@ -191,8 +191,8 @@ def Favor(
 
 
 def _in_heads(d_feature: int, n_heads: int, attention: lk.Layer) -> lk.Layer:
-    before = [Dense(d_feature) for _ in range(3)]
-    return ConfigurableAttention(*before, Dense(d_feature), attention, n_heads)
+    query, key, value, last = (Dense(d_feature) for _ in range(4))
+    return ConfigurableAttention(query, key, value, last, attention, n_heads)
 
 
 # -- what comes later may not be seen ---------------------------------------------------------------------------------

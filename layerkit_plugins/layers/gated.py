@@ -56,7 +56,7 @@ def GeneralGRUCell(
     def gate() -> list[lk.Layer]:
         return [transform(), lk.Fn("AddBias", lambda x: x + opening), nonlinearity()]
 
-    memory = [] if memory_transform_fn is None else _maker(own, "memory_transform_fn", memory_transform_fn)()
+    memory: Any = [] if memory_transform_fn is None else _maker(own, "memory_transform_fn", memory_transform_fn)()
     candidate = [
         lk.Branch(gate(), []),
         lk.Multiply(),

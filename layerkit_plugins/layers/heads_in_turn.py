@@ -117,7 +117,10 @@ class HeadsInTurn(lk.Layer):
             return self.dropped_output(in_dtype_of(xs[0], kernel(xs, weights, 0)))
         heads, examples = min(parallel, self.n_heads), math.gcd(batch, max(1, parallel // self.n_heads))
         n_groups, n_turns = self.n_heads // heads, batch // examples
-        cut = lambda n: lambda x: np.reshape(x, (n, x.shape[0] // n, *x.shape[1:]))
+
+        def cut(n: int) -> Callable[[Any], Any]:
+            return lambda x: np.reshape(x, (n, x.shape[0] // n, *x.shape[1:]))
+
         xs, weights = fastmath.nested_map(cut(n_turns), xs), fastmath.nested_map(cut(n_groups), weights)
         again = fastmath.remat(kernel)
 
@@ -156,10 +159,10 @@ def _features(signature: Any) -> int:
 def _checked_parallel(layer: str, parallel: Any, n_heads: int) -> int | None:
     if parallel is None:
         return None
-    parallel = arguments.whole_number(layer, "n_parallel_heads", parallel)
-    if max(parallel, n_heads) % min(parallel, n_heads):
-        raise lk.LayerError(f"{layer}: n_parallel_heads {parallel} neither divides n_heads {n_heads} nor is a multiple")
-    return parallel
+    n = arguments.whole_number(layer, "n_parallel_heads", parallel)
+    if max(n, n_heads) % min(n, n_heads):
+        raise lk.LayerError(f"{layer}: n_parallel_heads {n} neither divides n_heads {n_heads} nor is a multiple")
+    return n
 
 
 def _of_keys(mask: Any, due: tuple[int, ...]) -> Any:

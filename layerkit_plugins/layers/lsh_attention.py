@@ -120,9 +120,10 @@ class LSHSelfAttention(HeadsInTurn):
         super().init_weights_and_state(signature)
         if self.mode == "predict":
             b, length, _ = signature.shape
-            like = [np.zeros((b, self.n_heads, length, d), self.weights.query.dtype) for d in (self.d_qk, self.d_v)]
+            dtype = self.weights.query.dtype
+            keys, values = (np.zeros((b, self.n_heads, length, d), dtype) for d in (self.d_qk, self.d_v))
             buckets = np.zeros((b, self.n_heads, self.room, self.n_hashes), np.int32)
-            self.state = Hashed(empty(*like, self.room), buckets)
+            self.state = Hashed(empty(keys, values, self.room), buckets)
 
     def forward(self, x: Any) -> Any:
         xs = self.inputs(x)
@@ -245,8 +246,8 @@ def _rounds(q: Any, k: Any, v: Any, spans: _Spans, window: Window, dropped: Call
             return seen, np.where(itself, OWN, 0.0) - np.log(np.maximum(times, 1).astype(q.dtype))
 
         order, rank = np.expand_dims(order, -1), np.expand_dims(rank, -1)
-        sort = lambda x: np.take_along_axis(x, order, axis=-2)
-        found = see_window(sort(q), sort(k), sort(v), window, (at, at[0]), look, lambda weights: dropped(weights, i))
+        sorted_q, sorted_k, sorted_v = (np.take_along_axis(x, order, axis=-2) for x in (q, k, v))
+        found = see_window(sorted_q, sorted_k, sorted_v, window, (at, at[0]), look, lambda weights: dropped(weights, i))
         more = Part(*(np.take_along_axis(x, rank, axis=-2) for x in found))
         return Part(*map(in_dtype_of, part, both(part, more))), ()
 

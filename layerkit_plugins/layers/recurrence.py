@@ -34,7 +34,8 @@ def recur(step: Step, kernels: tuple[Any, ...], xs: Any, carry: Any, mask: Any =
         lambda *args: _forward(step, *args),
         lambda kept, slopes: _backward(step, kept, slopes),
     )
-    return walk(kernels, xs, carry, () if mask is None else mask)
+    found: tuple[Any, Any] = walk(kernels, xs, carry, () if mask is None else mask)
+    return found
 
 
 def _forward(step: Step, kernels: Any, xs: Any, carry: Any, mask: Any) -> Any:

@@ -162,7 +162,7 @@ class _Recurrent(lk.Layer):
             self.state = Carried(zeros, no_position())
 
     def forward(self, x: Any) -> Any:
-        parts = x if self.n_in > 1 else (x,)
+        parts: tuple[Any, ...] = x if self.n_in > 1 else (x,)
         x = parts[0]
         _check_rank(x, 3)
         require_last(x, self.unit.width(self.weights))

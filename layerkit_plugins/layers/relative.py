@@ -43,7 +43,7 @@ class _Relative(lk.Layer):
         mode: str | None,
         room: int | None,
     ) -> None:
-        d = arguments.whole_number(name, "d_feature", d_feature)
+        self.d_feature = d = arguments.whole_number(name, "d_feature", d_feature)
         self.n_heads = arguments.whole_number(name, "n_heads", n_heads)
         require_heads(name, "d_feature", d, self.n_heads)
         of_heads = (1, self.n_heads, 1, d // self.n_heads)
@@ -59,7 +59,7 @@ class _Relative(lk.Layer):
         return self.sublayers[:_STATE]
 
     def init_weights_and_state(self, signature: Any) -> None:
-        d = self.sublayers[_KEY].n_units
+        d = self.d_feature
         dtype = signature[0].dtype
         of = {_QUERY: signature[0], _KEY: signature[1], _VALUE: signature[2], _CONTEXT: (), _LOCATION: ()}
         of |= {_PLACE: lk.ShapeDtype((1, d)), _RESULT: signature[0].replace(shape=(*signature[0].shape[:2], d))}
@@ -96,7 +96,7 @@ class _Relative(lk.Layer):
 
     def _places(self, distances: Any) -> Any:
         """What stands for distances, in each head.    (t,) -> (h, d, t)"""
-        d = self.sublayers[_PLACE].n_units
+        d = self.d_feature
         rows = self.run_sublayer(_PLACE, sinusoids(distances, d))
         heads = np.reshape(rows, (distances.shape[0], self.n_heads, d // self.n_heads))
         return np.transpose(heads, (1, 2, 0)) / math.sqrt(d // self.n_heads)

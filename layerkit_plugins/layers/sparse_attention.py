@@ -55,8 +55,8 @@ def ModularCausalAttention(
     """
     own = "ModularCausalAttention"
     sparsity = _checked(own, d_feature, n_heads, sparsity)
-    make = lambda: LocallyConnectedDense(sparsity, d_feature // sparsity, kernel_size)
-    return _attention(own, [make() for _ in range(4)], n_heads, (dropout, max_inference_length, mode))
+    layers = [LocallyConnectedDense(sparsity, d_feature // sparsity, kernel_size) for _ in range(4)]
+    return _attention(own, layers, n_heads, (dropout, max_inference_length, mode))
 
 
 @lk.example(lk.f32(2, 5, 8), d_feature=8, n_heads=2)
@@ -208,9 +208,9 @@ def SparseDenseWithOptions(
     ]
     """
     own = "SparseDenseWithOptions"
-    dense = lambda: Dense(n_units, use_bias=use_bias, use_bfloat16=use_bfloat16)
+    dense = Dense(n_units, use_bias=use_bias, use_bfloat16=use_bfloat16)
     if sparsity_type is None:
-        return dense()
+        return dense
     kinds: dict[str, Callable[[], Any]] = {
         "einsum": lambda: EinsumDense(_given(own, "d_input", d_input), n_units, use_bias),
         "lowrank": lambda: LowRankDense(n_units, _given(own, "d_lowrank", d_lowrank)),
@@ -221,7 +221,7 @@ def SparseDenseWithOptions(
     layer: lk.Layer = kinds[arguments.one_of(own, "sparsity_type", sparsity_type, _TYPES)]()
     if prob_sparse is None:
         return layer
-    return RandomLayer(layer, dense(), 1.0 if mode in ("eval", "predict") else prob_sparse)
+    return RandomLayer(layer, dense, 1.0 if mode in ("eval", "predict") else prob_sparse)
 
 
 def _given(layer: str, name: str, value: Any) -> int:
@@ -233,12 +233,13 @@ def _checked(layer: str, d_feature: Any, n_heads: Any, sparsity: Any) -> int:
     arguments.whole_number(layer, "d_feature", d_feature)
     arguments.whole_number(layer, "n_heads", n_heads)
     require_heads(layer, "d_feature", d_feature, n_heads)
-    sparsity = arguments.whole_number(layer, "sparsity", n_heads if sparsity is None else sparsity)
-    if d_feature % sparsity:
-        raise lk.LayerError(f"{layer}: sparsity {sparsity} does not divide d_feature {d_feature}")
-    return sparsity
+    n = arguments.whole_number(layer, "sparsity", n_heads if sparsity is None else sparsity)
+    if d_feature % n:
+        raise lk.LayerError(f"{layer}: sparsity {n} does not divide d_feature {d_feature}")
+    return n
 
 
 def _attention(name: str, layers: list[Any], n_heads: int, attends: tuple[float, int, str | None]) -> lk.Layer:
-    attention = ConfigurableAttention(*layers, DotProductCausalAttention(*attends), n_heads)
+    query, key, value, last = layers
+    attention = ConfigurableAttention(query, key, value, last, DotProductCausalAttention(*attends), n_heads)
     return lk.Serial(attention, name=name)

@@ -93,7 +93,10 @@ class _SparseFF(_Chosen):
         require_rank(signature, 1)
         d = signature.shape[-1]
         keys = random.split(self.rng, 6)
-        make = lambda name, initializer, shape, i, dtype: first_weights(name, initializer, shape, keys[i], dtype)
+
+        def make(name: str, initializer: Any, shape: tuple[int, ...], i: int, dtype: Any) -> Any:
+            return first_weights(name, initializer, shape, keys[i], dtype)
+
         kernel, bias = self.kernel_initializer, self.bias_initializer
         out = make("kernel_initializer", kernel, (self.d_ff, d), 4, self.big_dtype)
         self.weights = SparseFFWeights(
@@ -241,11 +244,12 @@ class _Experts(_Chosen):
         d = signature.shape[-1]
         keys = random.split(self.rng, 4)
         shapes = (d, self.n_experts), (self.d_ff, d), (self.d_ff, d)
-        kernels = [
+        kernels = (
             first_weights("kernel_initializer", self.kernel_initializer, shape, key)
             for shape, key in zip(shapes, keys[:3], strict=True)
-        ]
-        self.weights = ExpertWeights(*kernels, first_weights("bias_initializer", self.bias_initializer, (d,), keys[3]))
+        )
+        bias = first_weights("bias_initializer", self.bias_initializer, (d,), keys[3])
+        self.weights = ExpertWeights._make((*kernels, bias))
 
     def route(self, x: Any) -> tuple[Any, Any, Any]:
         """(tokens, each one's softmax over the experts, the expert it goes to)."""

@@ -161,8 +161,9 @@ def _classifier(
     mode: str | None,
 ) -> lk.Layer:
     n = arguments.whole_number(own, "n_layers", n_layers)
-    make = lambda: unit(d_model, masked=True)
-    layers = [lk.Bidirectional(make()) if bidirectional else make() for _ in range(n)]
+    layers = [unit(d_model, masked=True) for _ in range(n)]
+    if bidirectional:
+        layers = [lk.Bidirectional(layer) for layer in layers]
     is_real = lk.Fn("IsReal", lambda ids: ids != 0)
     return lk.Serial(
         lk.Branch([tl.Embedding(vocab_size, d_model), tl.Dropout(dropout, mode=mode)], is_real),

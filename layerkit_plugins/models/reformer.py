@@ -57,7 +57,7 @@ def _without(n_context: int) -> list[lk.Layer]:
 
 
 def _feed_forward_half(plan: Plan, sizes: _Sizes, n_context: int) -> list[lk.Layer]:
-    layers = lk.Serial(feed_forward(plan._replace(dropout=sizes.ff_dropout)))
+    layers: lk.Layer = lk.Serial(feed_forward(plan._replace(dropout=sizes.ff_dropout)))
     if sizes.ff_chunk_size:
         layers = lk.BatchLeadingAxes(lk.Chunk(layers, sizes.ff_chunk_size))
     return _half(n_context, *_without(n_context), layers, plan.drop())
@@ -152,7 +152,7 @@ def ReformerLM(
     embedding = tl.Embedding(vocab_size, d_model)
     first = embedded(plan, embedding)
     if pos_axial_shape:
-        first = [embedding, plan.drop(), tl.AxialPositionalEncoding(pos_axial_shape, pos_d_axial_embs, mode=mode)]
+        first = [embedding, plan.drop(), tl.AxialPositionalEncoding(pos_axial_shape, pos_d_axial_embs or (), mode=mode)]
     block = lambda: [*_half(0, attention.layer(plan, causal=True)), *_feed_forward_half(plan, sizes, 0)]
     return lk.Serial(
         tl.ShiftRight(mode=mode),
@@ -265,6 +265,11 @@ def Reformer(
 
 def _look(plan: Plan, attention: _Attention) -> lk.Layer:
     """(y, encoded, mask) -> y"""
-    rates = {"attention_dropout": plan.dropout, "output_dropout": plan.dropout}
-    look: lk.Layer = tl.EncDecAttention(plan.n_heads, attention.d_qk, attention.d_v, mode=plan.mode, **rates)
-    return look
+    return tl.EncDecAttention(
+        plan.n_heads,
+        attention.d_qk,
+        attention.d_v,
+        mode=plan.mode,
+        attention_dropout=plan.dropout,
+        output_dropout=plan.dropout,
+    )

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from .processed import Processed, in_one, process_here
-from .text import process_tweet, warn_of_cuts
+from .text import require_text, warn_of_cuts
 from .text_cache import CachedTexts
 
 __all__ = ["process"]
@@ -29,8 +29,7 @@ def process(texts: Sequence[str], keep_stop_words: bool = False, n_workers: int 
       LayerkitError: NLTK is not installed, or a process failed.
     """
     for text in texts:
-        if not isinstance(text, str):
-            process_tweet(text)  # refuses it with a sentence
+        require_text(text)
     cache = CachedTexts(texts, keep_stop_words)
     processed = cache.read()
     if processed is None:

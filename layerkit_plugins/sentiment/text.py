@@ -18,7 +18,7 @@ from layerkit.errors import LayerkitWarning, UsageError
 from .stop_words import STOP_WORDS
 from .tokens import nltk, pieces, tokens
 
-__all__ = ["MAX_CHARACTERS", "MAX_RUN", "as_tokens", "process_tweet", "warn_of_cuts"]
+__all__ = ["MAX_CHARACTERS", "MAX_RUN", "as_tokens", "process_tweet", "require_text", "warn_of_cuts"]
 
 MAX_CHARACTERS = 10_000
 """How much of one text is read. A tweet has at most 280 characters, a long film review about as many as this."""
@@ -34,6 +34,12 @@ _TICKER = re.compile(r"\$\w*")
 _RETWEET = re.compile(r"^RT[\s]+")
 _LINK = re.compile(r"https?:\/\/.*[\r\n]*")
 _LONG_RUN = re.compile(rf"(\S{{{MAX_RUN}}})\S+")
+
+
+def require_text(text: object) -> None:
+    """Raises a UsageError unless it is a string."""
+    if not isinstance(text, str):
+        raise UsageError(_not_a_string(text))
 
 
 def process_tweet(tweet: str, keep_stop_words: bool = False) -> list[str]:
@@ -66,8 +72,7 @@ def process_tweet(tweet: str, keep_stop_words: bool = False) -> list[str]:
     >>> process_tweet("it was not good"), process_tweet("it was not good", keep_stop_words=True)
     (['good'], ['it', 'wa', 'not', 'good'])
     """
-    if not isinstance(tweet, str):
-        raise UsageError(_not_a_string(tweet))
+    require_text(tweet)
     text = tweet if len(tweet) <= MAX_RUN else _shortened(tweet)
     text = _LINK.sub("", _RETWEET.sub("", _TICKER.sub("", text))).replace("#", "")
     words = _all if keep_stop_words else _some
