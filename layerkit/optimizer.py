@@ -5,7 +5,7 @@ from __future__ import annotations
 import collections
 import functools
 import inspect
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any, ClassVar
 
 import numpy as onp
@@ -102,7 +102,7 @@ class Optimizer:
         return ()
 
     def update(self, step: Any, grads: Any, param: Any, slots: Any, opt_params: Any) -> tuple[Any, Any]:
-        """One weight and its slots after one step.
+        """One weight and its slots after one step; what it is given stays as it is.
 
         Args:
             step: how many updates came before this one: 0 at the first.
@@ -111,10 +111,20 @@ class Optimizer:
             slots: what ``init``, or the update before, returned for it.
             opt_params: the record of numbers.
         """
-        raise LayerkitError(
-            f"{type(self).__name__} has no update method: an optimizer defines "
-            "update(self, step, grads, param, slots, opt_params)"
-        )
+        if type(self).overwrite is Optimizer.overwrite:
+            raise LayerkitError(
+                f"{type(self).__name__} has no update method: an optimizer defines "
+                "update(self, step, grads, param, slots, opt_params)"
+            )
+        return self.overwrite(step, grads, *nested_map(_own, (param, slots)), opt_params)
+
+    def overwrite(self, step: Any, grads: Any, param: Any, slots: Any, opt_params: Any) -> tuple[Any, Any]:
+        """``update`` of a weight and slots that are given up: it may write into them, as ``param -= ...`` does.
+
+        An optimizer may have this in place of ``update``, which then works on copies. It saves a backend whose arrays
+        can be written into (NumPy's) the making of others; gradients it must leave as they are.
+        """
+        return self.update(step, grads, param, slots, opt_params)
 
     def missed_steps(self, step: Any, last: Any, opt_params: Any, like: Any) -> MissedSteps:
         """In ``skip_rows``: the steps that rows missed, with the learning rates and the weight decay of each.
@@ -122,7 +132,8 @@ class Optimizer:
         An optimizer whose updates leave each row of a table to itself may have a method ``skip_rows(step, last,
         param_rows, slot_rows, opt_params) -> (param_rows, slot_rows)``: rows and slots after the steps ``last + 1`` to
         ``step - 1``, all with a gradient of zero, in one go. Tables of which a batch touches few rows are then trained
-        by those rows alone. ``last`` is int32 (rows,), -1 before the first update.
+        by those rows alone. ``last`` is int32 (rows,), -1 before the first update. The rows are given up, as in
+        ``overwrite``.
         """
         return MissedSteps(step, last, opt_params.learning_rate, self.weight_decay_rate, like)
 
@@ -188,45 +199,70 @@ class Optimizer:
             LayerkitError: gradients or slots do not belong to these weights.
         """
         params, gradients, old_slots = self._leaves(weights, grads, slots)
-        step = _plain(step)
-        if callable(self.learning_rate):
-            opt_params = opt_params._replace(learning_rate=self.learning_rate_at(step))
         figures: dict[str, Any] = {}
         if stats:
             figures = {"gradients_l2": _norm(gradients), "weights_l2": _norm(params)}
+        norm = figures.get("gradients_l2")
+        new, new_slots = self._update_all(step, gradients, params, old_slots, opt_params, norm, self.update)
+        return tree_unflatten(new, weights), tree_unflatten(new_slots, weights), figures
+
+    def overwrite_all(
+        self, step: Any, grads: list[Any], params: list[Any], slots: list[Any], opt_params: Any
+    ) -> tuple[list[Any], list[Any]]:
+        """``tree_update`` of lists of weights and slots that are given up: they may be written into.
+
+        Nothing is checked: gradients and slots are those of the weights.
+        """
+        gradients = [_in_dtype(g, _wide(p.dtype)) if _is_trained(p) else None for g, p in zip(grads, params, strict=True)]
+        update = self.overwrite if _overwrites(type(self)) else self.update
+        return self._update_all(step, gradients, params, slots, opt_params, None, update)
+
+    def _update_all(
+        self,
+        step: Any,
+        gradients: list[Any],
+        params: list[Any],
+        slots: list[Any],
+        opt_params: Any,
+        norm: Any,
+        update: Callable[..., tuple[Any, Any]],
+    ) -> tuple[list[Any], list[Any]]:
+        step = _plain(step)
+        if callable(self.learning_rate):
+            opt_params = opt_params._replace(learning_rate=self.learning_rate_at(step))
         if self.clip_grad_norm is not None:
-            gradients = _clipped(gradients, self.clip_grad_norm, figures.get("gradients_l2"))
+            gradients = _clipped(gradients, self.clip_grad_norm, norm)
         keep = 1 - opt_params.learning_rate * self.weight_decay_rate if self.weight_decay_rate else None
         new = [
-            self._update_one(step, g, param, s, opt_params, keep)
-            for g, param, s in zip(gradients, params, old_slots, strict=True)
+            self._update_one(step, g, param, s, opt_params, keep, update)
+            for g, param, s in zip(gradients, params, slots, strict=True)
         ]
-        return tree_unflatten([p for p, _ in new], weights), tree_unflatten([s for _, s in new], weights), figures
+        return [p for p, _ in new], [s for _, s in new]
 
     def _update_one(
-        self, step: Any, grads: Any, weight: Any, slots: Any, opt_params: Any, keep: Any
+        self,
+        step: Any,
+        grads: Any,
+        weight: Any,
+        slots: Any,
+        opt_params: Any,
+        keep: Any,
+        update: Callable[..., tuple[Any, Any]],
     ) -> tuple[Any, Any]:
         if grads is None:
             return weight, slots
         param = _in_dtype(weight, _wide(weight.dtype))
-        if keep is not None:
+        given_up = update == self.overwrite
+        if keep is not None and given_up:
+            param *= keep
+        elif keep is not None:
             param = keep * param
         if hasattr(self, "skip_rows") and _has_pieces(param, grads, *tree_leaves(slots)):
-            new, slots = self._update_by_pieces(step, grads, param, slots, opt_params)
+            whole = (param, slots) if given_up else (onp.empty_like(param), nested_map(onp.empty_like, slots))
+            new, slots = _by_pieces(functools.partial(update, step), grads, param, slots, opt_params, whole)
         else:
-            new, slots = self.update(step, grads, param, slots, opt_params)
+            new, slots = update(step, grads, param, slots, opt_params)
         return _in_dtype(new, weight.dtype), slots
-
-    def _update_by_pieces(self, step: Any, grads: Any, param: Any, slots: Any, opt_params: Any) -> tuple[Any, Any]:
-        """``update``, some rows at a time: what is made on the way then stays in a core's own cache."""
-        whole = onp.empty_like(param), nested_map(onp.empty_like, slots)
-        count = max(1, len(param) * _PIECE // param.size)
-        for start in range(0, len(param), count):
-            rows = slice(start, start + count)
-            g, old, own = nested_map(lambda array, rows=rows: array[rows], (grads, param, slots))
-            new = self.update(step, g, old, own, opt_params)
-            nested_map(lambda out, part, rows=rows: out.__setitem__(rows, part), whole, new)
-        return whole
 
     # -- checks -------------------------------------------------------------------------------------------------------
 
@@ -346,6 +382,32 @@ def _has_pieces(param: Any, *others: Any) -> bool:
         return False
     alike = all(type(other) is onp.ndarray and other.shape == param.shape for other in others)
     return alike and type(np.zeros(0)) is onp.ndarray
+
+
+def _by_pieces(
+    update: Callable[..., tuple[Any, Any]], grads: Any, param: Any, slots: Any, opt_params: Any, whole: Any
+) -> Any:
+    """``whole``, with what an update gives written into it, some rows at a time: these stay in a core's own cache."""
+    count = max(1, len(param) * _PIECE // param.size)
+    for start in range(0, len(param), count):
+        rows = slice(start, start + count)
+        g, old, own = nested_map(lambda array, rows=rows: array[rows], (grads, param, slots))
+        new = update(g, old, own, opt_params)
+        if new[0] is not old or whole[0] is not param:
+            nested_map(lambda out, part, rows=rows: out.__setitem__(rows, part), whole, new)
+    return whole
+
+
+def _own(array: Any) -> Any:
+    """An array that may be written into: a copy where that is possible."""
+    return array.copy() if type(array) is onp.ndarray else array
+
+
+@functools.cache
+def _overwrites(cls: type[Optimizer]) -> bool:
+    """Whether ``overwrite`` says what an update is: a class that has an ``update`` of its own means that one."""
+    names = next(vars(base) for base in cls.__mro__ if "update" in vars(base) or "overwrite" in vars(base))
+    return "overwrite" in names and cls.overwrite is not Optimizer.overwrite
 
 
 def _wide(dtype: Any) -> Any:

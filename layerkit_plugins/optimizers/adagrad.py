@@ -53,9 +53,12 @@ class Adagrad(lk.Optimizer):
     def init(self, param: Any) -> Any:
         return np.full_like(param, self.opt_params.initial_accumulator_value)
 
-    def update(self, step: Any, grads: Any, param: Any, slots: Any, opt_params: Any) -> tuple[Any, Any]:
-        v = slots + np.square(grads)
-        return param - opt_params.learning_rate * grads / (np.sqrt(v) + opt_params.eps), v
+    def overwrite(self, step: Any, grads: Any, param: Any, slots: Any, opt_params: Any) -> tuple[Any, Any]:
+        slots += np.square(grads)
+        below = np.sqrt(slots)
+        below += opt_params.eps
+        param -= opt_params.learning_rate * grads / below
+        return param, slots
 
     def skip_rows(self, step: Any, last: Any, param_rows: Any, slot_rows: Any, opt_params: Any) -> tuple[Any, Any]:
         """Rows and slots after steps without a gradient: weight decay alone moves them."""

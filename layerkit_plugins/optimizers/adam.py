@@ -59,25 +59,24 @@ class Adam(lk.Optimizer):
     def init(self, param: Any) -> Any:
         return np.zeros_like(param), np.zeros_like(param)
 
-    def update(self, step: Any, grads: Any, param: Any, slots: Any, opt_params: Any) -> tuple[Any, Any]:
+    def overwrite(self, step: Any, grads: Any, param: Any, slots: Any, opt_params: Any) -> tuple[Any, Any]:
         m, v = slots
         learning_rate, b1, b2, eps = opt_params
-        # Both corrections are scalars, and scale the scalars: dividing m and v by them would cost two more passes. What
-        # is new is changed in place, which spares NumPy other new arrays.
+        # Both corrections are scalars, and scale the scalars: dividing m and v by them would cost two more passes.
         root = np.sqrt(1 - b2 ** (step + 1))
         rate = learning_rate * root / (1 - b1 ** (step + 1))
-        m = b1 * m
+        m *= b1
         m += (1 - b1) * grads
         square = np.square(grads)
         square *= 1 - b2
-        v = b2 * v
+        v *= b2
         v += square
         below: Any = np.sqrt(v)
         below += eps * root
-        new = -rate * m
-        new /= below
-        new += param
-        return new, (m, v)
+        move = m / below
+        move *= rate
+        param -= move
+        return param, (m, v)
 
     def cannot_skip(self) -> str:
         b1, b2, eps = (float(self._options[name]) for name in ("b1", "b2", "eps"))

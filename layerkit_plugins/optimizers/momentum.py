@@ -52,11 +52,13 @@ class Momentum(lk.Optimizer):
     def init(self, param: Any) -> Any:
         return np.zeros_like(param)
 
-    def update(self, step: Any, grads: Any, param: Any, slots: Any, opt_params: Any) -> tuple[Any, Any]:
+    def overwrite(self, step: Any, grads: Any, param: Any, slots: Any, opt_params: Any) -> tuple[Any, Any]:
         learning_rate, mass = opt_params
-        velocity = mass * slots + grads
-        direction = grads + mass * velocity if self._nesterov else velocity
-        return param - learning_rate * direction, velocity
+        slots *= mass
+        slots += grads
+        direction = grads + mass * slots if self._nesterov else slots
+        param -= learning_rate * direction
+        return param, slots
 
     def cannot_skip(self) -> str:
         mass = float(self._options["mass"])

@@ -49,10 +49,14 @@ class RMSProp(lk.Optimizer):
     def init(self, param: Any) -> Any:
         return np.ones_like(param)
 
-    def update(self, step: Any, grads: Any, param: Any, slots: Any, opt_params: Any) -> tuple[Any, Any]:
+    def overwrite(self, step: Any, grads: Any, param: Any, slots: Any, opt_params: Any) -> tuple[Any, Any]:
         learning_rate, gamma, eps = opt_params
-        v = gamma * slots + (1 - gamma) * np.square(grads)
-        return param - learning_rate * grads / (np.sqrt(v) + eps), v
+        slots *= gamma
+        slots += (1 - gamma) * np.square(grads)
+        below = np.sqrt(slots)
+        below += eps
+        param -= learning_rate * grads / below
+        return param, slots
 
     def skip_rows(self, step: Any, last: Any, param_rows: Any, slot_rows: Any, opt_params: Any) -> tuple[Any, Any]:
         """Rows and slots after steps without a gradient: v fades, and weight decay alone moves the rows."""

@@ -34,8 +34,9 @@ class SGD(lk.Optimizer):
     ) -> None:
         super().__init__(learning_rate, clip_grad_norm, weight_decay_rate)
 
-    def update(self, step: Any, grads: Any, param: Any, slots: Any, opt_params: Any) -> tuple[Any, Any]:
-        return param - opt_params.learning_rate * grads, slots
+    def overwrite(self, step: Any, grads: Any, param: Any, slots: Any, opt_params: Any) -> tuple[Any, Any]:
+        param -= opt_params.learning_rate * grads
+        return param, slots
 
     def skip_rows(self, step: Any, last: Any, param_rows: Any, slot_rows: Any, opt_params: Any) -> tuple[Any, Any]:
         """Rows after steps without a gradient: weight decay alone moves them."""
