@@ -13,6 +13,7 @@ import numpy as onp
 from layerkit.errors import LayerkitError, UsageError, suggest
 from layerkit.fastmath import is_traced, nested_map, tree_leaves, tree_unflatten
 from layerkit.fastmath import numpy as np
+from layerkit.fastmath.rows import writes_in_place
 from layerkit.missed_steps import MissedSteps
 
 __all__ = ["Optimizer"]
@@ -213,7 +214,9 @@ class Optimizer:
 
         Nothing is checked: gradients and slots are those of the weights.
         """
-        gradients = [_in_dtype(g, _wide(p.dtype)) if _is_trained(p) else None for g, p in zip(grads, params, strict=True)]
+        gradients = [
+            _in_dtype(g, _wide(p.dtype)) if _is_trained(p) else None for g, p in zip(grads, params, strict=True)
+        ]
         update = self.overwrite if _overwrites(type(self)) else self.update
         return self._update_all(step, gradients, params, slots, opt_params, None, update)
 
@@ -381,7 +384,7 @@ def _has_pieces(param: Any, *others: Any) -> bool:
     if type(param) is not onp.ndarray or param.size < _LARGE or is_traced(param):
         return False
     alike = all(type(other) is onp.ndarray and other.shape == param.shape for other in others)
-    return alike and type(np.zeros(0)) is onp.ndarray
+    return alike and writes_in_place()
 
 
 def _by_pieces(

@@ -7,10 +7,13 @@ from contextlib import contextmanager
 from contextvars import ContextVar
 from typing import Any, NoReturn
 
+import numpy as onp
+
+from layerkit.fastmath import numpy as np
 from layerkit.fastmath.backend import active
 from layerkit.shapes import ShapeDtype
 
-__all__ = ["OtherUse", "RowTable", "has_put_rows", "observing_reads", "put_rows", "read_observer"]
+__all__ = ["OtherUse", "RowTable", "has_put_rows", "observing_reads", "put_rows", "read_observer", "writes_in_place"]
 
 
 _observer: ContextVar[Callable[[Any, Any], None] | None] = ContextVar("layerkit_reads", default=None)
@@ -99,6 +102,11 @@ class RowTable:
 def has_put_rows() -> bool:
     """Whether the active backend can write rows in place."""
     return hasattr(active(), "put_rows")
+
+
+def writes_in_place() -> bool:
+    """Whether arrays of the active backend are NumPy's, which can be written into."""
+    return type(np.zeros(0)) is onp.ndarray
 
 
 def put_rows(table: Any, ids: Any, rows: Any) -> Any:

@@ -8,6 +8,7 @@ of it.
 from __future__ import annotations
 
 import copy
+import functools
 from collections.abc import Mapping, Sequence
 from typing import Any, NamedTuple
 
@@ -31,6 +32,7 @@ from layerkit.fastmath.rows import RowTable, put_rows
 from layerkit.missed_steps import Rates
 from layerkit.optimizer import Optimizer
 from layerkit.shapes import signature
+from layerkit.training.row_buffers import RowBuffers
 from layerkit.training.row_ids import RowIds
 from layerkit.training.tables import Table
 from layerkit.training.task import TrainTask
@@ -90,6 +92,7 @@ class LazyRows:
         self._optimizer = optimizer
         self._opt_params = opt_params
         self._decay = float(optimizer.weight_decay_rate)
+        self._buffers = [RowBuffers() for _ in self.tables]
         self._settle = jit(self._settled, donate_argnums=(0, 1, 2))
         self._bring_up = jit(self._brought_up, donate_argnums=(0,))
         self._bring_up_copy = jit(lambda table, *rest: self._brought_up(np.copy(table), table, *rest))
@@ -201,6 +204,36 @@ class LazyRows:
             last[table.path] = put_rows(waiting.last[table.path], to, np.full(to.shape, step, onp.int32))
         return leaves, slots, waiting._replace(last=last) if last else waiting
 
+    def read_in_place(
+        self, leaves: list[Any], slots: list[Any], waiting: Any, step: int, ids: Sequence[RowIds]
+    ) -> tuple[list[Any], list[Any], list[RowIds]]:
+        """What ``read`` gives, of plain arrays, and the ids in another order; the next call overwrites it."""
+        leaves, slots, ordered = list(leaves), list(slots), []
+        for number, table in enumerate(self.tables):
+            place, last = table.place, waiting.last[table.path]
+            skip = functools.partial(self._skip, step, waiting.rates)
+            found = self._buffers[number].read(leaves[place], slots[place], last, step, ids[number], skip)
+            leaves[place], slots[place], own = found
+            ordered.append(own)
+        return leaves, slots, ordered
+
+    def write_in_place(
+        self,
+        full: tuple[list[Any], list[Any]],
+        rows: tuple[list[Any], list[Any]],
+        waiting: Any,
+        step: int,
+        ids: Sequence[RowIds],
+    ) -> None:
+        """Writes rows, as a step left them, into the tables in ``full``, which then stand in their places in ``rows``."""
+        leaves, slots = rows
+        for number, table in enumerate(self.tables):
+            place, to = table.place, ids[number].ids
+            old = full[0][place], full[1][place]
+            nested_map(lambda array, own, to=to: array.__setitem__(to, own), old, (leaves[place], slots[place]))
+            leaves[place], slots[place] = old
+            waiting.last[table.path][to] = step
+
     def noted(self, waiting: Any, step: Any, learning_rate: Any) -> Any:
         """The bookkeeping with the learning rate that a step had; ``None`` for the optimizer's own."""
         if not self.tables or not self.scheduled:
@@ -222,17 +255,20 @@ class LazyRows:
         inside = np.minimum(ids, onp.int32(table.shape[0] - 1))
         last, rows = take_rows(last, inside), take_rows(table, inside)
         slot_rows = nested_map(lambda slot: take_rows(slot, inside), slots)
-        record = self._opt_params._replace(learning_rate=rates if self.scheduled else self._opt_params.learning_rate)
-        skip = self._optimizer.skip_rows  # type: ignore[attr-defined]
         if is_traced(last):
-            return skip(step, last, rows, slot_rows, record)  # type: ignore[no-any-return]
+            return self._skip(step, rates, last, rows, slot_rows)
         # Where numbers are known, those of rows that missed nothing are left alone.
         late = onp.flatnonzero(last < step - 1)
         if late.size:
-            new, new_slots = skip(step, last[late], rows[late], nested_map(lambda slot: slot[late], slot_rows), record)
-            rows[late] = new
-            nested_map(lambda slot, own: slot.__setitem__(late, own), slot_rows, new_slots)
+            given = rows[late], nested_map(lambda slot: slot[late], slot_rows)
+            new = self._skip(step, rates, last[late], *given)
+            nested_map(lambda array, own: array.__setitem__(late, own), (rows, slot_rows), new)
         return rows, slot_rows
+
+    def _skip(self, step: Any, rates: Any, last: Any, rows: Any, slot_rows: Any) -> tuple[Any, Any]:
+        """Rows and their slots, which are given up, after the steps that they missed."""
+        record = self._opt_params._replace(learning_rate=rates) if self.scheduled else self._opt_params
+        return self._optimizer.skip_rows(step, last, rows, slot_rows, record)  # type: ignore[attr-defined,no-any-return]
 
     # -- all rows -----------------------------------------------------------------------------------------------------
 

@@ -1,8 +1,10 @@
-"""Copies of arrays that a compiled step may overwrite."""
+"""Copies of arrays that a step may overwrite."""
 
 from __future__ import annotations
 
 from typing import Any
+
+import numpy as onp
 
 from layerkit.fastmath import is_traced, jit, nested_map
 from layerkit.fastmath import numpy as np
@@ -11,12 +13,14 @@ __all__ = ["copied", "copy"]
 
 
 def copied(tree: Any) -> Any:
-    """Inside a compiled program the tree with every array copied; elsewhere the tree itself.
+    """The tree with every array copied that can be overwritten: those of a compiled program, and NumPy's own."""
+    return nested_map(_copied, tree)
 
-    A backend that compiles hands the memory of donated arguments to the results. One that does not makes new arrays
-    anyhow, and a copy would only cost.
-    """
-    return nested_map(lambda leaf: np.copy(leaf) if is_traced(leaf) else leaf, tree)
+
+def _copied(leaf: Any) -> Any:
+    if is_traced(leaf):
+        return np.copy(leaf)
+    return leaf.copy() if isinstance(leaf, onp.ndarray) else leaf
 
 
 copy = jit(copied)

@@ -12,6 +12,7 @@ from layerkit.errors import LayerkitError
 from layerkit.fastmath import abstract_eval, is_traced, jit, random, to_device
 from layerkit.fastmath import numpy as np
 from layerkit.fastmath.memory import MemoryShortageError
+from layerkit.fastmath.rows import writes_in_place
 from layerkit.layer import Layer
 from layerkit.shapes import ShapeDtype, signature
 from layerkit.training.batch import parts
@@ -76,6 +77,7 @@ def start(model: Layer, tasks: list[TrainTask], seed: int) -> Start:
     model.weights, model.state = weights, state
     for task, (loss_weights, loss_state) in zip(tasks, losses, strict=True):
         task.loss_layer.weights, task.loss_layer.state = loss_weights, loss_state
+    private = private or writes_in_place()
     return Start(Variables(own[0], own[1], own[2], alive), keys, opt_params, private, any(compiled))
 
 

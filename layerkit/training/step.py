@@ -20,7 +20,7 @@ from layerkit.training.tables import Run, Table, find_tables
 from layerkit.training.task import EvalTask, TrainTask
 from layerkit.training.variables import OfTask, Variables
 
-__all__ = ["Carry", "compute_loss", "make_several", "make_step", "tables_of"]
+__all__ = ["Carry", "compute_loss", "make_gradient", "make_several", "make_step", "tables_of"]
 
 
 class Carry(NamedTuple):
@@ -45,6 +45,7 @@ def make_step(model: Layer, task: TrainTask, opt_params: Any, lazy: LazyRows) ->
     """
     require_compute_dtype(task.compute_dtype)
     update = task.optimizer.tree_update
+    differentiate = make_gradient(model, task, lazy)
 
     def step(carry: Carry, keys: Keys, n: Any, learning_rate: Any, batch: tuple[Any, ...], ids: Any) -> Any:
         own = carry.task
@@ -52,14 +53,7 @@ def make_step(model: Layer, task: TrainTask, opt_params: Any, lazy: LazyRows) ->
         full = view.parts()
         # Lists of leaves from here on: trees are taken apart, and put together, once.
         before = lazy.read(*full, own.waiting, n, ids)
-
-        def loss_of(leaves: list[Any]) -> Any:
-            stand_ins = lazy.stand_ins(leaves, full[0], batch, ids)
-            weights, loss_weights = tree_unflatten(stand_ins, view.trained)
-            inner = Carry(weights, carry.state, own._replace(loss_weights=loss_weights), None)
-            return compute_loss(model, task.loss_layer, inner, keys, n, batch, task.compute_dtype)
-
-        (loss, state), gradients = value_and_grad(loss_of, has_aux=True)(before[0])
+        (loss, state), gradients = differentiate(before[0], full[0], carry, keys, n, batch, ids)
         record = opt_params if learning_rate is None else opt_params._replace(learning_rate=learning_rate)
 
         def move(old: Any, gradients: Any, state: Any) -> Any:
@@ -77,6 +71,29 @@ def make_step(model: Layer, task: TrainTask, opt_params: Any, lazy: LazyRows) ->
         return (loss, alive), Carry(weights, state[0], OfTask(loss_weights, state[1], slots, waiting), alive)
 
     return step
+
+
+def make_gradient(model: Layer, task: TrainTask, lazy: LazyRows) -> Step:
+    """The function ``(rows, full, carry, keys, n, batch, ids) -> ((loss, state), gradients)`` of a task.
+
+    ``rows`` are the leaves that it differentiates by, rows in the place of each table that ``full`` has; ``state`` is
+    that of the model and the loss.
+    """
+
+    def differentiate(
+        rows: list[Any], full: list[Any], carry: Carry, keys: Keys, n: Any, batch: tuple[Any, ...], ids: Any
+    ) -> Any:
+        own = carry.task
+
+        def loss_of(leaves: list[Any]) -> Any:
+            stand_ins = lazy.stand_ins(leaves, full, batch, ids)
+            weights, loss_weights = tree_unflatten(stand_ins, (carry.weights, own.loss_weights))
+            inner = Carry(weights, carry.state, own._replace(loss_weights=loss_weights), None)
+            return compute_loss(model, task.loss_layer, inner, keys, n, batch, task.compute_dtype)
+
+        return value_and_grad(loss_of, has_aux=True)(rows)
+
+    return differentiate
 
 
 def make_several(step: Step) -> Step:

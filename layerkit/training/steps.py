@@ -8,6 +8,7 @@ from typing import Any
 import numpy as np
 
 from layerkit.fastmath import jit, to_device, to_host, tree_leaves
+from layerkit.fastmath.rows import writes_in_place
 from layerkit.layer import Layer
 from layerkit.shapes import signature
 from layerkit.training.diagnose import diagnose
@@ -16,6 +17,7 @@ from layerkit.training.lazy_rows import LazyRows, View
 from layerkit.training.row_ids import RowFinder, stacked
 from layerkit.training.start import Start, start
 from layerkit.training.step import Carry, make_several, make_step, tables_of
+from layerkit.training.step_in_place import make_step_in_place
 from layerkit.training.tables import paths_of, with_tables
 from layerkit.training.task import EvalTask, TrainTask
 from layerkit.training.variables import Variables
@@ -51,9 +53,8 @@ class Steps:
         """Whether somebody else may hold the arrays: then they are copied before a step overwrites them."""
         self._model, self._tasks, self._give_back = model, tasks, give_back
         self._prepare_tables(evaluations, started)
-        steps = [
-            make_step(model, task, record, self.lazy) for task, record in zip(tasks, started.opt_params, strict=True)
-        ]
+        make = make_step_in_place if writes_in_place() else make_step
+        steps = [make(model, task, record, self.lazy) for task, record in zip(tasks, started.opt_params, strict=True)]
         self._programs = [jit(step, donate_argnums=(0,)) for step in steps]
         self._several = [jit(make_several(step), donate_argnums=(0,)) for step in steps]
         self._compiled = started.compiled
@@ -79,7 +80,7 @@ class Steps:
             variables.weights = with_tables(
                 variables.weights,
                 {
-                    place: leaf if started.compiled else np.array(leaf)
+                    place: leaf if started.private else np.array(leaf)
                     for place, leaf in enumerate(tree_leaves(variables.weights))
                     if place in self._private
                 },
