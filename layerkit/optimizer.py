@@ -117,7 +117,8 @@ class Optimizer:
                 f"{type(self).__name__} has no update method: an optimizer defines "
                 "update(self, step, grads, param, slots, opt_params)"
             )
-        return self.overwrite(step, grads, *nested_map(_own, (param, slots)), opt_params)
+        param, slots = nested_map(_own, (param, slots))
+        return self.overwrite(step, grads, param, slots, opt_params)
 
     def overwrite(self, step: Any, grads: Any, param: Any, slots: Any, opt_params: Any) -> tuple[Any, Any]:
         """``update`` of a weight and slots that are given up: it may write into them, as ``param -= ...`` does.
@@ -407,7 +408,7 @@ def _own(array: Any) -> Any:
 
 
 @functools.cache
-def _overwrites(cls: type[Optimizer]) -> bool:
+def _overwrites(cls: Any) -> bool:
     """Whether ``overwrite`` says what an update is: a class that has an ``update`` of its own means that one."""
     names = next(vars(base) for base in cls.__mro__ if "update" in vars(base) or "overwrite" in vars(base))
     return "overwrite" in names and cls.overwrite is not Optimizer.overwrite

@@ -170,7 +170,10 @@ def test_skipped_steps_are_real_steps(name: str, last: int, gap: int, decay: flo
     rate: Any = Rates(rates, logs if decay else ()) if scheduled else onp.float32(0.01)
     with lk.use_backend("numpy"):
         got = optimizer.skip_rows(
-            step, onp.full(2, last, onp.int32), rows, slots, optimizer.opt_params._replace(learning_rate=rate)
+            step,
+            onp.full(2, last, onp.int32),
+            *fastmath.nested_map(onp.copy, (rows, slots)),  # it may write into them
+            optimizer.opt_params._replace(learning_rate=rate),
         )
     for ours, real, before in zip(host(got), host(wanted), host((rows, slots)), strict=True):
         assert ours.dtype == onp.float32

@@ -225,7 +225,7 @@ class LazyRows:
         step: int,
         ids: Sequence[RowIds],
     ) -> None:
-        """Writes rows, as a step left them, into the tables in ``full``, which then stand in their places in ``rows``."""
+        """Writes rows, as a step left them, into the tables in ``full``, which then have their places in ``rows``."""
         leaves, slots = rows
         for number, table in enumerate(self.tables):
             place, to = table.place, ids[number].ids

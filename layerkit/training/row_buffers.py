@@ -13,7 +13,7 @@ from layerkit.training.row_ids import RowIds
 __all__ = ["RowBuffers"]
 
 _PIECE = 1 << 16
-"""How many numbers of a table are brought up to date at once: with those of its slots they stay in a core's own cache."""
+"""How many numbers are brought up to date at once: with those of the slots they stay in a core's own cache."""
 
 Skip = Callable[..., tuple[Any, Any]]
 

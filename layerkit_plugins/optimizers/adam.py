@@ -6,8 +6,11 @@ import math
 from collections.abc import Mapping
 from typing import Any, ClassVar
 
+import numpy as onp
+
 import layerkit as lk
 from layerkit.fastmath import numpy as np
+from layerkit_plugins.optimizers.adam_rows import Numbers, move_rows
 from layerkit_plugins.optimizers.quadrature import rule_for
 
 __all__ = ["Adam", "AdamW"]
@@ -91,6 +94,9 @@ class Adam(lk.Optimizer):
         m, v = slot_rows
         b1, b2, eps = map(float, opt_params[1:])
         missed = self.missed_steps(step, last, opt_params, param_rows)
+        if type(param_rows) is onp.ndarray and not lk.fastmath.is_traced(last):
+            move_rows(missed, last, param_rows, slot_rows, opt_params.learning_rate, Numbers(b1, b2, eps))
+            return param_rows, slot_rows
         rule = rule_for(b1, b2)
         if rule is None:
             raise lk.LayerkitError(f"{type(self).__name__}: {self.cannot_skip()}")

@@ -4,6 +4,7 @@ After its last gradient a weight still moves on its momentum, j = 1, 2, ... step
 step's size, changes slowly with log(1 + j). So a sum of b1^j f(j) is nearly a weighted sum of f at a few nodes. For
 learning rates that stay the same, these are Gauss's nodes in log(1 + j) for the steps there are. For rates that change
 they are those of the longest sum, with the weights of the polynomials through them, which any rates can be summed with.
+Once a run has made some steps, f changes much more slowly, with log(1 + j / GROWN), and half as many nodes do.
 """
 
 from __future__ import annotations
@@ -14,13 +15,16 @@ from typing import Any, NamedTuple
 
 import numpy as onp
 
-__all__ = ["Rule", "n_steps_of", "rule_for"]
+__all__ = ["GROWN", "Rule", "n_steps_of", "rule_for"]
 
 _NEGLIGIBLE = 5e-8
 """What is left of a momentum when its rest no longer counts: half a unit in the last place of float32."""
 _LONGEST = 2048
 """The most steps that a rule spans."""
 _NODES = (4, 6, 8, 10, 12, 16, 20, 24)
+_NODES_GROWN = (1, 2, 3, *_NODES)
+GROWN = 96
+"""From which step on fewer nodes are enough."""
 # The relative error of a sum that a rule may have, in the first steps of training and later. Early sums are few.
 _EARLY, _LATE = 5e-5, 3e-6
 
@@ -56,46 +60,68 @@ def n_steps_of(mass: float) -> int | None:
 
 
 @functools.cache
-def rule_for(b1: float, b2: float) -> Rule | None:
+def rule_for(b1: float, b2: float, since: int = 0) -> Rule | None:
     """The rule for Adam's numbers with the fewest nodes that is good enough; ``None`` if none is.
+
+    Args:
+        b1: Adam's.
+        b2: Adam's.
+        since: the first step after which a sum may begin, 0 or ``GROWN``.
 
     >>> rule = rule_for(0.9, 0.999)
     >>> rule.steady_nodes.shape, rule.weights.shape
     ((161, 4), (160, 8))
     >>> float(rule.steady_weights[2].sum().round(9))  # f = 1
     1.71
+    >>> rule_for(0.9, 0.999, since=GROWN).steady_nodes.shape
+    (161, 2)
     """
     steps = n_steps_of(b1)
     if steps is None or b2 == 0:
         return None
     if b1 == 0:
         return Rule(onp.zeros((steps + 1, 0)), onp.zeros((steps + 1, 0)), onp.zeros(0), onp.zeros((steps, 0)))
-    lengths = [n for n in _NODES if n < steps] + [steps][: steps <= _NODES[-1]]
-    steady = (_steady(b1, steps, n) for n in lengths)
-    steady_found = next((rule for rule in steady if _good(rule[0].T, rule[1].T, b1, b2)), None)
+    lengths = [n for n in (_NODES_GROWN if since else _NODES) if n < steps] + [steps][: steps <= _NODES[-1]]
+    sums = _Sums(b1, b2, steps, since)
+    steady = (_steady(sums, n) for n in lengths)
+    steady_found = next((rule for rule in steady if _good(sums, rule[0].T, rule[1].T)), None)
     if steady_found is None:
         return None
-    changing = (_interpolation(b1, steps, n) for n in lengths)
-    found = next((r for r in changing if _good(r[0][:, None], onp.cumsum(r[1], axis=0).T, b1, b2, 1)), None)
+    changing = (_interpolation(sums, n) for n in lengths)
+    found = next((r for r in changing if _good(sums, r[0][:, None], onp.cumsum(r[1], axis=0).T, 1)), None)
     return None if found is None else Rule(*steady_found, *found)
 
 
-def _steady(b1: float, steps: int, n: int) -> tuple[Any, Any]:
+class _Sums(NamedTuple):
+    """Which sums a rule is for."""
+
+    b1: float
+    b2: float
+    steps: int
+    since: int
+
+    @property
+    def scale(self) -> int:
+        """f changes with log(1 + j / scale)."""
+        return max(1, self.since)
+
+
+def _steady(sums: _Sums, n: int) -> tuple[Any, Any]:
     """Nodes and weights for sums over 0, 1, ..., ``steps`` steps."""
     # In pieces that a processor's cache holds.
-    pieces = [onp.arange(k, min(k + 32, steps + 1)) for k in range(0, steps + 1, 32)]
-    parts = [_gauss(b1, ks, int(ks[-1]), n) for ks in pieces]
+    pieces = [onp.arange(k, min(k + 32, sums.steps + 1)) for k in range(0, sums.steps + 1, 32)]
+    parts = [_gauss(sums, ks, n) for ks in pieces]
     return onp.concatenate([nodes for nodes, _ in parts]), onp.concatenate([weights for _, weights in parts])
 
 
-def _gauss(b1: float, ks: Any, steps: int, n: int) -> tuple[Any, Any]:
-    """Gauss's nodes and weights, (len(ks), n) each, for masses b1^j at the steps 1 .. k, in the variable log(1 + j).
+def _gauss(sums: _Sums, ks: Any, n: int) -> tuple[Any, Any]:
+    """Gauss's nodes and weights, (len(ks), n) each, for masses b1^j at the steps 1 .. k, in the variable of f.
 
     Lanczos' recurrence makes the Jacobi matrix whose eigenvalues are the nodes (Golub & Welsch 1969, "Calculation of
     Gauss quadrature rules"). Where k is less than n the sum is exact, and nodes are left over that count nothing.
     """
-    later = onp.arange(1.0, steps + 1)
-    x, mass = onp.log1p(later), onp.where(later <= ks[:, None], b1**later, 0.0)
+    later = onp.arange(1.0, ks[-1] + 1)
+    x, mass = onp.log1p(later / sums.scale), onp.where(later <= ks[:, None], sums.b1**later, 0.0)
     total = mass.sum(axis=1, keepdims=True)
     basis = [onp.sqrt(mass / onp.maximum(total, 1e-300))]
     diagonal, beside = [], []
@@ -117,33 +143,33 @@ def _gauss(b1: float, ks: Any, steps: int, n: int) -> tuple[Any, Any]:
     nodes, vectors = onp.linalg.eigh(jacobi)
     weights = vectors[:, 0, :] ** 2 * total
     counts = weights > 1e-12 * total
-    return onp.where(counts, onp.expm1(nodes), 1.0), onp.where(counts, weights, 0.0)
+    return onp.where(counts, sums.scale * onp.expm1(nodes), 1.0), onp.where(counts, weights, 0.0)
 
 
-def _interpolation(b1: float, steps: int, n: int) -> tuple[Any, Any]:
+def _interpolation(sums: _Sums, n: int) -> tuple[Any, Any]:
     """Gauss's nodes for all steps, (n,), and b1^j times the polynomials through them, (steps, n)."""
-    later = onp.arange(1.0, steps + 1)
-    nodes = _gauss(b1, onp.array([steps]), steps, n)[0][0]
-    x, places = onp.log1p(later), onp.log1p(nodes)
+    later = onp.arange(1.0, sums.steps + 1)
+    nodes = _gauss(sums, onp.array([sums.steps]), n)[0][0]
+    x, places = onp.log1p(later / sums.scale), onp.log1p(nodes / sums.scale)
     others = [onp.delete(places, i) for i in range(n)]
     lagrange = [onp.prod((x[:, None] - o) / (place - o), axis=1) for place, o in zip(places, others, strict=True)]
-    return nodes, b1 ** later[:, None] * onp.stack(lagrange, axis=1)
+    return nodes, sums.b1 ** later[:, None] * onp.stack(lagrange, axis=1)
 
 
-def _good(nodes: Any, weights: Any, b1: float, b2: float, first: int = 0) -> bool:
+def _good(sums: _Sums, nodes: Any, weights: Any, first: int = 0) -> bool:
     """Whether sums over 1, 2, 3, ... steps are near enough, whenever they begin.
 
     Args:
+        sums: which sums.
         nodes: (n, 1 or number of sums).
         weights: (n, number of sums).
-        b1: Adam's.
-        b2: Adam's.
         first: how many steps the first sum has.
     """
+    b1, b2 = sums.b1, sums.b2
     weights = weights[:, 1 - first :]
     nodes = nodes[:, 1 - first :] if nodes.shape[1] > 1 else nodes
     later = onp.arange(1.0, weights.shape[1] + 1)
-    for step in (0, 1, 4, 16, 64, 256, 4096):
+    for step in (sums.since + n for n in (0, 1, 4, 16, 64, 256, 4096)):
         for root in (0.0, 1e-8, 1e-6, 1.0):
 
             def size(j: Any, step: int = step, root: float = root) -> Any:
