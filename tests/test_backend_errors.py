@@ -64,6 +64,10 @@ MISUSES: dict[str, tuple[Callable[[], Any], str]] = {
         lambda: fm.scan(lambda c, x: (c + 0.5, x), 0, ones(2)),
         "as int32[] and came out as float32[]",
     ),
+    "a growing place": (
+        lambda: fm.scan_over(lambda c, z, x: (c, np.concatenate([z, z]), x), ones(), ones(2, 3), ones(2)),
+        "scan_over: what replaces arrays of shapes [(3,)] has shapes [(6,)]",
+    ),
     "a carry in pieces": (lambda: fm.scan(lambda c, x: ((c, c), x), ones(), ones(2)), "(float32[], float32[])"),
     "a growing loop": (
         lambda: fm.while_loop(lambda c: np.sum(c) < 9, lambda c: np.concatenate([c, c]), ones(2)),

@@ -246,6 +246,22 @@ def test_the_program_is_as_long_whatever_the_length(backend: str) -> None:
         assert equations(name, 3) == equations(name, 300)
 
 
+@of_each
+def test_the_gradient_takes_little_memory(name: str, backend: str) -> None:
+    """What comes in, factors, and slopes take the same place; the rest is a fraction of that."""
+    if backend != "jax":
+        pytest.skip("nothing is compiled")
+    import jax
+
+    layer = getattr(tl, name)(32)
+    weights, state = layer.init(lk.f32(8, 50, 32))
+    loss = lambda weights, x: (layer.pure_fn(x, weights, state)[0] ** 2).sum()
+    program = jax.jit(jax.grad(loss, argnums=(0, 1))).lower(weights, np.zeros((8, 50, 32))).compile()
+    of_x = 4 * 8 * 50 * 32
+    gates = {"LSTM": 4, "GRU": 3}[name]
+    assert program.memory_analysis().temp_size_in_bytes < (2 * gates + 6) * of_x
+
+
 # -- what is refused --------------------------------------------------------------------------------------------------
 
 

@@ -9,7 +9,7 @@ from layerkit.fastmath.backend import (
     float64_enabled,
     use_backend,
 )
-from layerkit.fastmath.control import cond, map, remat, scan, while_loop
+from layerkit.fastmath.control import cond, map, remat, scan, scan_over, while_loop
 from layerkit.fastmath.convolution import conv, conv_padding
 from layerkit.fastmath.ops import (
     abstract_eval,
@@ -63,6 +63,7 @@ __all__ = [
     "random",
     "remat",
     "scan",
+    "scan_over",
     "segment_sum",
     "sigmoid",
     "softmax",

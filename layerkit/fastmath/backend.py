@@ -74,6 +74,9 @@ class Backend(Protocol):
     ) -> tuple[Any, Any]:
         """Loops ``carry, y = f(carry, x)`` over the first axis of ``xs``; returns the last carry and the stacked ys."""
 
+    # A backend may have ``scan_over(f, init, over, xs, reverse)`` as well, ``layerkit.fastmath.scan_over``, whose loop
+    # writes on the arrays it reads. Without it, ``scan`` does that work.
+
     def cond(self, pred: Any, true_fn: Callable[..., Any], false_fn: Callable[..., Any], *operands: Any) -> Any:
         """``true_fn(*operands)`` where the scalar ``pred`` holds, else ``false_fn(*operands)``."""
 

@@ -9,9 +9,10 @@ from collections.abc import Callable
 from functools import wraps
 from typing import Any
 
-from layerkit.fastmath.backend import active, region
+from layerkit.fastmath.backend import ArrayError, active, region
+from layerkit.fastmath.trees import tree_leaves
 
-__all__ = ["cond", "map", "remat", "scan", "while_loop"]
+__all__ = ["cond", "map", "remat", "scan", "scan_over", "while_loop"]
 
 
 def _body(name: str, f: Callable[..., Any]) -> Callable[..., Any]:
@@ -45,6 +46,52 @@ def scan(
     (6.0, [1.0, 3.0, 6.0])
     """
     return active().scan(_body("scan", f), init, xs, length, reverse)
+
+
+def scan_over(
+    f: Callable[[Any, Any, Any], tuple[Any, Any, Any]], init: Any, over: Any, xs: Any, reverse: bool = False
+) -> tuple[Any, Any, Any]:
+    """Loops ``carry, z, y = f(carry, z, x)`` along the first axis of ``over``; each z gives way to the new one.
+
+    It is a ``scan`` over ``(over, xs)`` that returns the last carry, all z and all y. But what takes the place of
+    something needs no memory of its own, and a backend that compiles makes use of that: large arrays that are read once
+    are written on. A gradient through it would keep all of ``over`` for every turn; it is meant for the two directions
+    of a ``custom_vjp``.
+
+    Args:
+        f: the step; the z it returns has the structure, shapes and dtypes of the one it is given.
+        init: the first carry, a tree.
+        over: a tree of arrays (n, ...), read and replaced.
+        xs: a tree of arrays (n, ...), read only.
+        reverse: goes from the last place to the first.
+
+    >>> from layerkit.fastmath import numpy as np
+    >>> step = lambda total, z, x: (total + z, total + z, z * x)
+    >>> total, sums, products = scan_over(step, np.array(0.0), np.array([1.0, 2.0]), np.array([3.0, 4.0]))
+    >>> float(total), sums.tolist(), products.tolist()
+    (3.0, [1.0, 3.0], [3.0, 8.0])
+    """
+
+    def step(carry: Any, z: Any, x: Any) -> tuple[Any, Any, Any]:
+        carry, new, y = f(carry, z, x)
+        if _shapes(new) != _shapes(z):
+            raise ArrayError(f"scan_over: what replaces arrays of shapes {_shapes(z)} has shapes {_shapes(new)}")
+        return carry, new, y
+
+    def as_scan(carry: Any, both: Any) -> tuple[Any, Any]:
+        carry, z, y = step(carry, *both)
+        return carry, (z, y)
+
+    own = getattr(active(), "scan_over", None)
+    if own is not None:
+        last, over, ys = own(_body("scan", step), init, over, xs, reverse)
+        return last, over, ys
+    last, (over, ys) = scan(as_scan, init, (over, xs), reverse=reverse)
+    return last, over, ys
+
+
+def _shapes(tree: Any) -> list[tuple[int, ...]]:
+    return [tuple(leaf.shape) for leaf in tree_leaves(tree)]
 
 
 def cond(pred: Any, true_fn: Callable[..., Any], false_fn: Callable[..., Any], *operands: Any) -> Any:

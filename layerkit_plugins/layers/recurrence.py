@@ -1,117 +1,95 @@
-"""A recurrent unit walked along a sequence in one loop, whose gradient multiplies matrices once, not at every step."""
+"""A recurrent unit walked along a sequence in one loop, and back in another that does only what must wait its turn."""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from typing import Any
 
 from layerkit import fastmath
 from layerkit.fastmath import numpy as np
+from layerkit_plugins.layers.recurrent_units import Unit
 
 __all__ = ["recur"]
 
-Products = Sequence[Callable[[Any], Any]]
-Step = Callable[[Any, Any, Products], Any]
-"""``step(x, carry, products)`` gives the next carry; ``products[i](a)`` is a @ kernels[i], asked for once each."""
 
+def recur(unit: Unit, kernels: tuple[Any, ...], xs: tuple[Any, ...], carry: Any, mask: Any = None) -> tuple[Any, Any]:
+    """The last array of the carry after every step, stacked along a first axis, and the last carry.
 
-def recur(step: Step, kernels: tuple[Any, ...], xs: Any, carry: Any, mask: Any = None) -> tuple[Any, Any]:
-    """The carries after every step, stacked along a first axis, and the last one.
-
-    An automatic gradient adds to the gradient of a kernel at every step, which is as much work as the product itself.
-    Here the steps back only note what each product gets; the kernels' gradients are one product over all steps.
+    An automatic gradient goes through the formulas of a step backwards, step by step, and adds to the gradient of a
+    kernel each time. Here what the slopes are multiplied with is computed on the way there, where all it is made of is
+    at hand, and takes the place of ``xs``; on the way back the slopes take its place; and the gradient of a kernel is
+    one product over all steps.
 
     Args:
-        step: what happens at a step, written with plain functions of arrays; all it knows of the weights are its
-            products.
+        unit: what happens at a step, and its gradient.
         kernels: matrices (n, m).
-        xs: a tree of arrays (length, batch, ...), what comes in at each step.
-        carry: a tree of arrays (batch, n).
+        xs: for each kernel what is added to its products, (length, batch, m).
+        carry: arrays (batch, n), as many as the unit has states.
         mask: truth values (length, batch, 1); a step where it does not hold leaves the carry as it is.
     """
     walk = fastmath.custom_vjp(
-        lambda *args: _forward(step, *args)[0],
-        lambda *args: _forward(step, *args),
-        lambda kept, slopes: _backward(step, kept, slopes),
+        lambda *args: _walk(unit, *args),
+        lambda *args: _walk_and_note(unit, *args),
+        lambda kept, slopes: _walk_back(unit, kept, slopes),
     )
     found: tuple[Any, Any] = walk(kernels, xs, carry, () if mask is None else mask)
     return found
 
 
-def _forward(step: Step, kernels: Any, xs: Any, carry: Any, mask: Any) -> Any:
-    """((carries, last), what the gradient needs)."""
+def _walk(unit: Unit, kernels: Any, xs: Any, carry: Any, mask: Any) -> Any:
+    """(outputs, last carry)"""
 
     def take_step(before: Any, x: Any) -> Any:
-        of_products: list[Any] = [None] * len(kernels)
+        x, holds = x
+        after, _ = unit.step(before, _sums(x, kernels))
+        after = _where(holds, after, before)
+        return after, after[-1]
 
-        def product(number: int) -> Callable[[Any], Any]:
-            def multiply(a: Any) -> Any:
-                y = np.matmul(a, kernels[number])
-                of_products[number] = (a, y)
-                return y
-
-            return multiply
-
-        after = _where(x[1], step(x[0], before, [product(i) for i in range(len(kernels))]), before)
-        return after, (after, tuple(of_products))
-
-    last, (carries, of_products) = fastmath.scan(take_step, carry, (xs, mask))
-    return (carries, last), (kernels, xs, carry, mask, carries, of_products)
+    last, outputs = fastmath.scan(take_step, carry, (xs, mask))
+    return outputs, last
 
 
-def _backward(step: Step, kept: Any, slopes: Any) -> Any:
-    kernels, xs, carry, mask, carries, of_products = kept
-    of_carries, of_last = slopes
-    befores = _pairwise(_before, carry, carries)
+def _walk_and_note(unit: Unit, kernels: Any, xs: Any, carry: Any, mask: Any) -> Any:
+    """((outputs, last carry), what the gradient needs)"""
+
+    def take_step(before: Any, x: Any, holds: Any) -> Any:
+        after, noted = unit.step(before, _sums(x, kernels))
+        of_sums, others = unit.factors(before, after, noted)
+        after = _where(holds, after, before)
+        return after, of_sums, (after[-1], others)
+
+    last, of_sums, (outputs, others) = fastmath.scan_over(take_step, carry, xs, mask)
+    return (outputs, last), (kernels, carry[-1], mask, outputs, of_sums, others)
+
+
+def _sums(xs: Any, kernels: Any) -> list[Callable[[Any], Any]]:
+    return [lambda a, x=x, kernel=kernel: x + np.matmul(a, kernel) for x, kernel in zip(xs, kernels, strict=True)]
+
+
+def _walk_back(unit: Unit, kept: Any, slopes: Any) -> Any:
+    kernels, first, mask, outputs, of_sums, others = kept
+    of_outputs, of_last = slopes
     turned = [np.transpose(kernel) for kernel in kernels]
+    products = [lambda slope, kernel=kernel: np.matmul(slope, kernel) for kernel in turned]
 
-    def step_back(slope: Any, x: Any) -> Any:
-        more, x, holds, before, of_products = x
+    def step_back(slope: Any, of_sums: Any, x: Any) -> Any:
+        of_output, holds, others = x
+        slope = (*slope[:-1], slope[-1] + of_output)
+        of_before, of_sums = unit.back(slope, of_sums, others, products)
+        return _where(holds, of_before, slope), _where(holds, of_sums, tuple(map(np.zeros_like, of_sums))), ()
 
-        def again(x: Any, before: Any, products: Any) -> Any:
-            known = [_known(y, kernel) for y, kernel in zip(products, turned, strict=True)]
-            return _where(holds, step(x, before, known), before)
-
-        _, back = fastmath.vjp(again, x, before, tuple(y for _, y in of_products))
-        of_x, of_before, of_ys = back(_pairwise(np.add, slope, more))
-        return of_before, (of_x, of_ys)
-
-    steps = (of_carries, xs, mask, befores, of_products)
-    of_carry, (of_xs, of_ys) = fastmath.scan(step_back, of_last, steps, reverse=True)
-    of_kernels = tuple(
-        np.matmul(np.transpose(_rows(a)), _rows(slope)) for (a, _), slope in zip(of_products, of_ys, strict=True)
-    )
+    of_carry, of_xs, _ = fastmath.scan_over(step_back, of_last, of_sums, (of_outputs, mask, others), reverse=True)
+    given = unit.given(np.concatenate([np.expand_dims(first, 0), outputs[:-1]]), others)
+    of_kernels = tuple(np.matmul(np.transpose(_rows(a)), _rows(slope)) for a, slope in zip(given, of_xs, strict=True))
     return of_kernels, of_xs, of_carry, None
-
-
-def _known(y: Any, turned: Any) -> Callable[[Any], Any]:
-    """The product of which ``y`` came out: nothing is multiplied again, and its slope goes to ``y`` as well as to a."""
-    product = fastmath.custom_vjp(
-        lambda a, y, turned: y,
-        lambda a, y, turned: (y, turned),
-        lambda turned, slope: (np.matmul(slope, turned), slope, None),
-    )
-    return lambda a: product(a, y, turned)
 
 
 def _rows(x: Any) -> Any:
     return np.reshape(x, (x.shape[0] * x.shape[1], x.shape[2]))
 
 
-# -- carries: arrays, or tuples of them -------------------------------------------------------------------------------
-
-
-def _pairwise(f: Callable[[Any, Any], Any], one: Any, other: Any) -> Any:
-    if isinstance(one, tuple):
-        return tuple(_pairwise(f, a, b) for a, b in zip(one, other, strict=True))
-    return f(one, other)
-
-
-def _where(holds: Any, after: Any, before: Any) -> Any:
-    """The carry after a step; the one before it where the mask does not hold."""
-    return after if isinstance(holds, tuple) else _pairwise(lambda a, b: np.where(holds, a, b), after, before)
-
-
-def _before(first: Any, carries: Any) -> Any:
-    """The carries that each step began with."""
-    return np.concatenate([np.expand_dims(first, 0), carries[:-1]])
+def _where(holds: Any, these: Any, others: Any) -> Any:
+    """The first arrays where the mask holds, else the others; the first if there is no mask."""
+    if isinstance(holds, tuple):
+        return these
+    return tuple(np.where(holds, a, b) for a, b in zip(these, others, strict=True))

@@ -57,9 +57,9 @@ class _Cell(lk.Layer):
         _check_rank(x, 2)
         require_last(x, self.unit.width(self.weights))
         _check_state(state, x.shape[0], self.unit)
-        products = [lambda a, kernel=kernel: np.matmul(a, kernel) for kernel in self.unit.kernels(self.weights)]
-        of_input = self.unit.of_input(self.weights, as_float(x))
-        carry = self.unit.step(of_input, _parted(state, self.unit), products)
+        xs, kernels = self.unit.of_input(self.weights, as_float(x)), self.unit.kernels(self.weights)
+        sums = [lambda a, x=x, kernel=kernel: x + np.matmul(a, kernel) for x, kernel in zip(xs, kernels, strict=True)]
+        carry, _ = self.unit.step(_parted(state, self.unit), sums)
         return carry[-1], _joined(carry)
 
 
@@ -168,17 +168,12 @@ class _Recurrent(lk.Layer):
         require_last(x, self.unit.width(self.weights))
         steps = np.swapaxes(as_float(x), 0, 1)
         length, batch, d = steps.shape
-        rows = self.unit.of_input(self.weights, np.reshape(steps, (length * batch, d)))
+        of_rows = self.unit.of_input(self.weights, np.reshape(steps, (length * batch, d)))
         mask = _mask_of_steps(parts[1], batch, length) if self.masked else None
-        carry = _parted(self._first_state(parts, batch, rows.dtype), self.unit)
-        carries, last = recur(
-            self.unit.step,
-            self.unit.kernels(self.weights),
-            np.reshape(rows, (length, batch, rows.shape[-1])),
-            carry,
-            mask,
-        )
-        y, state = np.swapaxes(carries[-1], 0, 1), _joined(last)
+        carry = _parted(self._first_state(parts, batch, of_rows[0].dtype), self.unit)
+        xs = tuple(np.reshape(rows, (length, batch, rows.shape[-1])) for rows in of_rows)
+        outputs, last = recur(self.unit, self.unit.kernels(self.weights), xs, carry, mask)
+        y, state = np.swapaxes(outputs, 0, 1), _joined(last)
         if self.mode == "predict":
             self.state = Carried(state.astype(self.state.state.dtype), self.state.position + length)
         return (y, state) if self.return_state else y

@@ -352,6 +352,18 @@ def ignores_length(b: Any) -> None:
     _scan_with(b, lambda scan, f, init, xs, length, reverse: scan(f, init, xs, 1 if xs is None else None, reverse))
 
 
+@_mutant("scan_over_replaces")
+def writes_on_what_is_not_its_own(b: Any) -> None:
+    def scan_over(f: Any, init: Any, over: Any, xs: Any, reverse: bool = False) -> Any:
+        last, (places, ys) = b.scan(
+            lambda c, x: (lambda c, z, y: (c, (z, y)))(*f(c, *x)), init, (over, xs), None, reverse
+        )
+        over[0][:] = places[0]
+        return last, over, ys
+
+    b.scan_over = scan_over
+
+
 @_mutant("scan_has_a_gradient")
 def forgets_the_past(b: Any) -> None:
     def change(scan: Any, f: Any, init: Any, xs: Any, length: Any, reverse: Any) -> Any:

@@ -80,6 +80,19 @@ def scan_counts(case: BackendCase) -> None:
 
 
 @check("control flow")
+def scan_over_replaces(case: BackendCase) -> None:
+    """``scan_over`` gives the last carry, what took the place of each z, and the results, in either direction."""
+    z, x = np.array([1.0, 2.0, 3.0]), np.array([[1.0, 0.0], [2.0, 0.0], [3.0, 0.0]])
+    step = lambda total, z, x: (total + z[0], (total + z[0],), {"product": x * z[0]})
+    products = onp.array([[1.0, 0.0], [4.0, 0.0], [9.0, 0.0]], "float32")
+    for reverse, sums in ((False, [1.0, 3.0, 6.0]), (True, [6.0, 5.0, 3.0])):
+        wanted = (onp.array(6.0, "float32"), onp.array(sums, "float32"), products)
+        for way, f in _ways(lambda z, x, way=reverse: fastmath.scan_over(step, np.array(0.0), (z,), x, reverse=way)):
+            demand_like(f"the {way} loop", f(z, x), wanted)
+    demand_like("what it went over, afterwards,", z, onp.array([1.0, 2.0, 3.0], "float32"))
+
+
+@check("control flow")
 def scan_has_a_gradient(case: BackendCase) -> None:
     """The gradient of a scan is that of the same loop written out."""
 

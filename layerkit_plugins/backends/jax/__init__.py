@@ -50,6 +50,7 @@ class JaxBackend:
     custom_vjp = staticmethod(gradients.custom_vjp)
     vmap = staticmethod(control.vmap)
     scan = staticmethod(control.scan)
+    scan_over = staticmethod(control.scan_over)
     cond = staticmethod(control.cond)
     while_loop = staticmethod(control.while_loop)
     map = staticmethod(control.map_slices)

@@ -13,7 +13,7 @@ from layerkit.shapes import signature
 from layerkit_plugins.backends.checks import check_branches, check_carry, check_condition, loop_length, mapped_axes
 from layerkit_plugins.backends.numpy.precision import narrow
 
-__all__ = ["as_array", "cond", "map_slices", "scan", "vmap", "while_loop"]
+__all__ = ["as_array", "cond", "map_slices", "scan", "scan_over", "vmap", "while_loop"]
 
 _Function = Callable[..., Any]
 
@@ -35,6 +35,24 @@ def scan(f: _Function, init: Any, xs: Any, length: int | None = None, reverse: b
 
     last, ys = jax.lax.scan(step, nested_map(as_array, init), xs, length, reverse)
     return last, ys
+
+
+def scan_over(f: _Function, init: Any, over: Any, xs: Any, reverse: bool = False) -> tuple[Any, Any, Any]:
+    """Loops ``carry, z, y = f(carry, z, x)``; as part of the carry, ``over`` is written in place."""
+    over, xs = nested_map(as_array, over), nested_map(as_array, xs)
+    count = loop_length("scan", tree_leaves((over, xs)), None)
+
+    def step(carry: Any, x: Any) -> tuple[Any, Any]:
+        (before, over), (i, x) = carry, x
+        z = jax.tree.map(lambda whole: jax.lax.dynamic_index_in_dim(whole, i, keepdims=False), over)
+        after, z, y = f(before, z, x)
+        check_carry("scan", before, after)
+        write = lambda whole, part: jax.lax.dynamic_update_index_in_dim(whole, part.astype(whole.dtype), i, 0)
+        return (after, jax.tree.map(write, over, z)), y
+
+    turns = onp.arange(count, dtype=onp.int32)
+    (last, over), ys = jax.lax.scan(step, (nested_map(as_array, init), over), (turns, xs), reverse=reverse)
+    return last, over, ys
 
 
 def map_slices(f: _Function, xs: Any) -> Any:
