@@ -33,7 +33,7 @@ def attention(x: Any, query: Any, key: Any, value: Any, out: Any) -> Any:
 
 
 @pytest.mark.parametrize("backend", ["numpy", "jax"])
-@pytest.mark.parametrize("options", [{}, {"ff_chunk_size": 3}])
+@pytest.mark.parametrize("options", [{}, {"ff_chunk_size": 3}, {"attention_chunk_size": 1}])
 def test_a_language_model_is_its_formula(backend: str, options: dict[str, Any]) -> None:
     with lk.use_backend(backend):
         sizes = {"d_attention_key": 3, "d_attention_value": 5, "n_layers": 2, "ff_activation": tl.Relu}
@@ -63,11 +63,45 @@ def test_positions_can_be_those_of_a_grid() -> None:
         assert model(TEXT).shape == (2, 6, 7)
 
 
+@pytest.mark.parametrize(
+    ("options", "kinds"),
+    [
+        ({"pos_type": "sin-cos"}, {"SinCosPositionalEncoding": 1}),
+        ({"pos_type": "axial", "pos_axial_shape": (3, 3), "pos_d_axial_embs": (4, 4)}, {"AxialPositionalEncoding": 1}),
+        ({"ff_use_sru": 1}, {"SRU_32": 2, "Dense_32": 2}),
+        ({"ff_use_sru": (3, 5)}, {"SRU_5": 6, "Dense_5": 2}),
+        ({"ff_sparsity": 4}, {"SparseFF": 2, "Dense_12": 0}),
+        ({"ff_sparsity": (3, 2, 0.2, 0.5)}, {"SparseFF": 2}),
+        ({"loss_sparsity": 2, "loss_sparsity_type": "lowrank", "loss_d_lowrank": 3}, {"LowRankDense": 1, "Dense_3": 1}),
+        ({"loss_sparsity": 7}, {"FactoredDense_7": 1}),
+        ({"loss_sparsity": 7, "loss_sparsity_prob": 0.5, "mode": "eval"}, {"RandomLayer": 1}),
+    ],
+)
+def test_an_option_puts_in_what_it_says(options: dict[str, Any], kinds: dict[str, int]) -> None:
+    with lk.use_backend("numpy"):
+        model = models.ReformerLM(7, n_layers=2, **SMALL, **options)
+        shown = repr(model)
+        names = [line.strip(" ]").partition("[")[0].partition("_in")[0] for line in shown.splitlines()]
+        assert {kind: names.count(kind) for kind in kinds} == kinds, shown
+        model.init(TEXT)
+        assert model(TEXT, rng=random.get_prng(0)).shape == (2, 6, 7)
+
+
+def test_positions_may_begin_anywhere_while_training() -> None:
+    with lk.use_backend("numpy"):
+        options = {**SMALL, "pos_start_from_zero_prob": 0.0, "pos_max_offset_to_add": 3}
+        model = models.ReformerLM(7, n_layers=1, **options)
+        model.init(TEXT)
+        ys = [fastmath.to_host(model(TEXT, rng=random.get_prng(seed), training=True)) for seed in range(20)]
+        assert len({y.tobytes() for y in ys}) == 4
+
+
 def test_a_step_of_training_has_the_gradient_of_the_plain_composition() -> None:
-    """With buckets and dropout, drawn again in the backward pass."""
+    """With buckets, dropout and a choice of units, drawn again in the backward pass."""
     with lk.use_backend("jax"):
         hashed = partial(tl.LSHSelfAttention, chunk_len=2, n_hashes=2)
-        model = models.ReformerLM(7, n_layers=2, attention_type=hashed, **{**SMALL, "dropout": 0.1})
+        options = {**SMALL, "dropout": 0.1, "ff_sparsity": 4}
+        model = models.ReformerLM(7, n_layers=2, attention_type=hashed, **options)
         weights, state = model.init(TEXT, random.get_prng(1))
         gradient = lambda: fastmath.jit(fastmath.grad(partial(_total, model, state)))(weights)
         found = gradient()
@@ -90,6 +124,25 @@ def _total(model: Any, state: Any, weights: Any) -> Any:
         (
             lambda: models.ReformerLM(7, ff_chunk_size=-1),
             "ReformerLM: ff_chunk_size must be a whole number of at least",
+        ),
+        (
+            lambda: models.ReformerLM(7, pos_type="fixed"),
+            "ReformerLM: unknown pos_type 'fixed': known: axial, sin-cos",
+        ),
+        (lambda: models.ReformerLM(7, pos_type="axial"), "shape and d_embs must have an entry for each axis"),
+        (lambda: models.ReformerLM(7, ff_use_sru=-1), "ReformerLM: ff_use_sru must be a whole number of at least 0"),
+        (lambda: models.Reformer(7, ff_use_sru=(1, 2, 3)), r"Reformer: ff_use_sru must be a whole number, or up to 2"),
+        (lambda: models.ReformerLM(7, ff_use_sru=(1, 0)), "n_units must be a whole number of at least 1, got 0"),
+        (lambda: models.ReformerLM(7, ff_sparsity=3), "SparseFF: d_ff 2048 cannot be cut into blocks of 3"),
+        (
+            lambda: models.ReformerLM(7, ff_sparsity="3 2"),
+            "ff_sparsity must be a whole number of at least 0, got '3 2'",
+        ),
+        (lambda: models.ReformerLM(7, loss_sparsity=1, loss_sparsity_type="?"), "unknown sparsity_type '.'"),
+        (lambda: models.ReformerLM(7, loss_sparsity=1, loss_sparsity_type="lowrank"), "d_lowrank must be a whole numb"),
+        (
+            lambda: models.ReformerLM(7, attention_chunk_size=-1),
+            "attention_chunk_size must be a whole number of at lea",
         ),
         (lambda: models.ReformerLM(7, ff_dropout=1), "ReformerLM: ff_dropout must be a number of at least 0"),
         (lambda: models.ReformerLM(7, d_attention_key=0), "ReformerLM: d_attention_key must be a whole number"),

@@ -137,6 +137,19 @@ LANGUAGE: dict[str, Callable[[str | None], lk.Layer]] = {
     ),
     "GRULM": lambda mode: models.GRULM(7, d_model=6, n_layers=2, mode=mode),
     "ReformerLM": lambda mode: models.ReformerLM(7, n_layers=2, mode=mode, **SMALL),
+    "ReformerLM of many kinds": lambda mode: models.ReformerLM(
+        7,
+        n_layers=2,
+        pos_type="sin-cos",
+        ff_use_sru=(2, 4),
+        ff_sparsity=4,
+        loss_sparsity_type="lowrank",
+        loss_sparsity=1,
+        loss_d_lowrank=3,
+        attention_chunk_size=1,
+        mode=mode,
+        **SMALL,
+    ),
     "ReformerLM of buckets": lambda mode: models.ReformerLM(
         7, n_layers=1, attention_type=partial(tl.LSHSelfAttention, chunk_len=2, n_buckets=4), mode=mode, **SMALL
     ),
@@ -180,6 +193,17 @@ TRANSLATORS: dict[str, Callable[[str | None], lk.Layer]] = {
         7, n_encoder_layers=1, n_decoder_layers=1, mode=mode, **SMALL
     ),
     "Reformer": lambda mode: models.Reformer(7, 9, n_encoder_layers=1, n_decoder_layers=2, mode=mode, **SMALL),
+    "Reformer of many kinds": lambda mode: models.Reformer(
+        7,
+        n_encoder_layers=1,
+        n_decoder_layers=1,
+        pos_axial_shape=(3, 3),
+        pos_d_axial_embs=(4, 4),
+        ff_use_sru=1,
+        ff_sparsity=(4, 2),
+        mode=mode,
+        **SMALL,
+    ),
     "LSTMSeq2SeqAttn": lambda mode: models.LSTMSeq2SeqAttn(7, 9, d_model=6, n_attention_heads=2, mode=mode),
 }
 
@@ -237,7 +261,8 @@ def test_the_kit_finds_no_fault(name: str) -> None:
 def test_rezero_models_take_what_the_others_take() -> None:
     for name in ("TransformerEncoder", "TransformerDecoder", "TransformerLM", "Transformer"):
         options = {"d_model", "d_ff", "n_heads", "max_len", "dropout", "dropout_shared_axes", "mode", "ff_activation"}
-        assert options < set(inspect.signature(getattr(models, name)).parameters)
+        for found in (getattr(models, name), getattr(models, f"ReZero{name}")):
+            assert options < set(inspect.signature(found).parameters)
         assert getattr(models, f"ReZero{name}")(7, mode="eval", dropout=0.5).n_in == getattr(models, name)(7).n_in
 
 

@@ -126,7 +126,7 @@ def _in_first_places(layer: Layer, weights: Any, state: Any) -> tuple[Any, Any]:
     def collect(layer: Layer, weights: Any, state: Any) -> None:
         if layer not in made or tree_leaves((weights, state)):
             made[layer] = weights, state
-        if type(weights) is tuple and weights:
+        if layer.sublayers and type(weights) is tuple and weights:
             for part in zip(layer.sublayers, weights, state, strict=False):
                 collect(*part)
 

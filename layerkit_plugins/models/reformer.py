@@ -11,21 +11,25 @@ from typing import Any, NamedTuple
 import layerkit as lk
 from layerkit import arguments
 from layerkit import layers as tl
-from layerkit_plugins.models.blocks import SINES, Plan, checked_plan, embedded, feed_forward
+from layerkit_plugins.models.blocks import SINES, Plan, checked_plan
+from layerkit_plugins.models.options import FeedForward, Positions, checked_feed_forward, scores
 
 __all__ = ["Reformer", "ReformerLM"]
 
+_WHOLE = 2**31
+
 
 class _Attention(NamedTuple):
-    """What makes the attention of positions to one another, and its sizes."""
+    """What makes the attention of positions to one another, its sizes, and how many texts it takes at a time."""
 
     make: Callable[..., lk.Layer]
     d_qk: int
     d_v: int
+    chunk_size: int = 0
 
     def layer(self, plan: Plan, causal: bool, masked: bool = False) -> lk.Layer:
         room = {"predict_mem_len": plan.max_len} if plan.mode == "predict" else {}
-        return self.make(
+        layer = self.make(
             n_heads=plan.n_heads,
             d_qk=self.d_qk,
             d_v=self.d_v,
@@ -36,13 +40,8 @@ class _Attention(NamedTuple):
             output_dropout=plan.dropout,
             **room,
         )
-
-
-class _Sizes(NamedTuple):
-    """What blocks have beside their plan."""
-
-    ff_dropout: float
-    ff_chunk_size: int
+        # What it remembers in predict mode is of the whole batch, which is then one chunk.
+        return lk.Chunk(layer, _WHOLE if plan.mode == "predict" else self.chunk_size) if self.chunk_size else layer
 
 
 def _half(n_context: int, *layers: Any) -> list[lk.Layer]:
@@ -56,24 +55,14 @@ def _without(n_context: int) -> list[lk.Layer]:
     return [lk.Select([0], n_in=1 + n_context)] if n_context else []
 
 
-def _feed_forward_half(plan: Plan, sizes: _Sizes, n_context: int) -> list[lk.Layer]:
-    layers: lk.Layer = lk.Serial(feed_forward(plan._replace(dropout=sizes.ff_dropout)))
-    if sizes.ff_chunk_size:
-        layers = lk.BatchLeadingAxes(lk.Chunk(layers, sizes.ff_chunk_size))
-    return _half(n_context, *_without(n_context), layers, plan.drop())
+def _feed_forward_half(plan: Plan, feed_forward: FeedForward, n_context: int) -> list[lk.Layer]:
+    return _half(n_context, *_without(n_context), feed_forward.layers(plan), plan.drop())
 
 
 def _reversible(model: str, name: str, n_layers: Any, make: Callable[[], list[lk.Layer]]) -> lk.Layer:
     n_layers = arguments.whole_number(model, name, n_layers)
     blocks: lk.Layer = tl.ReversibleSerial([make() for _ in range(n_layers)])
     return blocks
-
-
-def _checked_sizes(model: str, plan: Plan, ff_dropout: Any, ff_chunk_size: Any) -> _Sizes:
-    return _Sizes(
-        plan.dropout if ff_dropout is None else arguments.fraction(model, "ff_dropout", ff_dropout),
-        arguments.whole_number(model, "ff_chunk_size", ff_chunk_size, at_least=0),
-    )
 
 
 @lk.example(
@@ -100,12 +89,22 @@ def ReformerLM(
     dropout: float = 0.1,
     max_len: int = 2048,
     attention_type: Callable[..., lk.Layer] | None = None,
+    pos_type: str | None = None,
     pos_axial_shape: Sequence[int] = (),
     pos_d_axial_embs: Sequence[int] | None = None,
+    pos_start_from_zero_prob: float = 1.0,
+    pos_max_offset_to_add: int = 0,
     ff_activation: Callable[[], lk.Layer] | None = None,
-    ff_dropout: float | None = None,
+    ff_use_sru: int | Sequence[int] = 0,
     ff_chunk_size: int = 0,
+    ff_sparsity: int | Sequence[float] = 0,
+    loss_sparsity_type: str = "mult",
+    loss_sparsity: int = 0,
+    loss_d_lowrank: int = 0,
+    loss_sparsity_prob: float | None = None,
+    attention_chunk_size: int = 0,
     mode: str | None = None,
+    ff_dropout: float | None = None,
 ) -> lk.Layer:
     """Scores of the id at each position, from those before it.    ids: (b, l)    scores: (b, l, vocab_size)
 
@@ -126,11 +125,21 @@ def ReformerLM(
         max_len: the longest sequence there can be.
         attention_type: makes the attention layers: ``tl.SelfAttention`` unless given, ``tl.LSHSelfAttention``, or
             ``functools.partial(tl.LSHSelfAttention, chunk_len=64, n_hashes=4)``.
-        pos_axial_shape, pos_d_axial_embs: arguments of an ``AxialPositionalEncoding``, in place of sines and cosines.
+        pos_type: ``"axial"`` for an ``AxialPositionalEncoding``, which a ``pos_axial_shape`` asks for as well,
+            ``"sin-cos"`` for a ``SinCosPositionalEncoding``; a ``PositionalEncoding`` unless given.
+        pos_axial_shape, pos_d_axial_embs: arguments of an ``AxialPositionalEncoding``.
+        pos_start_from_zero_prob, pos_max_offset_to_add: arguments of a ``PositionalEncoding``.
         ff_activation: makes the activation of feed-forward layers; ``tl.FastGelu`` unless given.
-        ff_dropout: dropout inside feed-forward layers; ``dropout`` unless given.
+        ff_use_sru: how many ``SRU`` layers of 32 units stand beside each feed-forward layer; (n, units) for others.
         ff_chunk_size: positions that a feed-forward layer takes at a time; all for 0.
+        ff_sparsity: makes feed-forward layers ``SparseFF``: n_elements_in_block, with d_ff / n_elements_in_block for
+            its rank, or (n_elements_in_block, d_lowrank), or these with temperature and quant_prob; 0 for dense ones.
+        loss_sparsity_type, loss_sparsity, loss_d_lowrank, loss_sparsity_prob: what the layer of scores is, as the
+            sparsity_type, sparsity, d_lowrank and prob_sparse of a ``SparseDenseWithOptions``; a Dense where
+            loss_sparsity is 0.
+        attention_chunk_size: texts of a batch that an attention layer takes at a time; all for 0.
         mode: ``"train"``, ``"eval"`` or ``"predict"`` fixes what a call says otherwise.
+        ff_dropout: dropout inside feed-forward layers; ``dropout`` unless given.
 
     Raises:
         LayerError: an argument is out of range; a sequence longer than max_len.
@@ -142,26 +151,25 @@ def ReformerLM(
     own = "ReformerLM"
     activation = tl.FastGelu if ff_activation is None else ff_activation
     plan = checked_plan(own, d_model, d_ff, n_heads, max_len, dropout, None, mode, activation, "pre")
-    sizes = _checked_sizes(own, plan, ff_dropout, ff_chunk_size)
+    feed_forward = checked_feed_forward(own, plan, ff_dropout, ff_chunk_size, ff_use_sru, ff_sparsity)
     make = tl.SelfAttention if attention_type is None else attention_type
     attention = _Attention(
         arguments.function(own, "attention_type", make, "the arguments of tl.SelfAttention"),
         arguments.whole_number(own, "d_attention_key", d_attention_key),
         arguments.whole_number(own, "d_attention_value", d_attention_value),
+        arguments.whole_number(own, "attention_chunk_size", attention_chunk_size, at_least=0),
     )
-    embedding = tl.Embedding(vocab_size, d_model)
-    first = embedded(plan, embedding)
-    if pos_axial_shape:
-        first = [embedding, plan.drop(), tl.AxialPositionalEncoding(pos_axial_shape, pos_d_axial_embs or (), mode=mode)]
-    block = lambda: [*_half(0, attention.layer(plan, causal=True)), *_feed_forward_half(plan, sizes, 0)]
+    at = Positions(pos_type, pos_axial_shape, pos_d_axial_embs, pos_start_from_zero_prob, pos_max_offset_to_add)
+    block = lambda: [*_half(0, attention.layer(plan, causal=True)), *_feed_forward_half(plan, feed_forward, 0)]
+    loss = (loss_sparsity_type, loss_sparsity, loss_d_lowrank, loss_sparsity_prob)
     return lk.Serial(
         tl.ShiftRight(mode=mode),
-        first,
+        at.embedded(own, plan, tl.Embedding(vocab_size, d_model)),
         lk.Dup(),
         _reversible(own, "n_layers", n_layers, block),
         lk.Concatenate(),
         tl.LayerNorm(),
-        tl.Dense(vocab_size),
+        scores(vocab_size, 2 * d_model, *loss, mode),
         name=own,
     )
 
@@ -191,8 +199,13 @@ def Reformer(
     max_len: int = 2048,
     ff_activation: Callable[[], lk.Layer] | None = None,
     ff_dropout: float | None = None,
-    ff_chunk_size: int = 0,
     mode: str | None = None,
+    pos_type: str | None = None,
+    pos_axial_shape: Sequence[int] | None = None,
+    pos_d_axial_embs: Sequence[int] | None = None,
+    ff_use_sru: int | Sequence[int] = 0,
+    ff_chunk_size: int = 0,
+    ff_sparsity: int | Sequence[float] = 0,
 ) -> lk.Layer:
     """Scores of each id of a text, from those before it and a whole other text.    (ids, targets) -> (scores, targets)
 
@@ -213,8 +226,9 @@ def Reformer(
         dropout: the share of numbers that become 0 while training.
         max_len: the longest sequence there can be.
         ff_activation: makes the activation of feed-forward layers; ``tl.Relu`` unless given.
-        ff_dropout, ff_chunk_size: as in ``ReformerLM``.
+        ff_dropout, ff_use_sru, ff_chunk_size, ff_sparsity: as in ``ReformerLM``.
         mode: ``"train"``, ``"eval"`` or ``"predict"`` fixes what a call says otherwise.
+        pos_type, pos_axial_shape, pos_d_axial_embs: as in ``ReformerLM``, for both texts.
 
     Raises:
         LayerError: an argument is out of range; the heads cannot share d_model evenly; a text longer than max_len.
@@ -227,21 +241,22 @@ def Reformer(
     plan = checked_plan(own, d_model, d_ff, n_heads, max_len, dropout, None, mode, ff_activation, "pre")
     if d_model % n_heads:
         raise lk.LayerError(f"Reformer: {n_heads} heads cannot share the {d_model} features of d_model evenly")
-    reading, sizes = plan.whole_sequences(), _checked_sizes(own, plan, ff_dropout, ff_chunk_size)
+    reading, at = plan.whole_sequences(), Positions(pos_type, pos_axial_shape, pos_d_axial_embs)
+    feed_forward = checked_feed_forward(own, plan, ff_dropout, ff_chunk_size, ff_use_sru, ff_sparsity)
     attention = _Attention(tl.SelfAttention, d_model // n_heads, d_model // n_heads)
     in_embedding = tl.Embedding(input_vocab_size, d_model)
     out_embedding = in_embedding if output_vocab_size is None else tl.Embedding(output_vocab_size, d_model)
     read = lambda: [
         *_half(1, attention.layer(reading, causal=False, masked=True)),
-        *_feed_forward_half(reading, sizes, 1),
+        *_feed_forward_half(reading, feed_forward, 1),
     ]
     write = lambda: [
         *_half(2, *_without(2), attention.layer(plan, causal=True)),
         *_half(2, _look(plan, attention)),
-        *_feed_forward_half(plan, sizes, 2),
+        *_feed_forward_half(plan, feed_forward, 2),
     ]
     encoder = lk.Serial(
-        lk.Branch(embedded(reading, in_embedding), tl.PaddingMask()),
+        lk.Branch(at.embedded(own, reading, in_embedding), tl.PaddingMask()),
         lk.Select([0, 0, 1], n_in=2),
         _reversible(own, "n_encoder_layers", n_encoder_layers, read),
         lk.Concatenate(),
@@ -252,7 +267,7 @@ def Reformer(
         lk.Cache(encoder, "predict" if mode == "predict" else "train"),
         lk.Select([2, 0, 1], n_in=3),
         tl.ShiftRight(mode=mode),
-        embedded(plan, out_embedding),
+        at.embedded(own, plan, out_embedding),
         lk.Select([0, 0, 1, 2], n_in=3),
         _reversible(own, "n_decoder_layers", n_decoder_layers, write),
         lk.Concatenate(),
