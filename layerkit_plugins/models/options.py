@@ -14,6 +14,7 @@ from layerkit_plugins.models.blocks import Plan, feed_forward
 __all__ = ["FeedForward", "Positions", "checked_feed_forward", "scores"]
 
 _SRU_UNITS = 32  # the width of recurrent layers where ff_use_sru is their number alone, as in the seed's library
+_SPARSITY = ("n_elements_in_block", "d_lowrank", "temperature", "quant_prob")
 
 
 class Positions(NamedTuple):
@@ -28,6 +29,7 @@ class Positions(NamedTuple):
     def embedded(self, model: str, plan: Plan, embedding: lk.Layer) -> list[lk.Layer]:
         """What an embedding makes of ids, with dropout and positions."""
         kind = "axial" if self.pos_type is None and self.axial_shape else self.pos_type
+        encoding: lk.Layer
         if kind is None:
             encoding = tl.PositionalEncoding(
                 plan.max_len,
@@ -49,13 +51,13 @@ class FeedForward(NamedTuple):
     chunk_size: int
     sru: tuple[int, int]
     """How many recurrent layers stand beside each, and how wide they are."""
-    sparsity: tuple[Any, ...]
-    """Arguments of a ``SparseFF``: n_elements_in_block, d_lowrank, temperature, quant_prob; none for a dense one."""
+    sparsity: dict[str, Any]
+    """Arguments of a ``SparseFF``; none for a dense one."""
 
     def layers(self, plan: Plan) -> lk.Layer:
         """x -> y, both (b, l, d_model)"""
         if self.sparsity:
-            layer: lk.Layer = tl.SparseFF(plan.d_ff, *self.sparsity, mode=plan.mode)
+            layer: lk.Layer = tl.SparseFF(plan.d_ff, mode=plan.mode, **self.sparsity)
         else:
             layer = lk.Serial(feed_forward(plan._replace(dropout=self.dropout)))
         if self.chunk_size:
@@ -73,12 +75,14 @@ def checked_feed_forward(
 ) -> FeedForward:
     """The feed-forward layers of a model, if its arguments make some."""
     sru = _numbers(model, "ff_use_sru", ff_use_sru, 2)
-    sparsity = _numbers(model, "ff_sparsity", ff_sparsity, 4)
+    sparsity = _numbers(model, "ff_sparsity", ff_sparsity, len(_SPARSITY))
+    if len(sparsity) == 1:
+        sparsity = (*sparsity, plan.d_ff // sparsity[0])
     return FeedForward(
         plan.dropout if ff_dropout is None else arguments.fraction(model, "ff_dropout", ff_dropout),
         arguments.whole_number(model, "ff_chunk_size", ff_chunk_size, at_least=0),
         (*sru, _SRU_UNITS)[:2] if sru else (0, 0),
-        (*sparsity, plan.d_ff // sparsity[0]) if len(sparsity) == 1 else sparsity,
+        dict(zip(_SPARSITY, sparsity, strict=False)),
     )
 
 
