@@ -12,7 +12,7 @@ from unittest import mock
 
 __all__ = ["ERRORS", "OPERATIONS", "Operation", "failing", "killing"]
 
-OPERATIONS = ("open", "write", "fsync", "close", "mkdir", "rename", "replace", "unlink", "rmdir", "listdir")
+OPERATIONS = tuple("open write ftruncate fsync close mkdir rename replace unlink rmdir listdir".split())
 """The functions of ``os`` that files are written with."""
 
 ERRORS = (errno.ENOSPC, errno.EIO, errno.EACCES)

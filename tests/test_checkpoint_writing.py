@@ -24,6 +24,7 @@ from training_setups import (
 
 import layerkit as lk
 from layerkit.fastmath import numpy as np
+from layerkit.files.image import Image
 from layerkit.training import checkpoint
 
 # -- writing ---------------------------------------------------------------------------------------------------------
@@ -79,7 +80,11 @@ def test_numbers_that_json_does_not_know(tmp_path: Path) -> None:
 
 
 def some(value: float) -> dict[str, Any]:
-    return {kind: {"a": onp.full(3, value)} for kind in ("weights", "slots", "state")}
+    """Arrays, some of them as an image."""
+    arrays = {"a": onp.full(3, value)}
+    image = Image(arrays)
+    image.fill(arrays)
+    return {"weights": arrays, "slots": image, "state": arrays}
 
 
 ABOUT = {"step": 1, "identity": {}, "history": {}, "data": {}, "random_seed": 0}
@@ -156,6 +161,7 @@ def kept(folder: Path) -> list[int]:
 def test_what_is_written_in_the_background_is_the_state_of_that_step(backend: str, tmp_path: Path) -> None:
     for name, background in (("here", False), ("there", True)):
         options: dict[str, Any] = {"checkpoint_at": lambda step: step % 2 == 0, "keep_checkpoints": 9}
+        options["eval_at"] = lambda step: step % 4 == 0
         full_loop(tmp_path / name, save_in_background=background, **options).run(9)
     for step in kept(tmp_path / "here"):
         place = f"checkpoints/{checkpoint.folder_name(step)}"
@@ -163,6 +169,26 @@ def test_what_is_written_in_the_background_is_the_state_of_that_step(backend: st
         assert one == other
         assert same(arrays["weights"], others["weights"])
     assert threads() == []
+
+
+def test_an_evaluation_that_fails_while_arrays_are_copied(backend: str, tmp_path: Path) -> None:
+    fails = True
+
+    def log(text: str) -> None:
+        if fails and "eval" in text:
+            raise OSError("nobody reads the log")
+
+    every = {"checkpoint_at": lambda step: step % 2 == 0, "eval_at": lambda step: step % 2 == 0}
+    undisturbed = full_loop(tmp_path / "one", **every)
+    undisturbed.run(4)
+    loop = full_loop(tmp_path / "other", log=log, save_in_background=True, **every)
+    with pytest.raises(OSError, match="nobody reads the log"):
+        loop.run(4)
+    assert (loop.step, kept(tmp_path / "other"), threads()) == (2, [], [])
+    fails = False
+    loop.run(2)
+    assert kept(tmp_path / "other") == [4]
+    assert same(full_loop(tmp_path / "other").model.weights, undisturbed.model.weights)
 
 
 def test_an_error_in_the_background_is_raised_by_the_next_step(backend: str, tmp_path: Path) -> None:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import contextlib
+import errno
 import json
 import os
 import struct
@@ -9,8 +11,10 @@ import subprocess
 import sys
 import tempfile
 import warnings
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
+from unittest import mock
 
 import numpy as np
 import pytest
@@ -22,6 +26,7 @@ from safetensors.numpy import load_file, save_file
 import layerkit as lk
 from layerkit.errors import LayerkitWarning
 from layerkit.files import DamagedError, disk, lock, read_about, sealed, tensors
+from layerkit.files.image import Image
 from layerkit.files.lock import InUseError, locked
 
 DTYPES = ["bool", "uint8", "int32", "uint32", "float16", "float32", "float64"]
@@ -55,6 +60,32 @@ def test_what_is_written_is_read_here_and_by_others(outlines: dict[str, Any], ab
                 assert (theirs.dtype, theirs.shape) == (array.dtype, array.shape)
                 assert theirs.tobytes() == array.tobytes()
         assert found.keys() == arrays.keys()
+
+
+@settings(deadline=None)
+@given(outlines)
+def test_an_image_is_written_as_the_arrays_themselves_are(outlines: dict[str, Any]) -> None:
+    rng = np.random.default_rng(0)
+    arrays = {name: rng.integers(0, 2, shape).astype(dtype) for name, (dtype, shape) in outlines.items()}
+    image = Image(arrays)
+    with tempfile.TemporaryDirectory() as folder:
+        for number in range(2):
+            arrays = {name: np.asarray(array * number, array.dtype) for name, array in arrays.items()}
+            assert image.fits(arrays)
+            image.fill(arrays)
+            path = Path(folder) / str(number)
+            found = image.write(path)
+            outlines_of, pieces = tensors.to_bytes(path, arrays)
+            assert found == outlines_of
+            assert path.read_bytes() == b"".join(bytes(piece) for piece in pieces)
+
+
+def test_an_image_is_one_of_certain_arrays() -> None:
+    image = Image({"a": np.zeros((2, 3)), "b": np.zeros(1)})
+    assert image.fits({"b": np.ones(1), "a": np.ones((2, 3))})
+    others = np.zeros(()), np.zeros(1, "float32")
+    for other in ({"a": np.zeros((2, 3))}, *({"a": np.zeros((2, 3)), "b": b} for b in others)):
+        assert not image.fits(other)
 
 
 def test_arrays_that_do_not_lie_in_order(tmp_path: Path) -> None:
@@ -315,6 +346,54 @@ def test_a_draft_of_a_dead_process_with_the_same_number_is_no_obstacle(tmp_path:
     (tmp_path / f".x.{os.getpid()}.draft").write_text("half")
     disk.replace(tmp_path / "x", [b"whole"])
     assert [path.name for path in tmp_path.iterdir()] == ["x"]
+
+
+@contextlib.contextmanager
+def direct(works: bool) -> Iterator[list[int]]:
+    """In the ``with`` block disks do, or do not, take bytes from a program's memory; lists what they were asked."""
+    fcntl = pytest.importorskip("fcntl")
+    asked: list[int] = []
+
+    def switch(handle: int, command: int, value: int = 0) -> int:
+        if command == fcntl.F_SETFL:
+            asked.append(value & os.O_DIRECT)
+            if not works:
+                raise OSError(errno.EINVAL, "Invalid argument")
+        return 0
+
+    with mock.patch.object(fcntl, "fcntl", switch):
+        yield asked
+
+
+@pytest.mark.skipif(not hasattr(os, "O_DIRECT"), reason="there is no other way to write")
+@pytest.mark.parametrize("works", [True, False])
+@pytest.mark.parametrize("at_once", [100, disk.PAGE, 1 << 20])
+def test_pages_are_written_to_any_disk_in_any_pieces(
+    works: bool, at_once: int, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A disk that takes bytes from memory takes whole pages; where it refuses, they go the way of all others."""
+    write, pages = os.write, os.urandom(3 * disk.PAGE)
+    with direct(works) as asked:
+
+        def some(handle: int, data: Any) -> int:
+            if asked[-1] and works and at_once % disk.PAGE:
+                raise OSError(errno.EINVAL, "Invalid argument")
+            return write(handle, data[:at_once])
+
+        monkeypatch.setattr(os, "write", some)
+        disk.write_pages(tmp_path / "x", memoryview(pages), 2 * disk.PAGE + 5)
+    assert (tmp_path / "x").read_bytes() == pages[: 2 * disk.PAGE + 5]
+    assert len(asked) == (2 if works and at_once % disk.PAGE else 1)
+
+
+@pytest.mark.parametrize("code", [errno.ENOSPC, errno.EINVAL])
+def test_a_disk_that_takes_no_pages_at_all(code: int, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def full(handle: int, data: Any) -> int:
+        raise OSError(code, os.strerror(code))
+
+    monkeypatch.setattr(os, "write", full)
+    with pytest.raises(OSError, match=os.strerror(code)):
+        disk.write_pages(tmp_path / "x", memoryview(bytes(disk.PAGE)), 5)
 
 
 # -- the lock --------------------------------------------------------------------------------------------------------

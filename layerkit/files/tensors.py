@@ -19,7 +19,7 @@ from layerkit.errors import LayerkitError, shown
 from layerkit.files import disk, sealed
 from layerkit.files.disk import DamagedError
 
-__all__ = ["Header", "Outline", "about_of", "read", "to_bytes"]
+__all__ = ["Header", "Outline", "about_of", "header_size", "read", "to_bytes"]
 
 VERSION = 1
 
@@ -88,6 +88,13 @@ def to_bytes(path: Path, arrays: Mapping[str, Any], about: Any = None) -> tuple[
         outlines[name] = Outline(array.dtype.name, tuple(array.shape), data.nbytes, sealed.digest(data))
         pieces.append(data)
     return outlines, [_header_text(outlines, about), *pieces]
+
+
+def header_size(arrays: Mapping[str, Any]) -> int:
+    """Where the first array lies in a file of such arrays: checksums are all of one length."""
+    nothing = sealed.digest(b"")
+    outlines = {name: Outline(a.dtype.name, tuple(a.shape), a.nbytes, nothing) for name, a in arrays.items()}
+    return len(_header_text(outlines, None))
 
 
 def _header_text(outlines: Mapping[str, Outline], about: Any) -> bytes:

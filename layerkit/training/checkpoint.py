@@ -19,6 +19,7 @@ from typing import Any
 from layerkit.errors import LayerkitError, shown
 from layerkit.files import disk, sealed, tensors
 from layerkit.files.disk import DamagedError
+from layerkit.files.image import Image
 from layerkit.files.tensors import Outline
 from layerkit.training.variables import FILES
 
@@ -35,7 +36,7 @@ _STEP = re.compile(r"step-(\d{8,18})")
 _HIDDEN = re.compile(r"\.(step-\d{8,18})\.(draft|old|gone)")
 _FIELDS = {"step": int, "tensors": dict, "identity": dict, "history": dict, "data": dict, "random_seed": int}
 
-Arrays = Mapping[str, Mapping[str, Any]]
+Arrays = Mapping[str, Mapping[str, Any] | Image]
 
 
 def folder_name(step: int) -> str:
@@ -55,7 +56,7 @@ def write(folder: Path, arrays: Arrays, manifest: Mapping[str, Any]) -> None:
 
     Args:
         folder: where it will stand; one that stands there is replaced.
-        arrays: NumPy arrays, ``arrays[kind][name]`` for each kind of ``FILES``.
+        arrays: for each kind of ``FILES`` NumPy arrays by name, or copies of them.
         manifest: values that JSON can hold.
 
     Raises:
@@ -88,8 +89,12 @@ def _fill(draft: Path, arrays: Arrays, manifest: Mapping[str, Any]) -> None:
     listed = {}
     for kind in FILES:
         path = draft / f"{kind}.safetensors"
-        outlines, pieces = tensors.to_bytes(path, arrays[kind])
-        disk.write(path, pieces)
+        named = arrays[kind]
+        if isinstance(named, Image):
+            outlines = named.write(path)
+        else:
+            outlines, pieces = tensors.to_bytes(path, named)
+            disk.write(path, pieces)
         listed[kind] = {name: outline.to_json() for name, outline in outlines.items()}
     disk.write(draft / MANIFEST, [sealed.text_of(KIND, FORMAT, {**manifest, "tensors": listed})])
     disk.sync(draft)

@@ -64,7 +64,7 @@ class Loop:
         eval_tasks: an EvalTask, or several.
         output_dir: a folder for checkpoints and pictures. If it holds a checkpoint, the loop continues from that. Only
             one process at a time may run a loop there.
-        checkpoint_at: whether to write a checkpoint after a step, counted from 1.
+        checkpoint_at: whether to write a checkpoint after a step, counted from 1. It is asked before an evaluation.
         eval_at: whether to log and evaluate after a step, counted from 1. It is called from another thread.
         which_task: which of several tasks the step ``n``, counted from 0, trains on; ``n % len(tasks)`` unless given.
         random_seed: what weights and random layers are made from.
@@ -255,10 +255,10 @@ class Loop:
         self._output.check()
         self._steps.train(items)
         self._stale = True
-        if items[-1].evaluate:
-            self._measuring.report(self._feed)
         if self.output_dir is not None and self._checkpoint_at(self.step):
-            self._save(wait=False)
+            self._save(wait=False, evaluate=items[-1].evaluate)
+        elif items[-1].evaluate:
+            self._measuring.report(self._feed)
 
     def _end_run(self) -> None:
         try:
@@ -303,9 +303,14 @@ class Loop:
         with self._output.alone():
             return self._save()
 
-    def _save(self, wait: bool = True) -> Path:
+    def _save(self, wait: bool = True, evaluate: bool = False) -> Path:
+        def progress() -> Progress:
+            if evaluate:
+                self._measuring.report(self._feed)
+            return self._progress()
+
         self._steps.settle()
-        return self._output.save(self._progress(), self._steps.variables, wait)
+        return self._output.save(self._steps.variables, progress, wait)
 
     @_on_its_backend
     def load_checkpoint(self, directory: Folder | None = None) -> None:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import functools
 import os
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any, cast
 
@@ -110,9 +110,9 @@ class Output:
         if self.folder is not None:
             self._saver.check()
 
-    def save(self, progress: Progress, variables: Variables, wait: bool) -> Path:
+    def save(self, variables: Variables, progress: Callable[[], Progress], wait: bool) -> Path:
         """Writes a checkpoint, and returns its folder; as ``Saver.save``."""
-        return self._saver.save(cast("Path", self.folder), progress, variables, wait)
+        return self._saver.save(cast("Path", self.folder), variables, progress, wait)
 
     def load(self, directory: Folder | None, variables: Variables, random_seed: int) -> Loaded:
         """The last sound checkpoint in ``directory``, or in the run's own folder; as ``Saver.load``."""

@@ -5,17 +5,16 @@ from __future__ import annotations
 import os
 import tempfile
 import warnings
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, NamedTuple
-
-import numpy as np
 
 from layerkit.errors import LayerkitError, LayerkitWarning, UsageError
 from layerkit.fastmath import backend_name, to_device, to_host
 from layerkit.files import sealed
 from layerkit.files.disk import DamagedError
+from layerkit.files.image import Image
 from layerkit.files.lock import locked
 from layerkit.layer import Layer
 from layerkit.training import checkpoint
@@ -87,7 +86,7 @@ class Saver:
         self._layers = model, [task.loss_layer for task in tasks]
         self._identity = identity
         self._background = Background()
-        self._copies: dict[str, dict[str, Any]] = {}
+        self._images: dict[str, Image] = {}
 
     def check_disk(self, output_dir: Path, variables: Variables) -> None:
         """Refuses a run whose checkpoints the disk cannot hold.
@@ -100,26 +99,28 @@ class Saver:
 
     # -- writing ------------------------------------------------------------------------------------------------------
 
-    def save(self, output_dir: Path, progress: Progress, variables: Variables, wait: bool = True) -> Path:
+    def save(self, output_dir: Path, variables: Variables, progress: Callable[[], Progress], wait: bool = True) -> Path:
         """Writes a checkpoint, removes those that need not stay, and returns the new one's folder.
 
         Args:
+            progress: says how far the run has come. It may take its time, and look at the variables: they are copied
+                meanwhile.
             wait: whether it is written when this returns, though others are written in the background.
 
         Raises:
             NotFiniteError: a weight is not finite.
             LayerkitError: it, or the one before in the background, cannot be written.
         """
-        folder = output_dir / checkpoint.FOLDER / checkpoint.folder_name(progress.step)
-        manifest = self._manifest(progress)
         self._background.wait()
         arrays = {kind: to_host(named) for kind, named in variables.named(*self._layers).items()}
         if wait or not self._keeping.background:
-            self._write(folder, arrays, manifest)
-        else:
-            self._copy(arrays)
-            self._background.start(lambda: self._write(folder, self._copies, manifest))
-        return folder
+            manifest = self._manifest(progress())
+            return self._write(output_dir, arrays, manifest)
+        self._background.start(lambda: self._copy(arrays))
+        manifest = self._manifest(progress())
+        self._background.wait()
+        self._background.start(lambda: self._write(output_dir, self._images, manifest))
+        return _place(output_dir, manifest)
 
     def check(self) -> None:
         """Raises what went wrong in the background."""
@@ -139,26 +140,27 @@ class Saver:
         self._background.wait()
 
     def _copy(self, arrays: dict[str, dict[str, Any]]) -> None:
-        """Copies the arrays, which the steps to come overwrite; always into the same memory: new pages cost more."""
+        """Copies the arrays, which the steps to come overwrite."""
         for kind, named in arrays.items():
-            copies = self._copies.setdefault(kind, {})
-            for name, array in named.items():
-                if name not in copies:
-                    copies[name] = np.empty_like(array)
-                np.copyto(copies[name], array)
+            if kind not in self._images or not self._images[kind].fits(named):
+                self._images[kind] = Image(named)
+            self._images[kind].fill(named)
 
-    def _write(self, folder: Path, arrays: dict[str, dict[str, Any]], manifest: dict[str, Any]) -> None:
-        fault = first_not_finite(arrays["weights"])
+    def _write(self, output_dir: Path, arrays: checkpoint.Arrays, manifest: dict[str, Any]) -> Path:
+        weights, step, keeping = arrays["weights"], manifest["step"], self._keeping
+        fault = first_not_finite(weights.copies if isinstance(weights, Image) else weights)
         if fault is not None:
             raise NotFiniteError(
-                f"step {manifest['step']}: the weight {fault}, though the loss was finite; no checkpoint is written: "
+                f"step {step}: the weight {fault}, though the loss was finite; no checkpoint is written: "
                 "lower the learning rate, or clip gradients with clip_grad_norm",
-                manifest["step"],
+                step,
             )
-        parent, step, keeping = folder.parent, manifest["step"], self._keeping
-        checkpoint.drop_after(parent, step)
+        folder = _place(output_dir, manifest)
+        checkpoint.drop_after(folder.parent, step)
         checkpoint.write(folder, arrays, manifest)
-        checkpoint.prune(parent, keeping.last, keeping.best_of(checkpoint.steps(parent), manifest["history"]))
+        best = keeping.best_of(checkpoint.steps(folder.parent), manifest["history"])
+        checkpoint.prune(folder.parent, keeping.last, best)
+        return folder
 
     def _manifest(self, progress: Progress) -> dict[str, Any]:
         rest = {key: value for key, value in progress._asdict().items() if key != "positions"}
@@ -218,6 +220,10 @@ class Saver:
             ) from error
         compare(place, manifest["identity"], self._identity)
         return Loaded(_progress(place, manifest), found)
+
+
+def _place(output_dir: Path, manifest: Mapping[str, Any]) -> Path:
+    return output_dir / checkpoint.FOLDER / checkpoint.folder_name(manifest["step"])
 
 
 def _progress(place: Path, manifest: dict[str, Any]) -> Progress:
