@@ -156,7 +156,9 @@ def test_a_run_stopped_at_any_step_sees_the_same_examples_and_ends_with_the_same
 def test_the_cost_of_checkpoints_can_be_measured(tmp_path: Path) -> None:
     """That both kinds of run work; times are for a quiet machine."""
     cost = script("checkpoint_cost")
-    with lk.use_backend("numpy"):
-        assert min(cost.seconds(tmp_path / "with", 3, True)) > 0
-        assert min(cost.seconds(tmp_path / "without", 3, False)) > 0
-    assert [(tmp_path / name / "checkpoints").exists() for name in ("with", "without")] == [True, False]
+    for run in (cost.call, cost.command):
+        folders = {saves: tmp_path / f"{run.__name__} {saves}" for saves in (True, False)}
+        for saves, folder in folders.items():
+            assert min(run("numpy", folder, saves, 3)) > 0
+        assert [(folder / "checkpoints").exists() for folder in folders.values()] == [True, False]
+        assert [(folder / "run.json").exists() for folder in folders.values()] == [True, True]

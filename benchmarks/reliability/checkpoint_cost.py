@@ -31,6 +31,8 @@ from layerkit.cli import main as command_line
 from layerkit.training.saving import Saver
 
 MOST = 0.03
+STEPS = 500
+CORPUS = "twitter_samples"  # the default; where it cannot be had there is nothing to measure
 Run = Callable[[str, Path, bool], tuple[float, float]]
 
 
@@ -44,31 +46,27 @@ def nothing_saved() -> contextlib.AbstractContextManager[object]:
     return mock.patch.object(Saver, "save", asked)
 
 
-def call(backend: str, folder: Path, saves: bool) -> tuple[float, float]:
+def call(backend: str, folder: Path, saves: bool, steps: int = STEPS) -> tuple[float, float]:
     """A run in this process: seconds of the clock, and of the processor."""
     with contextlib.redirect_stdout(io.StringIO()), contextlib.nullcontext() if saves else nothing_saved():
         began = time.perf_counter(), time.process_time()
         with lk.use_backend(backend):
-            lk.train("sentiment", output=folder)
+            lk.train("sentiment", output=folder, steps=steps, corpus=CORPUS)
         return time.perf_counter() - began[0], time.process_time() - began[1]
 
 
-def command(backend: str, folder: Path, saves: bool) -> tuple[float, float]:
+def command(backend: str, folder: Path, saves: bool, steps: int = STEPS) -> tuple[float, float]:
     """A run in a process of its own."""
-    given = [sys.executable, __file__, "--one", *([] if saves else ["--unsaved"]), "--backend", backend]
+    given = ["train", "sentiment", "--output", str(folder), "--backend", backend, "--steps", str(steps)]
+    kind = "--saves" if saves else "--saves-nothing"
     began = time.perf_counter()
-    process = subprocess.Popen([*given, "--folder", str(folder)], stdout=subprocess.DEVNULL)
+    process = subprocess.Popen([sys.executable, __file__, kind, *given, "--corpus", CORPUS], stdout=subprocess.DEVNULL)
     _, status, used = os.wait4(process.pid, 0)
+    took = time.perf_counter() - began
     process.returncode = os.waitstatus_to_exitcode(status)
     if process.returncode:
-        raise SystemExit(f"{given} ended with {process.returncode}")
-    return time.perf_counter() - began, used.ru_utime + used.ru_stime
-
-
-def one(backend: str, folder: str, saves: bool) -> int:
-    """What a process of its own does."""
-    with contextlib.nullcontext() if saves else nothing_saved():
-        return command_line(["train", "sentiment", "--backend", backend, "--output", folder])
+        raise SystemExit(f"layerkit {' '.join(given)} ended with {process.returncode}")
+    return took, used.ru_utime + used.ru_stime
 
 
 def shown(values: list[float]) -> str:
@@ -99,13 +97,8 @@ def main() -> int:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--rounds", type=int, default=15)
     parser.add_argument("--backend", action="append")
-    parser.add_argument("--one", action="store_true", help=argparse.SUPPRESS)
-    parser.add_argument("--unsaved", action="store_true", help=argparse.SUPPRESS)
-    parser.add_argument("--folder", help=argparse.SUPPRESS)
     given = parser.parse_args()
     backends = given.backend or ["numpy", "jax"]
-    if given.one:
-        return one(backends[0], given.folder, not given.unsaved)
     titles = ["backend", "a run", "clock, with", "clock, without", "processor, with", "processor, without"]
     titles += ["clock more", "processor more"]
     print("|", " | ".join(titles), "|\n" + "|---" * len(titles) + "|")
@@ -116,4 +109,9 @@ def main() -> int:
 
 
 if __name__ == "__main__":
+    if sys.argv[1:2] == ["--saves"]:
+        sys.exit(command_line(sys.argv[2:]))
+    if sys.argv[1:2] == ["--saves-nothing"]:
+        with nothing_saved():
+            sys.exit(command_line(sys.argv[2:]))
     sys.exit(main())
