@@ -205,6 +205,28 @@ def test_piece_by_piece_is_the_whole(make: Callable[..., Any], pieces: list[int]
         layer(X[:, :1])
 
 
+FORGETS: dict[str, Callable[..., Any]] = {
+    "whole": partial(tl.SelfAttention, **SIZES, causal=True),
+    "whole, keys of queries": partial(tl.SelfAttention, **SIZES, causal=True, share_qk=True),
+    "chunks": partial(tl.SelfAttention, **SIZES, causal=True, chunk_len=2, n_chunks_before=1),
+    "buckets": partial(tl.LSHSelfAttention, **SIZES, causal=True, chunk_len=2, n_hashes=2, n_buckets=4),
+}
+
+
+@pytest.mark.parametrize("name", FORGETS)
+def test_what_is_forgotten_makes_room(name: str) -> None:
+    make = FORGETS[name]
+    whole = ready(make(), X)
+    layer = ready(make(mode="predict", predict_mem_len=5, predict_drop_len=4), X[:, :1])
+    step = fastmath.jit(lambda x, state: layer.pure_fn(x, whole.weights, state))
+    kept, state = X[:, :0], layer.state
+    for i, j in pairwise([0, 3, 5, 6, 7, 9, 10, 11]):
+        x = onp.concatenate([X, X[:, ::-1]], axis=1)[:, i:j]
+        kept = onp.concatenate([kept if kept.shape[1] + j - i <= 5 else kept[:, 4:], x], axis=1)
+        y, state = step(x, state)
+        near(y, run(whole, kept)[:, i - j :])
+
+
 # -- memory and gradients ---------------------------------------------------------------------------------------------
 
 
@@ -257,6 +279,18 @@ def test_a_reversible_block_hashes_alike_both_times(backend: str) -> None:
             "n_chunks_after must be a whole number of at least 0",
         ),
         (lambda: tl.SelfAttention(mode="predict"), "SelfAttention: mode 'predict' is for causal attention without"),
+        (
+            lambda: tl.SelfAttention(causal=True, mode="predict", predict_mem_len=5, predict_drop_len=6),
+            "SelfAttention: predict_drop_len=6 is more than predict_mem_len=5",
+        ),
+        (
+            lambda: tl.SelfAttention(causal=True, chunk_len=4, mode="predict", predict_drop_len=6),
+            "SelfAttention: predict_drop_len=6 is no multiple of chunk_len=4",
+        ),
+        (
+            lambda: tl.LSHSelfAttention(predict_drop_len=0),
+            "LSHSelfAttention: predict_drop_len must be a whole number of at least 1, got 0",
+        ),
         (lambda: tl.SelfAttention(output_dropout=1), "output_dropout must be a number of at least 0 and below 1"),
         (lambda: tl.LSHSelfAttention(mode="predict"), "LSHSelfAttention: mode 'predict' is for causal attention"),
         (lambda: tl.LSHSelfAttention(n_buckets=3), "n_buckets must be 1, an even number or several, got 3"),

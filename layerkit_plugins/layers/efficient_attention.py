@@ -14,7 +14,7 @@ from layerkit.fastmath import numpy as np
 from layerkit_plugins.layers.attending import see
 from layerkit_plugins.layers.chunks import Window, mean_seen, see_window
 from layerkit_plugins.layers.heads_in_turn import HeadsInTurn, HeadWeights, project
-from layerkit_plugins.layers.incremental import append, empty, nan_beyond
+from layerkit_plugins.layers.incremental import Remembered, append, empty, forget, nan_beyond, room_to_drop
 from layerkit_plugins.layers.inputs import require_some
 
 __all__ = ["OWN", "EncDecAttention", "SelfAttention", "checked_window", "merge"]
@@ -49,7 +49,7 @@ class SelfAttention(HeadsInTurn):
     that may see no key gets zeros.
 
     In predict mode, which is for causal attention without a mask, a call brings the positions that follow those of the
-    call before. Every position is kept until there is no room: there is no argument to drop the oldest.
+    call before. Where there is no room for more, that is an error, unless ``predict_drop_len`` says to forget some.
 
     Kitaev et al., "Reformer", ICLR 2020, arXiv 2001.04451.
 
@@ -63,13 +63,16 @@ class SelfAttention(HeadsInTurn):
         n_chunks_before, n_chunks_after: how many chunks around its own a query sees.
         bias: adds a bias to queries, keys and values.
         mode: ``"train"``, ``"eval"`` or ``"predict"`` fixes what a call says otherwise.
-        predict_mem_len: how many positions there can be in predict mode, 2,048 unless given.
+        predict_mem_len: how many positions are kept in predict mode, 2,048 unless given.
+        predict_drop_len: how many of the oldest are forgotten where there is no room for more; a multiple of
+            ``chunk_len``. None unless given.
         attention_dropout, output_dropout: the share of weights, and of y, that become 0 while training.
         n_parallel_heads: heads computed at a time; a multiple of n_heads for several examples; all unless given.
+        use_python_loop, use_reference_code: of no effect: there is one way to compute it.
 
     Raises:
         LayerError: an argument is out of range, or two do not go together; the input or mask has another shape; in
-            predict mode, more than ``predict_mem_len`` positions (NaN inside jit).
+            predict mode, more positions than there is room for (NaN inside jit).
 
     >>> attention = SelfAttention(n_heads=2, d_qk=4, d_v=4, causal=True, chunk_len=4, n_chunks_before=1)
     >>> weights, state = attention.init(lk.f32(3, 10, 8))
@@ -91,9 +94,12 @@ class SelfAttention(HeadsInTurn):
         bias: bool = False,
         mode: str | None = None,
         predict_mem_len: int | None = None,
+        predict_drop_len: int | None = None,
         attention_dropout: float = 0.0,
         output_dropout: float = 0.0,
         n_parallel_heads: int | None = None,
+        use_python_loop: bool = False,
+        use_reference_code: bool = False,
     ) -> None:
         own, dropouts = "SelfAttention", (attention_dropout, output_dropout)
         super().__init__(own, 1, n_heads, d_qk, d_v, masked, mode, dropouts, n_parallel_heads, share_qk, bias)
@@ -105,6 +111,7 @@ class SelfAttention(HeadsInTurn):
         if mode == "predict" and (masked or not causal):
             raise lk.LayerError("SelfAttention: mode 'predict' is for causal attention without a mask")
         self.room = arguments.whole_number(own, "predict_mem_len", 2048 if predict_mem_len is None else predict_mem_len)
+        self.drop = room_to_drop(own, predict_drop_len, self.room, self.window.size)
 
     def init_weights_and_state(self, signature: Any) -> None:
         super().init_weights_and_state(signature)
@@ -137,14 +144,14 @@ class SelfAttention(HeadsInTurn):
         return seen, np.where(queries == keys, OWN, 0.0) if self.share_qk else None
 
     def _follow(self, x: Any) -> Any:
-        before = self.state.position
         q, k, v = project(x, x, self.weights)
-        self.state = append(self.state, k, v, "predict_mem_len")
-        queries, keys = np.expand_dims(before + np.arange(1, x.shape[1] + 1), -1), np.arange(1, self.room + 1)
-        seen, bias = self._look(queries, keys)
+        before, keys, values = forget(self.state.position, x.shape[1], self.room, self.drop, *self.state[:2])
+        self.state = append(Remembered(keys, values, before), k, v, "predict_mem_len")
+        queries, at = np.expand_dims(before + np.arange(1, x.shape[1] + 1), -1), np.arange(1, self.room + 1)
+        seen, bias = self._look(queries, at)
         if not self.whole:
             chunks = (queries - 1) // self.window.size - self.window.before
-            seen = np.logical_and(seen, (keys - 1) // self.window.size >= chunks)
+            seen = np.logical_and(seen, (at - 1) // self.window.size >= chunks)
         part = see(q, self.state.keys, self.state.values, seen, lambda weights: weights, bias)
         return nan_beyond(self.room, self.state.position, merge(mean_seen(part), self.weights.out))
 
@@ -166,7 +173,7 @@ class EncDecAttention(HeadsInTurn):
         masked: takes a mask of c as third input, true for real positions, false for padding.
         mode: ``"train"`` or ``"eval"`` fixes what a call says otherwise.
         attention_dropout, output_dropout: the share of weights, and of y, that become 0 while training.
-        n_parallel_heads: as in ``SelfAttention``.
+        n_parallel_heads, use_python_loop, use_reference_code: as in ``SelfAttention``.
 
     Raises:
         LayerError: an argument is out of range; an input or the mask has another shape.
@@ -185,6 +192,8 @@ class EncDecAttention(HeadsInTurn):
         attention_dropout: float = 0.0,
         output_dropout: float = 0.0,
         n_parallel_heads: int | None = None,
+        use_python_loop: bool = False,
+        use_reference_code: bool = False,
     ) -> None:
         dropouts = (attention_dropout, output_dropout)
         super().__init__("EncDecAttention", 2, n_heads, d_qk, d_v, masked, mode, dropouts, n_parallel_heads)

@@ -14,10 +14,10 @@ from __future__ import annotations
 from typing import Any, NamedTuple
 
 import layerkit as lk
-from layerkit import fastmath
+from layerkit import arguments, fastmath
 from layerkit.fastmath import numpy as np
 
-__all__ = ["Remembered", "append", "empty", "follow", "nan_beyond", "no_position"]
+__all__ = ["Remembered", "append", "empty", "follow", "forget", "nan_beyond", "no_position", "room_to_drop"]
 
 
 class Remembered(NamedTuple):
@@ -82,6 +82,30 @@ def append(state: Remembered, keys: Any, values: Any, argument: str) -> Remember
         fastmath.update_slice(state.values, values, state.position, axis=-2),
         after,
     )
+
+
+def room_to_drop(layer: str, predict_drop_len: Any, room: int, chunk_len: int = 1) -> int | None:
+    """The argument ``predict_drop_len``, if so many positions can be forgotten; ``None`` where none are to be."""
+    if predict_drop_len is None:
+        return None
+    drop = arguments.whole_number(layer, "predict_drop_len", predict_drop_len)
+    if drop > room or drop % chunk_len:
+        fault = f"is more than predict_mem_len={room}" if drop > room else f"is no multiple of chunk_len={chunk_len}"
+        raise lk.LayerError(f"{layer}: predict_drop_len={drop} {fault}")
+    return drop
+
+
+def forget(position: Any, length: int, room: int, drop: int | None, *memories: Any) -> tuple[Any, ...]:
+    """The count and the memories (..., room, d), the oldest ``drop`` positions gone if ``length`` more have no room.
+
+    What is left moves to the front. Behind the count lies what the next positions are written over.
+    """
+    if drop is None:
+        return position, *memories
+    full = position + length > room
+    moved = [np.concatenate([x[..., drop:, :], x[..., :drop, :]], axis=-2) for x in memories]
+    kept = [np.where(full, new, old) for new, old in zip(moved, memories, strict=True)]
+    return np.where(full, np.maximum(position - drop, 0), position), *kept
 
 
 def _with_any_length(shape: tuple[int, ...]) -> str:

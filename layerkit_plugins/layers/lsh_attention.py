@@ -14,7 +14,7 @@ from layerkit_plugins.layers.attending import UNSEEN, Part, both, see
 from layerkit_plugins.layers.chunks import Window, mean_seen, see_window
 from layerkit_plugins.layers.efficient_attention import OWN, checked_window, merge
 from layerkit_plugins.layers.heads_in_turn import HeadsInTurn, HeadWeights, project
-from layerkit_plugins.layers.incremental import Remembered, append, empty, nan_beyond
+from layerkit_plugins.layers.incremental import Remembered, append, empty, forget, nan_beyond, room_to_drop
 from layerkit_plugins.layers.inputs import in_dtype_of
 
 __all__ = ["Hashed", "LSHSelfAttention"]
@@ -42,8 +42,8 @@ class LSHSelfAttention(HeadsInTurn):
 
     A training call draws R from its key, and so do both computations that a ``ReversibleSerial`` makes of it: they hash
     alike. Any other call has one and the same R. In predict mode, which is for causal attention without a mask, the
-    layer gives what an evaluation of ``predict_mem_len`` positions gives; it keeps them all, and has no argument to
-    drop some.
+    layer gives what an evaluation of ``predict_mem_len`` positions gives; more are an error, unless
+    ``predict_drop_len`` says to forget some.
 
     Kitaev, Kaiser and Levskaya, "Reformer: the efficient Transformer", ICLR 2020, arXiv 2001.04451; Andoni et al.,
     "Practical and optimal LSH for angular distance", NeurIPS 2015.
@@ -60,16 +60,18 @@ class LSHSelfAttention(HeadsInTurn):
         n_buckets: an even number, or several whose product counts; 1 for no hashing. Unless given, twice as many as
             there are chunks, and 1 for a sequence of one chunk.
         mode: ``"train"``, ``"eval"`` or ``"predict"`` fixes what a call says otherwise.
-        predict_mem_len: how many positions there can be in predict mode.
+        predict_mem_len: how many positions are kept in predict mode.
+        predict_drop_len: how many of the oldest are forgotten where there is no room for more; none unless given.
         attention_dropout, output_dropout: the share of weights, and of y, that become 0 while training.
         max_length_for_buckets: the length that the number of buckets is made for, in place of that of x.
         bias: adds a bias to queries and values.
         n_parallel_heads: heads computed at a time; a multiple of n_heads for several examples; ``None`` for all.
+        use_python_loop, use_reference_code: of no effect: there is one way to compute it.
 
     Raises:
         LayerError: an argument is out of range, or two do not go together; the input or mask has another shape; a
-            sequence too long to number its buckets and places in 32 bits; in predict mode, more than
-            ``predict_mem_len`` positions (NaN inside jit).
+            sequence too long to number its buckets and places in 32 bits; in predict mode, more positions
+            than there is room for (NaN inside jit).
 
     >>> attention = LSHSelfAttention(n_heads=2, d_qk=4, d_v=4, causal=True, chunk_len=4, n_hashes=2)
     >>> weights, state = attention.init(lk.f32(3, 10, 8))
@@ -92,11 +94,14 @@ class LSHSelfAttention(HeadsInTurn):
         n_buckets: int | Sequence[int] | None = None,
         mode: str | None = None,
         predict_mem_len: int = 2048,
+        predict_drop_len: int | None = None,
         attention_dropout: float = 0.0,
         output_dropout: float = 0.0,
         max_length_for_buckets: int | None = None,
         bias: bool = False,
         n_parallel_heads: int | None = 1,
+        use_python_loop: bool = False,
+        use_reference_code: bool = False,
     ) -> None:
         own, dropouts = "LSHSelfAttention", (attention_dropout, output_dropout)
         super().__init__(own, 1, n_heads, d_qk, d_v, masked, mode, dropouts, n_parallel_heads, True, bias)
@@ -112,6 +117,7 @@ class LSHSelfAttention(HeadsInTurn):
         if mode == "predict" and (masked or not causal):
             raise lk.LayerError("LSHSelfAttention: mode 'predict' is for causal attention without a mask")
         self.room = arguments.whole_number(own, "predict_mem_len", predict_mem_len)
+        self.drop = room_to_drop(own, predict_drop_len, self.room)
         self.length_for_buckets = max_length_for_buckets
         if max_length_for_buckets is not None:
             arguments.whole_number(own, "max_length_for_buckets", max_length_for_buckets)
@@ -163,17 +169,18 @@ class LSHSelfAttention(HeadsInTurn):
         factors = self._factors(self.room)
         q, k, v = project(x, x, self.weights)
         own = _buckets(q, self._rotations(factors), factors)
-        after = append(memory, k, v, "predict_mem_len")
-        hashed = fastmath.update_slice(hashed, np.moveaxis(own, 2, 3), memory.position, axis=-2)
+        before, keys, values, hashed = forget(memory.position, x.shape[1], self.room, self.drop, *memory[:2], hashed)
+        after = append(Remembered(keys, values, before), k, v, "predict_mem_len")
+        hashed = fastmath.update_slice(hashed, np.moveaxis(own, 2, 3), before, axis=-2)
         self.state = Hashed(after, hashed)
-        queries = np.expand_dims(memory.position + np.arange(x.shape[1]), -1)
-        keys = np.arange(self.room)
+        queries = np.expand_dims(before + np.arange(x.shape[1]), -1)
+        at = np.arange(self.room)
         alike = np.expand_dims(own, -1) == np.expand_dims(np.moveaxis(hashed, 3, 2), -2)
-        alike = np.logical_and(alike, keys <= queries)
+        alike = np.logical_and(alike, at <= queries)
         # How many of the bucket come behind a key, up to the query.
         behind = np.sum(alike, axis=-1, keepdims=True) - np.cumsum(alike, axis=-1)
         near = np.logical_and(alike, behind <= self.window.before * self.window.size)
-        seen, bias = np.any(near, axis=2), np.where(queries == keys, OWN, 0.0)
+        seen, bias = np.any(near, axis=2), np.where(queries == at, OWN, 0.0)
         part = see(q, after.keys, after.values, seen, lambda weights: weights, bias)
         return nan_beyond(self.room, after.position, merge(mean_seen(part), self.weights.out))
 
