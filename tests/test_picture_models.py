@@ -105,6 +105,43 @@ def test_a_resnet_with_another_norm_and_activation() -> None:
     assert kinds(model, "BatchNorm") == 0 == kinds(model, "Relu")
 
 
+def moved(point: Any, direction: list[Any], by: float) -> Any:
+    leaves = zip(fastmath.tree_leaves(point), direction, strict=True)
+    return fastmath.tree_unflatten([leaf + by * part for leaf, part in leaves], point)
+
+
+@pytest.mark.parametrize(
+    "make",
+    [
+        lambda: models.Resnet50(2, 3),
+        lambda: models.Resnet50(2, 3, non_linearity=tl.Tanh),
+        lambda: models.WideResnet(1, n_output_classes=3),
+    ],
+    ids=["Resnet50", "Resnet50 of Tanh", "WideResnet"],
+)
+def test_the_gradient_in_training_is_the_slope(make: Callable[[], lk.Layer]) -> None:
+    """Of all weights and the picture at once, in float64, where a batch is normalized by itself.
+
+    Fifty layers make steep slopes: the step is short enough to meet no kink of a Relu or of a largest number.
+    """
+    generator, step = onp.random.default_rng(0), 1e-8
+    with fastmath.float64():
+        model, pictures, factors = make(), generator.normal(size=(4, 48, 48, 3)), generator.normal(size=(4, 3))
+        weights, state = model.init(pictures, random.get_prng(0))
+        point = (pictures, weights)
+
+        def total(point: Any) -> Any:
+            scores, _ = model.pure_fn(*point, state, random.get_prng(0), True)
+            return fastmath.numpy.sum(scores * factors)
+
+        slopes, leaves = fastmath.tree_leaves(fastmath.grad(total)(point)), fastmath.tree_leaves(point)
+        for _ in range(2):
+            direction = [generator.normal(size=leaf.shape) for leaf in leaves]
+            ahead, behind = (total(moved(point, direction, by)) for by in (step, -step))
+            expected = sum(onp.sum(slope * part) for slope, part in zip(slopes, direction, strict=True))
+            onp.testing.assert_allclose((ahead - behind) / (2 * step), expected, rtol=1e-5)
+
+
 @pytest.mark.slow
 @pytest.mark.parametrize("name", ["NeuralGPU", "Resnet50", "TextCNN", "WideResnet"])
 def test_the_kit_finds_no_fault(name: str) -> None:
