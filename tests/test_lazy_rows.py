@@ -114,13 +114,30 @@ def test_the_rows_of_a_batch() -> None:
     batch = (onp.array([[3, 7], [12, 3]], onp.int32), onp.zeros(2), onp.array([1, 7], onp.int32))
     found, same_again, unread = find(batch)
     assert found is same_again
-    assert found.ids[:4].tolist() == [0, 1, 3, 7]  # 0 stands for what is outside
-    assert (found.ids[4:] >= 10).all()
+    assert found.ids[:3].tolist() == [1, 3, 7]
+    assert (found.ids[3:] >= 10).all()
     assert (onp.diff(found.ids) > 0).all()
-    assert found.places[0].tolist() == [[2, 3], [128, 2]]
-    assert found.places[1].tolist() == [1, 3]
+    assert found.places[0].tolist() == [[1, 2], [128, 1]]  # 12 is outside
+    assert found.places[1].tolist() == [0, 2]
     assert (unread.ids >= 7).all()
     assert unread.places == ()
+
+
+@given(
+    ids=st.lists(st.integers(-2, 12), min_size=1, max_size=40),
+    dtype=st.sampled_from(["int32", "uint8", "int64"]),
+    padded=st.booleans(),
+)
+def test_every_id_finds_its_row(ids: list[int], dtype: str, padded: bool) -> None:
+    find = RowFinder([(10, (0,))], padded)
+    for given_ids in (ids, ids[::-1]):
+        array = onp.array(given_ids).astype(dtype)
+        (found,) = find((array,))
+        assert len(set(found.ids.tolist())) == len(found.ids)
+        for wanted, place in zip(array.tolist(), found.places[0].tolist(), strict=True):
+            assert (
+                place < len(found.ids) and found.ids[place] == wanted if 0 <= wanted < 10 else place == len(found.ids)
+            )
 
 
 # -- what missed steps do ----------------------------------------------------------------------------------------------

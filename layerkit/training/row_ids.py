@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import threading
 from collections.abc import Sequence
 from typing import Any, NamedTuple
 
@@ -14,7 +15,7 @@ class RowIds(NamedTuple):
     """The rows of a table that a batch reads."""
 
     ids: Any
-    """int32 (n,): the ids, rising, each once; those beyond the table fill it up to one of few lengths."""
+    """int32 (n,): the ids, each once. For a program they rise, and those beyond the table fill up one of few lengths."""
     places: tuple[Any, ...]
     """For each array of the batch that holds ids: which of the n each of its ids is; n or more for none of them."""
 
@@ -48,16 +49,19 @@ class RowFinder:
 
     Args:
         tables: for each its number of rows, and which arrays of a batch hold its ids.
-        padded: whether ids are filled up, as a compiled program is made for one length.
+        padded: whether ids are in rising order, and filled up, as a compiled program is made for one length.
 
-    >>> finder = RowFinder([(10, (0,))], padded=False)
+    >>> finder = RowFinder([(10, (0,))], padded=True)
     >>> (found,) = finder((np.array([[3, 7], [7, 3]], np.int32),))
-    >>> found.ids.tolist(), found.places[0].tolist()
-    ([3, 7], [[0, 1], [1, 0]])
+    >>> found.ids[:4].tolist(), found.places[0].tolist()
+    ([3, 7, 10, 11], [[0, 1], [1, 0]])
     """
 
     def __init__(self, tables: Sequence[tuple[int, tuple[int, ...]]], padded: bool) -> None:
         self._tables, self._padded = list(tables), padded
+        self._marks: dict[int, Any] = {}
+        # A run that was interrupted may leave its thread behind, in the midst of a batch.
+        self._alone = threading.Lock()
 
     def __call__(self, batch: tuple[Any, ...]) -> tuple[RowIds, ...]:
         """What the batch reads of each table."""
@@ -70,18 +74,38 @@ class RowFinder:
     def _find(self, rows: int, arrays: list[Any]) -> RowIds:
         if not arrays:
             return RowIds(np.arange(rows, rows + padded_count(0) * self._padded, dtype=np.int32), ())
-        outside = [array for array in arrays if array.size and (array.min() < 0 or array.max() >= rows)]
-        inside = [np.where((array < 0) | (array >= rows), 0, array) for array in arrays] if outside else arrays
-        ids, found = np.unique(np.concatenate([array.reshape(-1) for array in inside]), return_inverse=True)
-        ends = np.cumsum([array.size for array in inside])[:-1]
-        parts = np.split(found.reshape(-1), ends)
-        places = [part.reshape(array.shape) for part, array in zip(parts, inside, strict=True)]
-        length = padded_count(ids.size) if self._padded else ids.size
-        filled = np.arange(rows, rows + length, dtype=np.int32)
-        filled[: ids.size] = ids
-        if outside:
-            places = [np.where((a < 0) | (a >= rows), length, p) for a, p in zip(arrays, places, strict=True)]
-        return RowIds(filled, tuple([place.astype(np.int32, copy=False) for place in places]))
+        every = arrays[0].reshape(-1) if len(arrays) == 1 else np.concatenate([array.reshape(-1) for array in arrays])
+        # Read as unsigned, a negative id is a huge one.
+        inside = every.view(f"u{every.itemsize}") < rows
+        whole = bool(inside.all())
+        ids, found = self._each_once(rows, every if whole else every[inside])
+        length = ids.size
+        if self._padded:
+            length = padded_count(ids.size)
+            ids = np.concatenate([ids, np.arange(rows, rows + length - ids.size, dtype=np.int32)])
+        if not whole:
+            spread = np.full(every.size, length, np.int32)
+            spread[inside] = found
+            found = spread
+        if len(arrays) == 1:
+            return RowIds(ids, (found.reshape(arrays[0].shape),))
+        parts = np.split(found, np.cumsum([array.size for array in arrays])[:-1])
+        return RowIds(ids, tuple([part.reshape(array.shape) for part, array in zip(parts, arrays, strict=True)]))
+
+    def _each_once(self, rows: int, ids: Any) -> tuple[Any, Any]:
+        """(every id once, which of these each id is), int32; without sorting, which takes several times as long."""
+        count = np.arange(ids.size, dtype=np.int32)
+        with self._alone:
+            mark = self._marks.get(rows)
+            if mark is None:
+                # Nothing is read of it that was not written for the same batch.
+                mark = self._marks[rows] = np.empty(rows, np.int32)
+            mark[ids] = count
+            once = ids[mark[ids] == count].astype(np.int32)
+            if self._padded:
+                once.sort()
+            mark[once] = count[: once.size]
+            return once, mark[ids]
 
 
 def _ids(batch: tuple[Any, ...], place: int) -> Any:
