@@ -5,7 +5,7 @@ from __future__ import annotations
 import collections
 import functools
 import inspect
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import Any, ClassVar
 
 import numpy as onp
@@ -13,13 +13,10 @@ import numpy as onp
 from layerkit.errors import LayerkitError, UsageError, suggest
 from layerkit.fastmath import is_traced, nested_map, tree_leaves, tree_unflatten
 from layerkit.fastmath import numpy as np
-from layerkit.fastmath.rows import writes_in_place
 from layerkit.missed_steps import MissedSteps
+from layerkit.pieces import by_pieces, has_pieces
 
 __all__ = ["Optimizer"]
-
-_LARGE, _PIECE = 1 << 20, 1 << 16
-"""From how many numbers on NumPy updates an array by pieces, and how many numbers make a piece."""
 
 
 class Optimizer:
@@ -205,15 +202,15 @@ class Optimizer:
         if stats:
             figures = {"gradients_l2": _norm(gradients), "weights_l2": _norm(params)}
         norm = figures.get("gradients_l2")
-        new, new_slots = self._update_all(step, gradients, params, old_slots, opt_params, norm, self.update)
-        return tree_unflatten(new, weights), tree_unflatten(new_slots, weights), figures
+        new = list(self._update_all(step, gradients, params, old_slots, opt_params, norm, self.update))
+        return tree_unflatten([p for p, _ in new], weights), tree_unflatten([s for _, s in new], weights), figures
 
     def overwrite_all(
         self, step: Any, grads: list[Any], params: list[Any], slots: list[Any], opt_params: Any
-    ) -> tuple[list[Any], list[Any]]:
-        """``tree_update`` of lists of weights and slots that are given up: they may be written into.
+    ) -> Iterator[tuple[Any, Any]]:
+        """Each weight with its slots after one step, as ``tree_update`` gives them: they may be written into.
 
-        Nothing is checked: gradients and slots are those of the weights.
+        Nothing is checked: gradients and slots are those of the weights. A weight is updated when it is asked for.
         """
         gradients = [
             _in_dtype(g, _wide(p.dtype)) if _is_trained(p) else None for g, p in zip(grads, params, strict=True)
@@ -230,18 +227,15 @@ class Optimizer:
         opt_params: Any,
         norm: Any,
         update: Callable[..., tuple[Any, Any]],
-    ) -> tuple[list[Any], list[Any]]:
+    ) -> Iterator[tuple[Any, Any]]:
         step = _plain(step)
         if callable(self.learning_rate):
             opt_params = opt_params._replace(learning_rate=self.learning_rate_at(step))
         if self.clip_grad_norm is not None:
             gradients = _clipped(gradients, self.clip_grad_norm, norm)
         keep = 1 - opt_params.learning_rate * self.weight_decay_rate if self.weight_decay_rate else None
-        new = [
-            self._update_one(step, g, param, s, opt_params, keep, update)
-            for g, param, s in zip(gradients, params, slots, strict=True)
-        ]
-        return [p for p, _ in new], [s for _, s in new]
+        for g, param, s in zip(gradients, params, slots, strict=True):
+            yield self._update_one(step, g, param, s, opt_params, keep, update)
 
     def _update_one(
         self,
@@ -261,9 +255,9 @@ class Optimizer:
             param *= keep
         elif keep is not None:
             param = keep * param
-        if hasattr(self, "skip_rows") and _has_pieces(param, grads, *tree_leaves(slots)):
-            whole = (param, slots) if given_up else (onp.empty_like(param), nested_map(onp.empty_like, slots))
-            new, slots = _by_pieces(functools.partial(update, step), grads, param, slots, opt_params, whole)
+        if hasattr(self, "skip_rows") and has_pieces(param, grads, *tree_leaves(slots)):
+            whole = (param, slots) if given_up else nested_map(onp.empty_like, (param, slots))
+            new, slots = by_pieces(lambda *given: update(step, *given, opt_params), grads, param, slots, whole)
         else:
             new, slots = update(step, grads, param, slots, opt_params)
         return _in_dtype(new, weight.dtype), slots
@@ -378,28 +372,6 @@ def _inside(interval: str, x: float) -> bool:
 def _is_trained(weight: Any) -> bool:
     """Whether an update moves it: whole numbers and booleans have no gradient, an empty array has no numbers."""
     return weight.dtype.kind not in "biu" and 0 not in weight.shape
-
-
-def _has_pieces(param: Any, *others: Any) -> bool:
-    """Whether these are large arrays, alike, whose numbers are known, on a backend whose arrays are NumPy's."""
-    if type(param) is not onp.ndarray or param.size < _LARGE or is_traced(param):
-        return False
-    alike = all(type(other) is onp.ndarray and other.shape == param.shape for other in others)
-    return alike and writes_in_place()
-
-
-def _by_pieces(
-    update: Callable[..., tuple[Any, Any]], grads: Any, param: Any, slots: Any, opt_params: Any, whole: Any
-) -> Any:
-    """``whole``, with what an update gives written into it, some rows at a time: these stay in a core's own cache."""
-    count = max(1, len(param) * _PIECE // param.size)
-    for start in range(0, len(param), count):
-        rows = slice(start, start + count)
-        g, old, own = nested_map(lambda array, rows=rows: array[rows], (grads, param, slots))
-        new = update(g, old, own, opt_params)
-        if new[0] is not old or whole[0] is not param:
-            nested_map(lambda out, part, rows=rows: out.__setitem__(rows, part), whole, new)
-    return whole
 
 
 def _own(array: Any) -> Any:

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import copy
 import functools
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from typing import Any, NamedTuple
 
 import numpy as onp
@@ -31,6 +31,7 @@ from layerkit.fastmath import numpy as np
 from layerkit.fastmath.rows import RowTable, put_rows
 from layerkit.missed_steps import Rates
 from layerkit.optimizer import Optimizer
+from layerkit.pieces import pieces
 from layerkit.shapes import signature
 from layerkit.training.row_buffers import RowBuffers
 from layerkit.training.row_ids import RowIds
@@ -54,6 +55,18 @@ class Waiting(NamedTuple):
     """The optimizer's numbers, which the missed steps were made with."""
     rates: Any
     """``Rates`` where learning rates change, else ``()``."""
+
+
+class Part(NamedTuple):
+    """Something that a step in place updates at once."""
+
+    place: int
+    """Which of the leaves it is, or is of."""
+    ids: Any
+    """Which rows of a table; ``None`` for a leaf that is no table."""
+    param: Any
+    slots: Any
+    gradient: Any
 
 
 class View(NamedTuple):
@@ -217,22 +230,49 @@ class LazyRows:
             ordered.append(own)
         return leaves, slots, ordered
 
+    def parts(self, rows: list[Any], slots: list[Any], gradients: list[Any], ids: Sequence[RowIds]) -> list[Part]:
+        """What is to be updated one after the other: each leaf, and the rows of tables in pieces."""
+        of_tables = {table.place: ids[number].ids for number, table in enumerate(self.tables)}
+        found = []
+        for place, (leaf, own, gradient) in enumerate(zip(rows, slots, gradients, strict=True)):
+            to = of_tables.get(place)
+            if to is None:
+                found.append(Part(place, None, leaf, own, gradient))
+                continue
+            for piece in pieces(leaf):
+                of_piece = nested_map(lambda array, piece=piece: array[piece], (leaf, own))
+                found.append(Part(place, to[piece], *of_piece, gradient[piece]))
+        return found
+
     def write_in_place(
         self,
         full: tuple[list[Any], list[Any]],
-        rows: tuple[list[Any], list[Any]],
+        parts: list[Part],
+        updated: Iterable[tuple[Any, Any]],
         waiting: Any,
         step: int,
         ids: Sequence[RowIds],
-    ) -> None:
-        """Writes rows, as a step left them, into the tables in ``full``, which then have their places in ``rows``."""
-        leaves, slots = rows
+    ) -> tuple[list[Any], list[Any]]:
+        """Leaves, and the slots of each, after a step; ``full`` itself where all of them are the very same arrays.
+
+        Args:
+            full: those before it; the tables among them are written into.
+            parts: what was updated.
+            updated: what each of them became, with its slots.
+            waiting: what is known of rows that wait; is written into.
+            step: the step.
+            ids: the rows of each table.
+        """
+        after = full
+        for part, new in zip(parts, updated, strict=True):
+            if part.ids is not None:
+                nested_map(functools.partial(_write, part.ids), (full[0][part.place], full[1][part.place]), new)
+            elif not _is_same(new, (part.param, part.slots)):
+                after = after if after is not full else (list(full[0]), list(full[1]))
+                after[0][part.place], after[1][part.place] = new
         for number, table in enumerate(self.tables):
-            place, to = table.place, ids[number].ids
-            old = full[0][place], full[1][place]
-            nested_map(lambda array, own, to=to: array.__setitem__(to, own), old, (leaves[place], slots[place]))
-            leaves[place], slots[place] = old
-            waiting.last[table.path][to] = step
+            waiting.last[table.path][ids[number].ids] = step
+        return after
 
     def noted(self, waiting: Any, step: Any, learning_rate: Any) -> Any:
         """The bookkeeping with the learning rate that a step had; ``None`` for the optimizer's own."""
@@ -361,6 +401,17 @@ def _take(rows: Any, places: Any, table: Any, ids: Any) -> Any:
         return take_rows(rows, places)
     except ArrayError:
         return take_rows(table, ids)  # says which id is outside of which table
+
+
+def _write(ids: Any, table: Any, rows: Any) -> None:
+    table[ids] = rows
+
+
+def _is_same(one: Any, other: Any) -> bool:
+    """Whether trees have the very same arrays."""
+    if one is other:
+        return True
+    return isinstance(one, tuple) and len(one) == len(other) and all(map(_is_same, one, other))
 
 
 def slots_of(trained: Any, slots: Any) -> list[Any]:

@@ -2,18 +2,17 @@
 
 from __future__ import annotations
 
+import functools
 from collections.abc import Callable
 from typing import Any
 
 import numpy as onp
 
 from layerkit.fastmath import nested_map
+from layerkit.pieces import pieces
 from layerkit.training.row_ids import RowIds
 
 __all__ = ["RowBuffers"]
-
-_PIECE = 1 << 16
-"""How many numbers are brought up to date at once: with those of the slots they stay in a core's own cache."""
 
 Skip = Callable[..., tuple[Any, Any]]
 
@@ -41,26 +40,32 @@ class RowBuffers:
         last = last.take(ids.ids)
         order = last.argsort(kind="stable")
         last, ids = last.take(order), _in_order(ids, order)
-        which = iter(range(1 << 30))
-        rows = self._taken(next(which), table, ids.ids)
-        slot_rows = nested_map(lambda slot: self._taken(next(which), slot, ids.ids), slots)
-        # From here on rows missed nothing.
-        late = int(last.searchsorted(step - 1))
-        count = max(1, _PIECE * len(table) // table.size)
-        for start in range(0, late, count):
-            piece = slice(start, min(start + count, late))
-            given = rows[piece], nested_map(lambda array, piece=piece: array[piece], slot_rows)
-            nested_map(_put, given, tuple(skip(last[piece], *given)))
-        return rows, slot_rows, ids
+        given = table, slots
+        numbers = iter(range(1 << 30))
+        rows = nested_map(lambda array: self._room(next(numbers), array, len(order)), given)
+        late = int(last.searchsorted(step - 1))  # from here on rows missed nothing
+        for piece in pieces(rows[0]):
+            own = nested_map(lambda array, piece=piece: array[piece], rows)
+            nested_map(functools.partial(_take, ids.ids[piece]), given, own)
+            if piece.start < late:
+                count = min(piece.stop, late) - piece.start
+                own = nested_map(lambda array, count=count: array[:count], own)
+                nested_map(_put, own, tuple(skip(last[piece][:count], *own)))
+        return *rows, ids
 
-    def _taken(self, which: int, table: Any, ids: Any) -> Any:
-        buffer = self._arrays.get(which)
-        if buffer is None or len(buffer) < len(ids):
-            # As long as a power of two: ids are not as many in each batch.
-            length = 1 << (len(ids) - 1).bit_length() if len(ids) else 0
-            buffer = self._arrays[which] = onp.empty((length, *table.shape[1:]), table.dtype)
-        # Ids are inside the table; without "clip" NumPy would write to another array first.
-        return table.take(ids, axis=0, out=buffer[: len(ids)], mode="clip")
+    def _room(self, number: int, array: Any, count: int) -> Any:
+        """An array for ``count`` rows of ``array``."""
+        buffer = self._arrays.get(number)
+        if buffer is None or len(buffer) < count:
+            # As long as a power of two: not every batch reads as many rows.
+            length = 1 << (count - 1).bit_length() if count else 0
+            buffer = self._arrays[number] = onp.empty((length, *array.shape[1:]), array.dtype)
+        return buffer[:count]
+
+
+def _take(ids: Any, array: Any, out: Any) -> None:
+    # Ids are inside the table; without "clip" NumPy would write to another array first.
+    array.take(ids, axis=0, out=out, mode="clip")
 
 
 def _in_order(ids: RowIds, order: Any) -> RowIds:

@@ -15,7 +15,7 @@ class RowIds(NamedTuple):
     """The rows of a table that a batch reads."""
 
     ids: Any
-    """int32 (n,): the ids, each once. For a program they rise, and those beyond the table fill up one of few lengths."""
+    """int32 (n,): the ids, each once; for programs they rise, and those beyond the table fill up one of few lengths."""
     places: tuple[Any, ...]
     """For each array of the batch that holds ids: which of the n each of its ids is; n or more for none of them."""
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import operator
 from typing import Any
 
 import numpy as onp
@@ -27,26 +28,47 @@ def make_step_in_place(model: Layer, task: TrainTask, opt_params: Any, lazy: Laz
     optimizer = task.optimizer
     differentiate = make_gradient(model, task, lazy)
 
+    flat = _Flat()
+
     def step(carry: Carry, keys: Keys, n: Any, learning_rate: Any, batch: tuple[Any, ...], ids: Any) -> Any:
         own = carry.task
         if not carry.alive:
             return (onp.float32(math.nan), carry.alive), carry
         view = View((carry.weights, own.loss_weights), own.slots, own.waiting, n)
-        full = view.parts()
+        full = flat.parts(view)
         rows, slots, ids = lazy.read_in_place(*full, own.waiting, n, ids)
         (loss, state), gradients = differentiate(rows, full[0], carry, keys, n, batch, ids)
         if not all(map(_is_finite, (loss, *gradients))):
             dead = onp.array(False)
             return (loss, dead), carry._replace(alive=dead)
         record = opt_params if learning_rate is None else opt_params._replace(learning_rate=learning_rate)
-        leaves, slots = optimizer.overwrite_all(n, gradients, rows, slots, record)
-        lazy.write_in_place(full, (leaves, slots), own.waiting, n, ids)
+        parts = lazy.parts(rows, slots, gradients, ids)
+        given = [part.gradient for part in parts], [part.param for part in parts], [part.slots for part in parts]
+        updated = optimizer.overwrite_all(n, *given, record)
+        new = lazy.write_in_place(full, parts, updated, own.waiting, n, ids)
         waiting = lazy.noted(own.waiting, n, learning_rate)
-        (weights, loss_weights), slots, waiting = view.whole(leaves, slots, waiting)
-        task = OfTask(loss_weights, state[1], slots, waiting)
-        return (loss, carry.alive), Carry(weights, state[0], task, carry.alive)
+        trained, new_slots = view.trained, own.slots
+        if new is not full:
+            trained, new_slots, _ = view.whole(*new, ())
+        new_own = OfTask(trained[1], state[1], new_slots, waiting)
+        return (loss, carry.alive), Carry(trained[0], state[0], new_own, carry.alive)
 
     return step
+
+
+class _Flat:
+    """Trees that were taken apart, as long as they are the very same from step to step."""
+
+    def __init__(self) -> None:
+        self._trees: tuple[Any, ...] = ()
+        self._parts: Any = None
+
+    def parts(self, view: View) -> tuple[list[Any], list[Any]]:
+        """The leaves of the weights, and the slots of each."""
+        trees = (*view.trained, view.slots)
+        if not (self._trees and all(map(operator.is_, self._trees, trees))):
+            self._trees, self._parts = trees, view.parts()
+        return self._parts  # type: ignore[no-any-return]
 
 
 def _is_finite(array: Any) -> bool:

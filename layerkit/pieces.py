@@ -1,0 +1,49 @@
+"""Arrays some rows at a time, on NumPy: what is made on the way then stays in a core's own cache."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+import numpy as onp
+
+from layerkit.fastmath import is_traced, nested_map
+from layerkit.fastmath.rows import writes_in_place
+
+__all__ = ["by_pieces", "has_pieces", "pieces"]
+
+_LARGE, _PIECE = 1 << 20, 1 << 16
+"""From how many numbers on an array is updated by pieces, and how many numbers make a piece."""
+
+
+def pieces(array: Any, count: int | None = None) -> list[slice]:
+    """Which rows of an array make a piece each; of its first ``count`` rows, if that is given.
+
+    >>> pieces(onp.zeros((600, 256)))
+    [slice(0, 256, None), slice(256, 512, None), slice(512, 600, None)]
+    """
+    count = len(array) if count is None else count
+    length = max(1, len(array) * _PIECE // max(1, array.size))
+    return [slice(start, min(start + length, count)) for start in range(0, count, length)]
+
+
+def has_pieces(param: Any, *others: Any) -> bool:
+    """Whether these are large arrays, alike, whose numbers are known, on a backend whose arrays are NumPy's."""
+    if type(param) is not onp.ndarray or param.size < _LARGE or is_traced(param):
+        return False
+    alike = all(type(other) is onp.ndarray and other.shape == param.shape for other in others)
+    return alike and writes_in_place()
+
+
+def by_pieces(update: Callable[..., Any], grads: Any, param: Any, slots: Any, whole: Any) -> Any:
+    """``whole``, with what ``update(grads, param, slots)`` gives written into it, piece by piece."""
+    for rows in pieces(param):
+        given = nested_map(lambda array, rows=rows: array[rows], (param, slots))
+        out = given if whole[0] is param else nested_map(lambda array, rows=rows: array[rows], whole)
+        nested_map(_put, out, tuple(update(grads[rows], *given)))
+    return whole
+
+
+def _put(out: Any, new: Any) -> None:
+    if new is not out:
+        out[...] = new
