@@ -10,9 +10,9 @@ from typing import Any, ClassVar
 
 import numpy as onp
 
+from layerkit.clipping import clipped, in_dtype, is_trained, norm_of, wide
 from layerkit.errors import LayerkitError, UsageError, suggest
 from layerkit.fastmath import is_traced, nested_map, tree_leaves, tree_unflatten
-from layerkit.fastmath import numpy as np
 from layerkit.missed_steps import MissedSteps
 from layerkit.pieces import by_pieces, has_pieces
 
@@ -174,7 +174,7 @@ class Optimizer:
         trained, and have no slots.
         """
         return nested_map(
-            lambda w: self.init(_in_dtype(w, _wide(w.dtype))) if _is_trained(w) else (), weights
+            lambda w: self.init(in_dtype(w, wide(w.dtype))) if is_trained(w) else (), weights
         ), self.opt_params
 
     def tree_update(
@@ -200,7 +200,7 @@ class Optimizer:
         params, gradients, old_slots = self._leaves(weights, grads, slots)
         figures: dict[str, Any] = {}
         if stats:
-            figures = {"gradients_l2": _norm(gradients), "weights_l2": _norm(params)}
+            figures = {"gradients_l2": norm_of(gradients), "weights_l2": norm_of(params)}
         norm = figures.get("gradients_l2")
         new = list(self._update_all(step, gradients, params, old_slots, opt_params, norm, self.update))
         return tree_unflatten([p for p, _ in new], weights), tree_unflatten([s for _, s in new], weights), figures
@@ -212,9 +212,7 @@ class Optimizer:
 
         Nothing is checked: gradients and slots are those of the weights. A weight is updated when it is asked for.
         """
-        gradients = [
-            _in_dtype(g, _wide(p.dtype)) if _is_trained(p) else None for g, p in zip(grads, params, strict=True)
-        ]
+        gradients = [in_dtype(g, wide(p.dtype)) if is_trained(p) else None for g, p in zip(grads, params, strict=True)]
         update = self.overwrite if _overwrites(type(self)) else self.update
         return self._update_all(step, gradients, params, slots, opt_params, None, update)
 
@@ -232,7 +230,7 @@ class Optimizer:
         if callable(self.learning_rate):
             opt_params = opt_params._replace(learning_rate=self.learning_rate_at(step))
         if self.clip_grad_norm is not None:
-            gradients = _clipped(gradients, self.clip_grad_norm, norm)
+            gradients = clipped(gradients, self.clip_grad_norm, norm)
         keep = 1 - opt_params.learning_rate * self.weight_decay_rate if self.weight_decay_rate else None
         for g, param, s in zip(gradients, params, slots, strict=True):
             yield self._update_one(step, g, param, s, opt_params, keep, update)
@@ -249,7 +247,7 @@ class Optimizer:
     ) -> tuple[Any, Any]:
         if grads is None:
             return weight, slots
-        param = _in_dtype(weight, _wide(weight.dtype))
+        param = in_dtype(weight, wide(weight.dtype))
         given_up = update == self.overwrite
         if keep is not None and given_up:
             param *= keep
@@ -260,7 +258,7 @@ class Optimizer:
             new, slots = by_pieces(lambda *given: update(step, *given, opt_params), grads, param, slots, whole)
         else:
             new, slots = update(step, grads, param, slots, opt_params)
-        return _in_dtype(new, weight.dtype), slots
+        return in_dtype(new, weight.dtype), slots
 
     # -- checks -------------------------------------------------------------------------------------------------------
 
@@ -292,7 +290,7 @@ class Optimizer:
                     "take the gradients of these weights"
                 )
         pairs = zip(gradients, params, strict=True)
-        gradients = [_in_dtype(g, _wide(p.dtype)) if _is_trained(p) else None for g, p in pairs]
+        gradients = [in_dtype(g, wide(p.dtype)) if is_trained(p) else None for g, p in pairs]
         return params, gradients, self._matched("slots", slots, weights, "take those of tree_init(weights)")
 
     def _matched(self, what: str, tree: Any, weights: Any, remedy: str) -> list[Any]:
@@ -369,11 +367,6 @@ def _inside(interval: str, x: float) -> bool:
 # -- single weights --------------------------------------------------------------------------------------------------
 
 
-def _is_trained(weight: Any) -> bool:
-    """Whether an update moves it: whole numbers and booleans have no gradient, an empty array has no numbers."""
-    return weight.dtype.kind not in "biu" and 0 not in weight.shape
-
-
 def _own(array: Any) -> Any:
     """An array that may be written into: a copy where that is possible."""
     return array.copy() if type(array) is onp.ndarray else array
@@ -385,31 +378,6 @@ def _overwrites(cls: type[Optimizer]) -> bool:
     return "overwrite" in names and cls.overwrite is not Optimizer.overwrite
 
 
-def _wide(dtype: Any) -> Any:
-    """The dtype a weight is updated in: float32 for those of 16 bits, in which small steps would vanish."""
-    return onp.dtype(onp.float32) if dtype.itemsize < 4 else dtype
-
-
-def _in_dtype(x: Any, dtype: Any) -> Any:
-    return x if x.dtype == dtype else x.astype(dtype)
-
-
 def _plain(step: Any) -> Any:
     """A known step as Python's own int: NumPy's would make float64 of float32 ** (step + 1)."""
     return step if hasattr(step, "dtype") and is_traced(step) else int(step)
-
-
-def _norm(arrays: list[Any]) -> Any:
-    """The square root of the sum of all squares, over the arrays that are trained."""
-    trained = [_in_dtype(a, _wide(a.dtype)) for a in arrays if a is not None and _is_trained(a)]
-    squares = [np.sum(np.square(a)) for a in trained]
-    return np.sqrt(sum(squares[1:], squares[0])) if squares else onp.float32(0)
-
-
-def _clipped(gradients: list[Any], limit: float, norm: Any) -> list[Any]:
-    norm = _norm(gradients) if norm is None else norm
-    # limit / max(norm, limit) is exactly 1 for a norm within the limit, and never divides by 0.
-    scale = limit / np.maximum(norm, limit)
-    if not is_traced(scale) and scale == 1:
-        return gradients
-    return [g if g is None else g * scale for g in gradients]

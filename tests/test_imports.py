@@ -30,7 +30,7 @@ ROOMS = {
     "combinators": "combinators",
     "examples": "example summary",
     "decoding": "decoding",
-    "optimizer": "missed_steps optimizer",
+    "optimizer": "clipping missed_steps optimizer pieces",
     "plugins": "plugins",
     "registered": "layers models optimizers",
     "data": "data",

@@ -8,8 +8,7 @@ of it.
 from __future__ import annotations
 
 import copy
-import functools
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any, NamedTuple
 
 import numpy as onp
@@ -31,9 +30,7 @@ from layerkit.fastmath import numpy as np
 from layerkit.fastmath.rows import RowTable, put_rows
 from layerkit.missed_steps import Rates
 from layerkit.optimizer import Optimizer
-from layerkit.pieces import pieces
 from layerkit.shapes import signature
-from layerkit.training.row_buffers import RowBuffers
 from layerkit.training.row_ids import RowIds
 from layerkit.training.tables import Table
 from layerkit.training.task import TrainTask
@@ -55,18 +52,6 @@ class Waiting(NamedTuple):
     """The optimizer's numbers, which the missed steps were made with."""
     rates: Any
     """``Rates`` where learning rates change, else ``()``."""
-
-
-class Part(NamedTuple):
-    """Something that a step in place updates at once."""
-
-    place: int
-    """Which of the leaves it is, or is of."""
-    ids: Any
-    """Which rows of a table; ``None`` for a leaf that is no table."""
-    param: Any
-    slots: Any
-    gradient: Any
 
 
 class View(NamedTuple):
@@ -105,7 +90,6 @@ class LazyRows:
         self._optimizer = optimizer
         self._opt_params = opt_params
         self._decay = float(optimizer.weight_decay_rate)
-        self._buffers = [RowBuffers() for _ in self.tables]
         self._settle = jit(self._settled, donate_argnums=(0, 1, 2))
         self._bring_up = jit(self._brought_up, donate_argnums=(0,))
         self._bring_up_copy = jit(lambda table, *rest: self._brought_up(np.copy(table), table, *rest))
@@ -217,63 +201,6 @@ class LazyRows:
             last[table.path] = put_rows(waiting.last[table.path], to, np.full(to.shape, step, onp.int32))
         return leaves, slots, waiting._replace(last=last) if last else waiting
 
-    def read_in_place(
-        self, leaves: list[Any], slots: list[Any], waiting: Any, step: int, ids: Sequence[RowIds]
-    ) -> tuple[list[Any], list[Any], list[RowIds]]:
-        """What ``read`` gives, of plain arrays, and the ids in another order; the next call overwrites it."""
-        leaves, slots, ordered = list(leaves), list(slots), []
-        for number, table in enumerate(self.tables):
-            place, last = table.place, waiting.last[table.path]
-            skip = functools.partial(self._skip, step, waiting.rates)
-            found = self._buffers[number].read(leaves[place], slots[place], last, step, ids[number], skip)
-            leaves[place], slots[place], own = found
-            ordered.append(own)
-        return leaves, slots, ordered
-
-    def parts(self, rows: list[Any], slots: list[Any], gradients: list[Any], ids: Sequence[RowIds]) -> list[Part]:
-        """What is to be updated one after the other: each leaf, and the rows of tables in pieces."""
-        of_tables = {table.place: ids[number].ids for number, table in enumerate(self.tables)}
-        found = []
-        for place, (leaf, own, gradient) in enumerate(zip(rows, slots, gradients, strict=True)):
-            to = of_tables.get(place)
-            if to is None:
-                found.append(Part(place, None, leaf, own, gradient))
-                continue
-            for piece in pieces(leaf):
-                of_piece = nested_map(lambda array, piece=piece: array[piece], (leaf, own))
-                found.append(Part(place, to[piece], *of_piece, gradient[piece]))
-        return found
-
-    def write_in_place(
-        self,
-        full: tuple[list[Any], list[Any]],
-        parts: list[Part],
-        updated: Iterable[tuple[Any, Any]],
-        waiting: Any,
-        step: int,
-        ids: Sequence[RowIds],
-    ) -> tuple[list[Any], list[Any]]:
-        """Leaves, and the slots of each, after a step; ``full`` itself where all of them are the very same arrays.
-
-        Args:
-            full: those before it; the tables among them are written into.
-            parts: what was updated.
-            updated: what each of them became, with its slots.
-            waiting: what is known of rows that wait; is written into.
-            step: the step.
-            ids: the rows of each table.
-        """
-        after = full
-        for part, new in zip(parts, updated, strict=True):
-            if part.ids is not None:
-                nested_map(functools.partial(_write, part.ids), (full[0][part.place], full[1][part.place]), new)
-            elif not _is_same(new, (part.param, part.slots)):
-                after = after if after is not full else (list(full[0]), list(full[1]))
-                after[0][part.place], after[1][part.place] = new
-        for number, table in enumerate(self.tables):
-            waiting.last[table.path][ids[number].ids] = step
-        return after
-
     def noted(self, waiting: Any, step: Any, learning_rate: Any) -> Any:
         """The bookkeeping with the learning rate that a step had; ``None`` for the optimizer's own."""
         if not self.tables or not self.scheduled:
@@ -296,16 +223,16 @@ class LazyRows:
         last, rows = take_rows(last, inside), take_rows(table, inside)
         slot_rows = nested_map(lambda slot: take_rows(slot, inside), slots)
         if is_traced(last):
-            return self._skip(step, rates, last, rows, slot_rows)
+            return self.skip(step, rates, last, rows, slot_rows)
         # Where numbers are known, those of rows that missed nothing are left alone.
         late = onp.flatnonzero(last < step - 1)
         if late.size:
             given = rows[late], nested_map(lambda slot: slot[late], slot_rows)
-            new = self._skip(step, rates, last[late], *given)
+            new = self.skip(step, rates, last[late], *given)
             nested_map(lambda array, own: array.__setitem__(late, own), (rows, slot_rows), new)
         return rows, slot_rows
 
-    def _skip(self, step: Any, rates: Any, last: Any, rows: Any, slot_rows: Any) -> tuple[Any, Any]:
+    def skip(self, step: Any, rates: Any, last: Any, rows: Any, slot_rows: Any) -> tuple[Any, Any]:
         """Rows and their slots, which are given up, after the steps that they missed."""
         record = self._opt_params._replace(learning_rate=rates) if self.scheduled else self._opt_params
         return self._optimizer.skip_rows(step, last, rows, slot_rows, record)  # type: ignore[attr-defined,no-any-return]
@@ -401,17 +328,6 @@ def _take(rows: Any, places: Any, table: Any, ids: Any) -> Any:
         return take_rows(rows, places)
     except ArrayError:
         return take_rows(table, ids)  # says which id is outside of which table
-
-
-def _write(ids: Any, table: Any, rows: Any) -> None:
-    table[ids] = rows
-
-
-def _is_same(one: Any, other: Any) -> bool:
-    """Whether trees have the very same arrays."""
-    if one is other:
-        return True
-    return isinstance(one, tuple) and len(one) == len(other) and all(map(_is_same, one, other))
 
 
 def slots_of(trained: Any, slots: Any) -> list[Any]:

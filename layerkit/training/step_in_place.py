@@ -11,6 +11,7 @@ import numpy as onp
 from layerkit.layer import Layer
 from layerkit.training.lazy_rows import LazyRows, View
 from layerkit.training.precision import require_compute_dtype
+from layerkit.training.rows_in_place import RowsInPlace
 from layerkit.training.start import Keys
 from layerkit.training.step import Carry, Step, make_gradient
 from layerkit.training.task import TrainTask
@@ -25,10 +26,9 @@ def make_step_in_place(model: Layer, task: TrainTask, opt_params: Any, lazy: Laz
     Nothing is, where the loss or a gradient is not finite.
     """
     require_compute_dtype(task.compute_dtype)
-    optimizer = task.optimizer
     differentiate = make_gradient(model, task, lazy)
 
-    flat = _Flat()
+    flat, in_place = _Flat(), RowsInPlace(lazy)
 
     def step(carry: Carry, keys: Keys, n: Any, learning_rate: Any, batch: tuple[Any, ...], ids: Any) -> Any:
         own = carry.task
@@ -36,16 +36,17 @@ def make_step_in_place(model: Layer, task: TrainTask, opt_params: Any, lazy: Laz
             return (onp.float32(math.nan), carry.alive), carry
         view = View((carry.weights, own.loss_weights), own.slots, own.waiting, n)
         full = flat.parts(view)
-        rows, slots, ids = lazy.read_in_place(*full, own.waiting, n, ids)
-        (loss, state), gradients = differentiate(rows, full[0], carry, keys, n, batch, ids)
+        rows, ids = in_place.read(full, own.waiting, n, ids)
+        (loss, state), gradients = differentiate(rows[0], full[0], carry, keys, n, batch, ids)
         if not all(map(_is_finite, (loss, *gradients))):
             dead = onp.array(False)
             return (loss, dead), carry._replace(alive=dead)
         record = opt_params if learning_rate is None else opt_params._replace(learning_rate=learning_rate)
-        parts = lazy.parts(rows, slots, gradients, ids)
-        given = [part.gradient for part in parts], [part.param for part in parts], [part.slots for part in parts]
-        updated = optimizer.overwrite_all(n, *given, record)
-        new = lazy.write_in_place(full, parts, updated, own.waiting, n, ids)
+
+        def update_all(gradients: list[Any], params: list[Any], slots: list[Any]) -> Any:
+            return task.optimizer.overwrite_all(n, gradients, params, slots, record)
+
+        new = in_place.update(full, rows, gradients, update_all, own.waiting, n, ids)
         waiting = lazy.noted(own.waiting, n, learning_rate)
         trained, new_slots = view.trained, own.slots
         if new is not full:
