@@ -12,7 +12,7 @@ import trax_signatures
 
 import layerkit as lk
 from layerkit import layers as tl
-from layerkit import models
+from layerkit import models, optimizers
 from layerkit.fastmath import numpy as np
 
 NAMES = {**{name: getattr(tl, name) for name in dir(tl)}, "mean": np.mean, "float32": np.float32}
@@ -22,6 +22,8 @@ DIFFERENT = {
     ("Conv", "dimension_numbers"): "None is the same, and works for any number of axes",
     ("ConvTranspose", "dimension_numbers"): "as for Conv",
     ("LSHSelfAttention", "predict_drop_len"): "nothing is forgotten unless asked for",
+    ("Adam", "weight_decay_rate"): "nothing decays unless asked for",
+    ("Momentum", "weight_decay_rate"): "nothing decays unless asked for",
 }
 SPELT = {"kernel_initialzer": "kernel_initializer"}
 
@@ -34,11 +36,12 @@ def listed(text: str) -> Iterator[ast.FunctionDef]:
         yield head
 
 
-CONSTRUCTORS = [
-    pytest.param(space, head, id=head.name)
-    for space, text in ((tl, trax_signatures.LAYERS), (models, trax_signatures.MODELS))
-    for head in listed(text)
+SPACES = [
+    (tl, trax_signatures.LAYERS),
+    (models, trax_signatures.MODELS),
+    (optimizers, trax_signatures.OPTIMIZERS),
 ]
+CONSTRUCTORS = [pytest.param(space, head, id=head.name) for space, text in SPACES for head in listed(text)]
 
 
 def expected(head: ast.FunctionDef) -> Iterator[tuple[str, bool, Any]]:

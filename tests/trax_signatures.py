@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-__all__ = ["LAYERS", "MODELS"]
+__all__ = ["LAYERS", "MODELS", "OPTIMIZERS"]
 
 LAYERS = """
 Accelerate(layer, n_devices=None)
@@ -258,4 +258,11 @@ TransformerEncoder(vocab_size, n_classes=10, d_model=512, d_ff=2048, n_layers=6,
 TransformerLM(vocab_size, d_model=512, d_ff=2048, n_layers=6, n_heads=8, max_len=2048, dropout=0.1,
     dropout_shared_axes=None, mode="train", ff_activation=Relu)
 WideResnet(n_blocks=3, widen_factor=1, n_output_classes=10, bn_momentum=0.9, mode="train")
+"""
+
+OPTIMIZERS = """
+Adam(learning_rate=0.0001, weight_decay_rate=1e-5, b1=0.9, b2=0.999, eps=1e-5, clip_grad_norm=None)
+Momentum(learning_rate=0.01, mass=0.9, weight_decay_rate=1e-5, nesterov=True)
+RMSProp(learning_rate=0.001, gamma=0.9, eps=1e-8, clip_grad_norm=None)
+SGD(learning_rate=0.01, clip_grad_norm=None)
 """

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from functools import partial
 from typing import Any
 
 from layerkit import fastmath
@@ -63,7 +64,11 @@ def _walk_and_note(unit: Unit, kernels: Any, xs: Any, carry: Any, mask: Any) -> 
 
 
 def _sums(xs: Any, kernels: Any) -> list[Callable[[Any], Any]]:
-    return [lambda a, x=x, kernel=kernel: x + np.matmul(a, kernel) for x, kernel in zip(xs, kernels, strict=True)]
+    return [partial(_sum, x, kernel) for x, kernel in zip(xs, kernels, strict=True)]
+
+
+def _sum(x: Any, kernel: Any, a: Any) -> Any:
+    return x + np.matmul(a, kernel)
 
 
 def _walk_back(unit: Unit, kept: Any, slopes: Any) -> Any:

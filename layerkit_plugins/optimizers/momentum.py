@@ -24,9 +24,9 @@ class Momentum(lk.Optimizer):
     Args:
         learning_rate: a number, or a function of the step.
         mass: how much of v stays from step to step, in [0, 1).
+        weight_decay_rate: decoupled weight decay, see ``lk.Optimizer``. (Trax's Momentum decays by default.)
         nesterov: whether the step looks ahead along v.
         clip_grad_norm: the norm of all gradients together is scaled down to it, where it is larger.
-        weight_decay_rate: decoupled weight decay, see ``lk.Optimizer``. (Trax's Momentum decays by default.)
 
     >>> from layerkit.fastmath import numpy as np
     >>> momentum = Momentum(0.5, mass=0.5)
@@ -42,9 +42,9 @@ class Momentum(lk.Optimizer):
         self,
         learning_rate: Any = 0.01,
         mass: float = 0.9,
+        weight_decay_rate: float = 0.0,
         nesterov: bool = True,
         clip_grad_norm: float | None = None,
-        weight_decay_rate: float = 0.0,
     ) -> None:
         super().__init__(learning_rate, clip_grad_norm, weight_decay_rate, mass=mass)
         self._nesterov = nesterov
