@@ -16,6 +16,8 @@ import layerkit as lk
 settings.register_profile(
     "fuzz", max_examples=1000, deadline=None, print_blob=True, suppress_health_check=[HealthCheck.too_slow]
 )
+# How long an example takes says more about the machine than about the code.
+settings.register_profile("default", deadline=None)
 settings.load_profile(os.environ.get("HYPOTHESIS_PROFILE", "default"))
 
 _STATM = Path("/proc/self/statm")

@@ -26,7 +26,7 @@ def of(*shape: int) -> lk.ShapeDtype:
 # -- shapes ----------------------------------------------------------------------------------------------------------
 
 
-@settings(deadline=None, max_examples=50)
+@settings(max_examples=50)
 @given(st.lists(st.integers(0, 4), max_size=5), st.data())
 def test_what_a_term_says_is_let_through_and_anything_else_is_not(shape: list[int], data: Any) -> None:
     letters = data.draw(st.permutations("abcde"))[: len(shape)]

@@ -23,7 +23,7 @@ on_both = pytest.mark.parametrize("backend", BACKENDS)
 
 
 @on_both
-@settings(max_examples=20, deadline=None)
+@settings(max_examples=20)
 @given(leading=st.lists(st.integers(0, 3), max_size=3).map(tuple), keep=st.integers(0, 2), n=st.integers(1, 2))
 def test_the_layer_sees_one_batch_axis(backend: str, leading: tuple[int, ...], keep: int, n: int) -> None:
     seen: list[Any] = []

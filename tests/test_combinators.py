@@ -29,7 +29,7 @@ from layerkit.fastmath import numpy as np
 from layerkit.fastmath import random
 
 on_both = pytest.mark.parametrize("backend", BACKENDS)
-few = settings(max_examples=40, deadline=None)
+few = settings(max_examples=40)
 
 
 def run(layer: lk.Layer, xs: tuple[Any, ...], seed: int = 0) -> tuple[Any, Any, Any]:
@@ -67,7 +67,7 @@ def reference_arity(layers: list[lk.Layer]) -> tuple[int, int]:
     raise AssertionError("no number of inputs is enough")
 
 
-@settings(max_examples=300, deadline=None)
+@settings(max_examples=300)
 @given(layers=st.lists(leaves, max_size=8))
 def test_arity_of_a_sequence(layers: list[lk.Layer]) -> None:
     assert lk.sequence_arity(layers) == reference_arity(layers)

@@ -16,7 +16,7 @@ from layerkit import fastmath
 from layerkit import layers as tl
 from layerkit.fastmath import numpy as np
 
-few = settings(deadline=None, max_examples=40)
+few = settings(max_examples=40)
 both = pytest.mark.parametrize("backend", ["numpy", "jax"])
 
 

@@ -10,7 +10,7 @@ from typing import Any
 
 import numpy as onp
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 from training_setups import threads
 
@@ -59,7 +59,6 @@ def test_every_place_is_as_likely() -> None:
 # -- ragged batches --------------------------------------------------------------------------------------------------
 
 
-@settings(deadline=None)
 @given(rows_of_ids, st.integers(1, 7), st.booleans(), st.integers(1, 4))
 def test_an_epoch_has_every_example_once_unharmed(rows: Any, batch_size: int, shuffle: bool, n_buckets: int) -> None:
     rows = [[i + 1 for i in row] for row in rows]
@@ -124,7 +123,6 @@ def test_long_examples_are_refused_or_cut() -> None:
     assert ids.tolist() == [[1, 0], [1, 2], [1, 2]]
 
 
-@settings(deadline=None)
 @given(st.lists(st.integers(0, 40), min_size=1, max_size=60), st.integers(1, 20), st.integers(1, 5))
 def test_buckets_are_few_rising_and_hold_the_longest(lengths: list[int], batch_size: int, n_buckets: int) -> None:
     buckets = bucket_lengths(lengths, batch_size, n_buckets)
@@ -152,7 +150,6 @@ def test_ids_come_in_any_sequence(loader: Any) -> None:
 # -- balanced classes ------------------------------------------------------------------------------------------------
 
 
-@settings(deadline=None)
 @given(st.lists(st.integers(0, 2), min_size=3, max_size=40), st.integers(1, 4), st.booleans())
 def test_every_batch_has_as_many_of_each_class(labels: list[int], share: int, shuffle: bool) -> None:
     classes = sorted(set(labels), reverse=True)

@@ -19,7 +19,7 @@ from unittest import mock
 import numpy as np
 import pytest
 from damage import write_sealed
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 from safetensors.numpy import load_file, save_file
 
@@ -41,7 +41,6 @@ outlines = st.dictionaries(
 )
 
 
-@settings(deadline=None)
 @pytest.mark.fuzz
 @given(
     outlines, st.recursive(st.none() | st.integers() | st.text(), lambda x: st.lists(x) | st.dictionaries(st.text(), x))
@@ -62,7 +61,6 @@ def test_what_is_written_is_read_here_and_by_others(outlines: dict[str, Any], ab
         assert found.keys() == arrays.keys()
 
 
-@settings(deadline=None)
 @given(outlines)
 def test_an_image_is_written_as_the_arrays_themselves_are(outlines: dict[str, Any]) -> None:
     rng = np.random.default_rng(0)
@@ -197,7 +195,6 @@ def test_a_file_of_another_program_is_read_where_it_is_asked_for(tmp_path: Path)
         tensors.read(tmp_path / "x")
 
 
-@settings(deadline=None)
 @pytest.mark.fuzz
 @given(st.data())
 def test_no_change_of_a_sealed_file_is_read(data: st.DataObject) -> None:
@@ -233,7 +230,6 @@ headers = st.recursive(
 )
 
 
-@settings(deadline=None)
 @pytest.mark.fuzz
 @given(headers, st.binary(max_size=40))
 def test_any_header_is_read_as_its_library_reads_it_or_refused(contents: Any, data: bytes) -> None:
@@ -260,7 +256,6 @@ values = st.recursive(
 )
 
 
-@settings(deadline=None)
 @pytest.mark.fuzz
 @given(
     st.dictionaries(st.text(min_size=1).filter(lambda key: key not in ("kind", "format", "sha256")), values), st.data()
@@ -278,7 +273,6 @@ def test_sealed_json_comes_back_and_no_change_of_it_does(contents: dict[str, Any
             sealed.read(path, "test", 1)
 
 
-@settings(deadline=None)
 @pytest.mark.fuzz
 @given(st.binary() | values.map(lambda value: json.dumps(value).encode()))
 def test_anything_else_is_refused_in_one_line(content: bytes) -> None:

@@ -53,9 +53,9 @@ def words_of(text: str) -> list[str]:
 
 @given(TEXTS)
 def test_any_text_has_words_soon_and_the_same_each_time(text: str) -> None:
-    start = time.perf_counter()
+    start = time.process_time()
     words = words_of(text)
-    assert time.perf_counter() - start < 5
+    assert time.process_time() - start < 5
     assert all(isinstance(word, str) for word in words)
     assert words_of(text) == words
 

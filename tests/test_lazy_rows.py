@@ -156,7 +156,7 @@ def really(optimizer: Any, last: int, step: int, rows: Any, slots: Any, rates: A
     return rows, slots
 
 
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=60)
 @given(
     name=st.sampled_from(["SGD", "Momentum", "RMSProp", "Adagrad", "Adam", "AdamW"]),
     last=st.integers(0, 60) | st.integers(0, 3000),

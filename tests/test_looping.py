@@ -16,7 +16,7 @@ from layerkit.fastmath import numpy as np
 from layerkit.fastmath.backend import region
 
 on_both = pytest.mark.parametrize("backend", BACKENDS)
-few = settings(max_examples=12, deadline=None)
+few = settings(max_examples=12)
 
 
 def cell(n_xs: int, n_ys: int, n_carry: int) -> lk.Layer:

@@ -24,7 +24,7 @@ import layerkit as lk
 from layerkit import layers as tl
 
 cases = pytest.mark.parametrize("name", WEIGHTED)
-few = settings(max_examples=15, deadline=None)
+few = settings(max_examples=15)
 seeds = st.integers(0, 10**6)
 
 

@@ -206,7 +206,7 @@ def test_threads_differentiate_at_once() -> None:
         assert all(pool.map(work, powers))
 
 
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=60)
 @given(
     steps=st.lists(st.sampled_from(["double", "square", "sin", "add first", "sum and spread", "reverse"]), max_size=8),
     values=st.lists(st.floats(-1.5, 1.5), min_size=1, max_size=4),

@@ -78,7 +78,7 @@ def test_adamw_is_adam_with_decay(backend: str) -> None:
 # -- clipping, figures, dtypes -----------------------------------------------------------------------------------------
 
 
-@settings(max_examples=50, deadline=None)
+@settings(max_examples=50)
 @given(
     parts=st.lists(st.lists(st.floats(-1e6, 1e6, width=32), min_size=1, max_size=4), min_size=1, max_size=3),
     limit=st.floats(1e-3, 1e3),

@@ -25,7 +25,7 @@ from layerkit.training import Loop, TrainTask
 numbers = st.lists(st.integers(1, 99), max_size=40)
 rows = st.lists(st.lists(st.integers(1, 99), max_size=9), max_size=30)
 sizes = st.integers(1, 9)
-anything = settings(deadline=None, max_examples=60)
+anything = settings(max_examples=60)
 
 
 def plain(items: Any) -> Any:

@@ -14,8 +14,8 @@ from hypothesis import strategies as st
 import layerkit as lk
 from layerkit import fastmath as fm
 from layerkit.errors import LayerkitError
+from layerkit.fastmath import memory, random
 from layerkit.fastmath import numpy as np
-from layerkit.fastmath import random
 
 
 @pytest.fixture(params=["numpy", "jax"])
@@ -111,7 +111,8 @@ def test_refused_in_one_plain_line(case: str, backend: Any) -> None:
     assert "\n" not in str(caught.value)
 
 
-def test_more_words_than_a_key_has() -> None:
+def test_more_words_than_a_key_has(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(memory, "free_memory", lambda: None)  # on a small machine they would not fit either
     with lk.use_backend("numpy"), pytest.raises(LayerkitError, match=r"at most 4,294,967,294 words, .*; split the key"):
         random.uniform(KEY, (2**16, 2**16))
 
@@ -163,7 +164,7 @@ seeds = st.integers(-(2**63), 2**63 - 1)
 
 
 @given(seed=seeds)
-@settings(deadline=None, max_examples=50)
+@settings(max_examples=50)
 def test_moments(seed: int) -> None:
     """Means and variances of 4,000 draws, within 6 of their own standard deviations."""
     with lk.use_backend("numpy"):
@@ -187,7 +188,7 @@ def test_moments(seed: int) -> None:
 
 
 @given(seed=seeds, low=st.floats(-6, 5), width=st.floats(0.01, 6))
-@settings(deadline=None, max_examples=50)
+@settings(max_examples=50)
 def test_truncated_normals_stay_inside(seed: int, low: float, width: float) -> None:
     with lk.use_backend("numpy"):
         draws = random.truncated_normal(random.get_prng(seed), low, low + width, (500,))
@@ -196,7 +197,7 @@ def test_truncated_normals_stay_inside(seed: int, low: float, width: float) -> N
 
 
 @given(seed=seeds, num=st.integers(2, 200), data=st.lists(st.integers(0, 2**32 - 1), unique=True, max_size=20))
-@settings(deadline=None, max_examples=50)
+@settings(max_examples=50)
 def test_keys_differ(seed: int, num: int, data: list[int]) -> None:
     with lk.use_backend("numpy"):
         key = random.get_prng(seed)
@@ -206,7 +207,7 @@ def test_keys_differ(seed: int, num: int, data: list[int]) -> None:
 
 
 @given(seed=seeds, size=st.integers(0, 3000))
-@settings(deadline=None, max_examples=50)
+@settings(max_examples=50)
 def test_a_permutation_has_each_number_once(seed: int, size: int) -> None:
     with lk.use_backend("numpy"):
         order = random.permutation(random.get_prng(seed), size)

@@ -62,7 +62,7 @@ TWEETS = st.one_of(
 
 
 @given(TWEETS)
-@settings(max_examples=400, deadline=None)
+@settings(max_examples=400)
 def test_any_text_gives_what_nltk_gives_step_by_step(tweet: str) -> None:
     words = process_tweet(tweet)
     assert words == plainly(tweet)

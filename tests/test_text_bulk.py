@@ -64,7 +64,7 @@ def same(one: Processed, other: Processed) -> bool:
 
 
 @given(st.lists(st.text(max_size=20), max_size=8), st.booleans(), st.integers(0, 8))
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=60)
 def test_the_words_of_many_texts_are_those_of_each(texts: list[str], keep: bool, cut: int) -> None:
     whole = process_here(texts, keep)
     assert words(whole) == [process_tweet(text, keep) for text in texts]
