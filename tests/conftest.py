@@ -13,12 +13,11 @@ from hypothesis import HealthCheck, settings
 
 import layerkit as lk
 
-settings.register_profile(
-    "fuzz", max_examples=1000, deadline=None, print_blob=True, suppress_health_check=[HealthCheck.too_slow]
-)
 # How long an example takes says more about the machine than about the code.
-settings.register_profile("default", deadline=None)
-settings.load_profile(os.environ.get("HYPOTHESIS_PROFILE", "default"))
+_PATIENT = settings(deadline=None, suppress_health_check=[HealthCheck.too_slow])
+settings.register_profile("patient", _PATIENT)
+settings.register_profile("fuzz", _PATIENT, max_examples=1000, print_blob=True)
+settings.load_profile(os.environ.get("HYPOTHESIS_PROFILE", "patient"))
 
 _STATM = Path("/proc/self/statm")
 _MOST_GROWTH = 500 << 20

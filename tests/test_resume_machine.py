@@ -10,7 +10,7 @@ from typing import Any
 
 import pytest
 from damage import cut, flip
-from hypothesis import HealthCheck, settings
+from hypothesis import settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, rule
 from training_setups import batches, classifier, eval_task, host, train_task
@@ -143,6 +143,5 @@ Runs.TestCase.settings = settings(
     max_examples=settings().max_examples // 12,  # of many steps each
     stateful_step_count=12,
     deadline=None,
-    suppress_health_check=[HealthCheck.too_slow],
 )
 TestRuns = pytest.mark.fuzz(Runs.TestCase)
