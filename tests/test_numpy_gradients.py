@@ -139,13 +139,14 @@ def test_gradients_are_those_of_jax(start: int) -> None:
 
 @pytest.mark.parametrize("axis", [0, 1, (0, 1)])
 @pytest.mark.parametrize("highest", [2, 40])
-def test_rows_that_share_one_gradient_add_up_as_if_each_had_its_own(axis: Any, highest: int) -> None:
+@pytest.mark.parametrize("shape", [(5, 30), (40, 35)])
+def test_rows_that_share_one_gradient_add_up_as_if_each_had_its_own(axis: Any, highest: int, shape: Any) -> None:
     rng = onp.random.default_rng(highest)
-    ids = rng.integers(0, highest, (5, 30), dtype=onp.int32)
-    table, factor = rng.normal(size=(50, 3)), rng.normal(size=onp.zeros((5, 30, 3)).mean(axis).shape)
+    ids = rng.integers(0, highest, shape, dtype=onp.int32)
+    table, factor = rng.normal(size=(50, 3)), rng.normal(size=onp.zeros((*shape, 3)).mean(axis).shape)
     with lk.use_backend("numpy"), float64():
         found = fastmath.grad(lambda t: np.sum(np.mean(fastmath.take_rows(t, ids), axis) * factor))(table)
-    each = onp.broadcast_to(onp.expand_dims(factor, axis) / (ids.size * 3 / factor.size), (5, 30, 3))
+    each = onp.broadcast_to(onp.expand_dims(factor, axis) / (ids.size * 3 / factor.size), (*shape, 3))
     expected = onp.zeros_like(table)
     onp.add.at(expected, ids, each)
-    onp.testing.assert_allclose(found, expected, rtol=1e-12, atol=1e-15)
+    onp.testing.assert_allclose(found, expected, rtol=1e-11, atol=1e-14)
