@@ -253,14 +253,13 @@ class LazyRows:
     def up_to_date(self, view: View) -> Any:
         """The weights, in which every row is up to date; ``view`` stays as it is.
 
-        Tables are of their own, but for one of a compiled step in which no row waits: that is the very same.
+        Tables are of their own, but for one in which no row waits: that is the very same.
         """
         leaves, slots = view.parts()
         for table in self.tables:
             rest = leaves[table.place], slots[table.place], view.waiting.last[table.path], view.waiting.rates
             pieces = self._owing(rest, view.step)
             if not pieces:
-                leaves[table.place] = rest[0].copy() if isinstance(rest[0], onp.ndarray) else rest[0]
                 continue
             first, *others = pieces
             whole = self._bring_up_copy(*rest, view.step, first)

@@ -81,30 +81,28 @@ def find_tables(
     paths = paths_of(layers, run.trained)
     reason = obstacle() or ("" if has_put_rows() else "this backend has no put_rows")
     refused = dict.fromkeys(wanted, reason) if reason else {}
-    read = {} if refused else _read_at_all(run)
-    leaves = tree_leaves(run.trained)
-    found: dict[int, tuple[int, ...]] = {}
-    for place, update in wanted.items():
-        arrays = sorted(read.get(place, ()))
-        if place in refused:
-            continue
-        if not arrays:
-            refused[place] = "no row of it is read by fastmath.take_rows"
-        elif arrays[0] == _COMPUTED:
-            refused[place] = _COMPUTED_IDS
-        elif update == "lazy" or _is_worth_it(leaves[place], [sample[array] for array in arrays]):
-            found[place] = tuple(arrays)
-    of_training, why = _read_by_row(run, set(found), paths)
+    candidates = set(wanted) - set(refused)
+    if len(candidates) > 1:
+        # Every other use is found by a look of its own: one at all reads spares most of those.
+        candidates &= _read_at_all(run)
+    found, why = _read_by_row(run, candidates, paths)
     refused.update(why)
+    leaves = tree_leaves(run.trained)
+    for place, update in wanted.items():
+        arrays = found.get(place)
+        if not arrays:
+            refused.setdefault(place, "no row of it is read by fastmath.take_rows")
+        elif update != "lazy" and not _is_worth_it(leaves[place], [sample[array] for array in arrays]):
+            refused[place] = "a batch touches many of its rows"
     of_evaluations = []
     for evaluation in evaluations:
-        there, why = _read_by_row(evaluation, set(of_training), paths)
+        there, why = _read_by_row(evaluation, set(wanted) - set(refused), paths)
         refused.update(why)
         of_evaluations.append(there)
     for place, update in wanted.items():
         if update == "lazy" and place in refused:
             raise UsageError(f"{paths[place]} cannot be updated lazily: {refused[place]}; take update='auto'")
-    tables = [Table(p, paths[p], tuple(leaves[p].shape), found[p]) for p in sorted(found) if p not in refused]
+    tables = [Table(p, paths[p], tuple(leaves[p].shape), found[p]) for p in sorted(wanted) if p not in refused]
     return tables, of_evaluations
 
 
@@ -130,19 +128,13 @@ def _is_worth_it(table: Any, ids: list[Any]) -> bool:
     return on_cpu or bool(onp.prod(table.shape) * table.dtype.itemsize >= _FEWEST_BYTES_ELSEWHERE)
 
 
-def _read_at_all(run: Run) -> dict[int, set[int]]:
-    """For each leaf that ``take_rows`` reads: which arrays of the batch hold the ids."""
-    found: dict[int, set[int]] = {}
+def _read_at_all(run: Run) -> set[int]:
+    """The leaves that ``take_rows`` reads, whatever else becomes of them."""
+    found: set[int] = set()
 
     def look(trained: Any, batch: Any) -> Any:
         places = {id(leaf): place for place, leaf in enumerate(tree_leaves(trained))}
-
-        def note(table: Any, ids: Any) -> None:
-            place = places.get(id(table))
-            if place is not None:
-                found.setdefault(place, set()).add(_array_of(ids, batch))
-
-        with observing_reads(note):
+        with observing_reads(lambda table, ids: found.add(places.get(id(table), -1))):
             return run.call(trained, batch)
 
     abstract_eval(look, run.trained, run.batch)

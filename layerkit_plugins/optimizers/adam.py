@@ -11,7 +11,7 @@ import numpy as onp
 import layerkit as lk
 from layerkit.fastmath import numpy as np
 from layerkit_plugins.optimizers.adam_rows import Numbers, move_rows
-from layerkit_plugins.optimizers.quadrature import rule_for
+from layerkit_plugins.optimizers.quadrature import changing_rule, steady_rule
 
 __all__ = ["Adam", "AdamW"]
 
@@ -85,7 +85,7 @@ class Adam(lk.Optimizer):
         b1, b2, eps = (float(self._options[name]) for name in ("b1", "b2", "eps"))
         if eps < _LEAST_EPS:
             return f"with eps {eps:.6g} the steps that a row missed cannot be summed in float32"
-        if rule_for(b1, b2) is None:
+        if changing_rule(b1, b2) is None:
             return f"with b1 {b1:.6g} and b2 {b2:.6g} the steps that a row missed have no short sum"
         return super().cannot_skip()
 
@@ -97,16 +97,16 @@ class Adam(lk.Optimizer):
         if type(param_rows) is onp.ndarray and not lk.fastmath.is_traced(last):
             move_rows(missed, last, param_rows, slot_rows, opt_params.learning_rate, Numbers(b1, b2, eps))
             return param_rows, slot_rows
-        rule = rule_for(b1, b2)
+        rule = steady_rule(b1, b2) if missed.steady else changing_rule(b1, b2)
         if rule is None:
             raise lk.LayerkitError(f"{type(self).__name__}: {self.cannot_skip()}")
         if missed.steady:
-            nodes, strengths = missed.look_up(rule.steady_nodes), missed.look_up(rule.steady_weights)
+            nodes, strengths = map(missed.look_up, rule)
             strengths = opt_params.learning_rate * strengths
         else:
             nodes, strengths = rule.nodes.astype(param_rows.dtype), missed.sums(rule.weights)
         moved: Any = 0.0
-        if len(rule.nodes):
+        if b1:
             time = last[:, None].astype(param_rows.dtype) + (nodes + 1)
             strengths = strengths / -np.expm1(time * math.log(b1))
             spread = np.exp(nodes * (0.5 * math.log(b2))) / np.sqrt(-np.expm1(time * math.log(b2)))

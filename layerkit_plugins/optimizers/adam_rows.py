@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import functools
 import math
+from collections.abc import Callable
 from typing import Any, NamedTuple
 
 import numpy as onp
 
-from layerkit_plugins.optimizers.quadrature import GROWN, Rule, rule_for
+from layerkit_plugins.optimizers.quadrature import GROWN, Rule, changing_rule, steady_rule
 
 __all__ = ["Numbers", "move_rows"]
 
@@ -37,8 +38,7 @@ def move_rows(missed: Any, last: Any, rows: Any, slots: Any, rate: Any, numbers:
     """
     m, v = slots
     first = int(last.min())
-    rule = _rule(numbers, first)
-    moved = _sum(missed, v, *_quotients(rule, missed, last, first, rate, numbers)) if len(rule.nodes) else None
+    moved = _sum(missed, v, *_quotients(missed, last, first, rate, numbers)) if numbers.b1 else None
     kept = missed.decay()
     if kept is not None:
         rows *= kept
@@ -49,21 +49,20 @@ def move_rows(missed: Any, last: Any, rows: Any, slots: Any, rate: Any, numbers:
     v *= missed.power(numbers.b2)
 
 
-def _rule(numbers: Numbers, first: int) -> Rule:
-    """The rule for sums that begin after step ``first`` at the earliest."""
-    rule = rule_for(numbers.b1, numbers.b2, GROWN) if first >= GROWN else None
-    rule = rule or rule_for(numbers.b1, numbers.b2)
+def _rule(find: Callable[..., Rule | None], numbers: Numbers, grown: bool) -> Rule:
+    rule = (find(numbers.b1, numbers.b2, GROWN) if grown else None) or find(numbers.b1, numbers.b2)
     assert rule is not None  # or the table would be dense
     return rule
 
 
-def _quotients(rule: Rule, missed: Any, last: Any, first: int, rate: Any, numbers: Numbers) -> tuple[Any, Any]:
+def _quotients(missed: Any, last: Any, first: int, rate: Any, numbers: Numbers) -> tuple[Any, Any]:
     """(strengths, offsets), (rows, n) each: a weight moves by m times the sum of strength / (sqrt(v) + offset)."""
     if missed.steady:
         found = missed.look_up(_of_steps(numbers, first >= GROWN))
         nodes, growth, strengths = found[:, 0], found[:, 1], found[:, 2]
         strengths *= rate
     else:
+        rule = _rule(changing_rule, numbers, first >= GROWN)
         strengths = missed.sums(rule.weights)
         nodes = rule.nodes.astype(strengths.dtype)
         growth = onp.exp(nodes * (-0.5 * math.log(numbers.b2)))
@@ -82,9 +81,9 @@ def _quotients(rule: Rule, missed: Any, last: Any, first: int, rate: Any, number
 @functools.cache
 def _of_steps(numbers: Numbers, grown: bool) -> Any:
     """(steps + 1, 3, n), float32: a steady rule's nodes, how much more v has faded there, and weights times that."""
-    rule = _rule(numbers, GROWN if grown else 0)
-    growth = onp.exp(rule.steady_nodes * (-0.5 * math.log(numbers.b2)))
-    return onp.stack([rule.steady_nodes, growth, rule.steady_weights * growth], axis=1).astype(onp.float32)
+    nodes, weights = _rule(steady_rule, numbers, grown)
+    growth = onp.exp(nodes * (-0.5 * math.log(numbers.b2)))
+    return onp.stack([nodes, growth, weights * growth], axis=1).astype(onp.float32)
 
 
 def _sum(missed: Any, v: Any, strengths: Any, offsets: Any) -> Any:

@@ -15,7 +15,7 @@ from typing import Any, NamedTuple
 
 import numpy as onp
 
-__all__ = ["GROWN", "Rule", "n_steps_of", "rule_for"]
+__all__ = ["GROWN", "Rule", "changing_rule", "n_steps_of", "steady_rule"]
 
 _NEGLIGIBLE = 5e-8
 """What is left of a momentum when its rest no longer counts: half a unit in the last place of float32."""
@@ -32,14 +32,10 @@ _EARLY, _LATE = 5e-5, 3e-6
 class Rule(NamedTuple):
     """How to sum ``r_j b1^j f(j)`` over j = 1 .. k."""
 
-    steady_nodes: Any
-    """(steps + 1, n): for each k where f is asked for, if the rates r are the same."""
-    steady_weights: Any
-    """(steps + 1, n): for each k what f counts there."""
     nodes: Any
-    """(n,): where f is asked for, if the rates change."""
+    """Where f is asked for: (n,), or (steps + 1, n), those for each k."""
     weights: Any
-    """(steps, n), float64: f at node i counts ``sum_j r_j weights[j - 1, i]``."""
+    """(steps, n): f at node i counts ``sum_j r_j weights[j - 1, i]``; or (steps + 1, n): for each k what it counts."""
 
 
 def spread(step: Any, later: Any, b2: float) -> Any:
@@ -60,36 +56,46 @@ def n_steps_of(mass: float) -> int | None:
 
 
 @functools.cache
-def rule_for(b1: float, b2: float, since: int = 0) -> Rule | None:
-    """The rule for Adam's numbers with the fewest nodes that is good enough; ``None`` if none is.
+def changing_rule(b1: float, b2: float, since: int = 0) -> Rule | None:
+    """The rule for rates r_j of any kind with the fewest nodes that is good enough for Adam's numbers, if one is.
 
     Args:
         b1: Adam's.
         b2: Adam's.
         since: the first step after which a sum may begin, 0 or ``GROWN``.
 
-    >>> rule = rule_for(0.9, 0.999)
-    >>> rule.steady_nodes.shape, rule.weights.shape
-    ((161, 4), (160, 8))
-    >>> float(rule.steady_weights[2].sum().round(9))  # f = 1
-    1.71
-    >>> rule_for(0.9, 0.999, since=GROWN).steady_nodes.shape
+    >>> rule = changing_rule(0.9, 0.999)
+    >>> rule.nodes.shape, rule.weights.shape
+    ((8,), (160, 8))
+    """
+    steps = n_steps_of(b1)
+    if steps is None or b2 == 0:
+        return None
+    if b1 == 0:
+        return Rule(onp.zeros(0), onp.zeros((steps, 0)))
+    sums = _Sums(b1, b2, steps, since)
+    rules = (_interpolation(sums, n) for n in sums.numbers())
+    return next((rule for rule in rules if _good(sums, rule.nodes[:, None], onp.cumsum(rule.weights, axis=0).T)), None)
+
+
+@functools.cache
+def steady_rule(b1: float, b2: float, since: int = 0) -> Rule | None:
+    """The same for rates r_j = 1, with nodes for each number of steps: fewer of them do. Where the other is, this is.
+
+    >>> rule = steady_rule(0.9, 0.999)
+    >>> rule.nodes.shape, float(rule.weights[2].sum().round(9))  # of f = 1 over two steps
+    ((161, 4), 1.71)
+    >>> steady_rule(0.9, 0.999, since=GROWN).nodes.shape
     (161, 2)
     """
     steps = n_steps_of(b1)
     if steps is None or b2 == 0:
         return None
     if b1 == 0:
-        return Rule(onp.zeros((steps + 1, 0)), onp.zeros((steps + 1, 0)), onp.zeros(0), onp.zeros((steps, 0)))
-    lengths = [n for n in (_NODES_GROWN if since else _NODES) if n < steps] + [steps][: steps <= _NODES[-1]]
+        return Rule(onp.zeros((steps + 1, 0)), onp.zeros((steps + 1, 0)))
     sums = _Sums(b1, b2, steps, since)
-    steady = (_steady(sums, n) for n in lengths)
-    steady_found = next((rule for rule in steady if _good(sums, rule[0].T, rule[1].T)), None)
-    if steady_found is None:
-        return None
-    changing = (_interpolation(sums, n) for n in lengths)
-    found = next((r for r in changing if _good(sums, r[0][:, None], onp.cumsum(r[1], axis=0).T, 1)), None)
-    return None if found is None else Rule(*steady_found, *found)
+    rules = (_steady(sums, n) for n in sums.numbers())
+    return next((rule for rule in rules if _good(sums, rule.nodes[1:].T, rule.weights[1:].T)), None)
 
 
 class _Sums(NamedTuple):
@@ -105,13 +111,18 @@ class _Sums(NamedTuple):
         """f changes with log(1 + j / scale)."""
         return max(1, self.since)
 
+    def numbers(self) -> list[int]:
+        """The numbers of nodes to try."""
+        few = _NODES_GROWN if self.since else _NODES
+        return [n for n in few if n < self.steps] + [self.steps][: self.steps <= _NODES[-1]]
 
-def _steady(sums: _Sums, n: int) -> tuple[Any, Any]:
+
+def _steady(sums: _Sums, n: int) -> Rule:
     """Nodes and weights for sums over 0, 1, ..., ``steps`` steps."""
     # In pieces that a processor's cache holds.
     pieces = [onp.arange(k, min(k + 32, sums.steps + 1)) for k in range(0, sums.steps + 1, 32)]
     parts = [_gauss(sums, ks, n) for ks in pieces]
-    return onp.concatenate([nodes for nodes, _ in parts]), onp.concatenate([weights for _, weights in parts])
+    return Rule(onp.concatenate([nodes for nodes, _ in parts]), onp.concatenate([weights for _, weights in parts]))
 
 
 def _gauss(sums: _Sums, ks: Any, n: int) -> tuple[Any, Any]:
@@ -146,37 +157,31 @@ def _gauss(sums: _Sums, ks: Any, n: int) -> tuple[Any, Any]:
     return onp.where(counts, sums.scale * onp.expm1(nodes), 1.0), onp.where(counts, weights, 0.0)
 
 
-def _interpolation(sums: _Sums, n: int) -> tuple[Any, Any]:
+def _interpolation(sums: _Sums, n: int) -> Rule:
     """Gauss's nodes for all steps, (n,), and b1^j times the polynomials through them, (steps, n)."""
     later = onp.arange(1.0, sums.steps + 1)
     nodes = _gauss(sums, onp.array([sums.steps]), n)[0][0]
     x, places = onp.log1p(later / sums.scale), onp.log1p(nodes / sums.scale)
     others = [onp.delete(places, i) for i in range(n)]
     lagrange = [onp.prod((x[:, None] - o) / (place - o), axis=1) for place, o in zip(places, others, strict=True)]
-    return nodes, sums.b1 ** later[:, None] * onp.stack(lagrange, axis=1)
+    return Rule(nodes, sums.b1 ** later[:, None] * onp.stack(lagrange, axis=1))
 
 
-def _good(sums: _Sums, nodes: Any, weights: Any, first: int = 0) -> bool:
-    """Whether sums over 1, 2, 3, ... steps are near enough, whenever they begin.
+def _good(sums: _Sums, nodes: Any, weights: Any) -> bool:
+    """Whether sums over 1, 2, 3, ... steps are near enough, whenever they begin and whatever v is.
 
     Args:
         sums: which sums.
         nodes: (n, 1 or number of sums).
         weights: (n, number of sums).
-        first: how many steps the first sum has.
     """
-    b1, b2 = sums.b1, sums.b2
-    weights = weights[:, 1 - first :]
-    nodes = nodes[:, 1 - first :] if nodes.shape[1] > 1 else nodes
-    later = onp.arange(1.0, weights.shape[1] + 1)
-    for step in (sums.since + n for n in (0, 1, 4, 16, 64, 256, 4096)):
-        for root in (0.0, 1e-8, 1e-6, 1.0):
+    begins = sums.since + onp.array([0, 1, 4, 16, 64, 256, 4096])[:, None, None, None]
+    roots = onp.array([0.0, 1e-8, 1e-6, 1.0])[:, None, None]
 
-            def size(j: Any, step: int = step, root: float = root) -> Any:
-                return 1 / (1 - b1 ** (step + j + 1)) / (spread(step, j, b2) * root + 1e-8)
+    def size(j: Any) -> Any:
+        return 1 / (1 - sums.b1 ** (begins + j + 1)) / (spread(begins, j, sums.b2) * roots + 1e-8)
 
-            exact = onp.cumsum(b1**later * size(later))
-            error = onp.abs((size(nodes) * weights).sum(axis=0) / exact - 1).max()
-            if not error <= (_LATE if step >= 64 else _EARLY):
-                return False
-    return True
+    later = onp.arange(1.0, weights.shape[1] + 1)[None]
+    exact = onp.cumsum(sums.b1**later * size(later), axis=3)[:, :, 0]
+    error = onp.abs((size(nodes) * weights).sum(axis=2) / exact - 1).max(axis=(1, 2))
+    return bool((error <= onp.where(begins[:, 0, 0, 0] >= 64, _LATE, _EARLY)).all())
