@@ -3,8 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field
-from typing import Any, TypeVar
+from typing import Any, NamedTuple, TypeVar
 
 from layerkit.shapes import ShapeDtype, signature
 
@@ -13,8 +12,7 @@ __all__ = ["Example", "example", "example_of"]
 Constructor = TypeVar("Constructor", bound=Callable[..., Any])
 
 
-@dataclass(frozen=True)
-class Example:
+class Example(NamedTuple):
     """One way to try a constructor: its arguments, and the signature of the inputs.
 
     ``rows_independent`` says that a row of the output depends on the same row of the inputs alone;
@@ -23,8 +21,8 @@ class Example:
 
     inputs: tuple[ShapeDtype, ...]
     rows_independent: bool = True
-    arguments: dict[str, Any] = field(default_factory=dict)
-    expected_failures: dict[str, str] = field(default_factory=dict)
+    arguments: Mapping[str, Any] = {}
+    expected_failures: Mapping[str, str] = {}
 
     @property
     def signature(self) -> Any:

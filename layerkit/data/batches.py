@@ -6,14 +6,13 @@ from collections.abc import Iterator, Mapping
 from typing import Any
 
 import numpy as np
-import numpy.typing as npt
 
 from layerkit.data.order import BalancedOrder, PlainOrder, Rows
 from layerkit.errors import LayerkitError, UsageError, shown
 
 __all__ = ["Batches", "as_array", "whole"]
 
-Array = npt.NDArray[Any]
+Array = np.ndarray[Any, Any]
 
 _NARROW = {"float64": "float32", "int64": "int32", "uint64": "int32", "uint32": "int32"}
 

@@ -3,15 +3,15 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from typing import Any
 
 import numpy as np
-import numpy.typing as npt
 
 from layerkit.errors import UsageError
 
 __all__ = ["BalancedOrder", "PlainOrder", "Rows", "shuffled"]
 
-Rows = npt.NDArray[np.int64]
+Rows = np.ndarray[Any, np.dtype[np.int64]]
 """Indices of examples, int64 (n,)."""
 
 
@@ -67,7 +67,7 @@ class BalancedOrder:
         UsageError: the batch cannot be divided evenly among the classes.
     """
 
-    def __init__(self, labels: npt.NDArray[np.integer], batch_size: int, seed: int | None) -> None:
+    def __init__(self, labels: np.ndarray[Any, np.dtype[np.integer]], batch_size: int, seed: int | None) -> None:
         # Higher classes first, as the notebook's generator puts the positive tweets.
         classes: Sequence[int] = np.unique(labels)[::-1].tolist()
         self._share, rest = divmod(batch_size, len(classes))

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
@@ -14,19 +13,21 @@ from layerkit.errors import LayerkitError, UsageError, shown
 __all__ = ["Blocks", "Stage", "Through", "as_items", "checked_position", "mapped", "position_of", "seek"]
 
 
-@dataclass(frozen=True, repr=False)
 class Stage:
     """A function from an iterator to an iterator, with a name for errors and ``repr``.
+
+    Args:
+        name: what it is called.
+        make: the function.
+        begins: whether it may be called with nothing, because it has iterators of its own.
 
     >>> double = Stage("Double", lambda items: (2 * item for item in items))
     >>> double, list(double([1, 2, 3]))
     (Double, [2, 4, 6])
     """
 
-    name: str
-    make: Callable[[Any], Iterator[Any]]
-    begins: bool = False
-    """Whether it may be called with nothing, because it has iterators of its own."""
+    def __init__(self, name: str, make: Callable[[Any], Iterator[Any]], begins: bool = False) -> None:
+        self.name, self.make, self.begins = name, make, begins
 
     def __call__(self, items: Any = None) -> Iterator[Any]:
         """The items that this stage makes of ``items``: an iterator, or a list, which is gone through once.

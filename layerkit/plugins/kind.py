@@ -117,10 +117,11 @@ class Registry:
         distribution, _, bare = name.rpartition(":")
         if distribution:
             return self._find_qualified(distribution, bare)
-        if bare in (core := self.core()):
-            return Offer(bare, core[bare], "layerkit", "")
         if bare in (own := self.own()):
             return own[bare]
+        for home in map(importlib.import_module, self.core_modules):
+            if bare in home.__all__:
+                return Offer(bare, getattr(home, bare), "layerkit", "")
         # All of them, though one may have it already: which was loaded first must not decide.
         self._load_others()
         return self._only(name, self._others.get(bare, ()))

@@ -3,15 +3,17 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
-from typing import Any, NamedTuple
+from typing import TYPE_CHECKING, Any, NamedTuple
 
-from layerkit.data.prefetch import Ahead
 from layerkit.errors import UsageError
 from layerkit.fastmath import devices, to_device, use_backend
 from layerkit.training.interrupt import Interrupts
 from layerkit.training.row_ids import RowFinder
 from layerkit.training.source import Source
 from layerkit.training.task import EvalTask, TrainTask
+
+if TYPE_CHECKING:
+    from layerkit.data.prefetch import Ahead
 
 __all__ = ["Feed", "Finders", "Item", "mover", "requests"]
 
@@ -108,7 +110,11 @@ class Feed:
         self._positions = {source: source.position for source in sources}
         self._interrupts = interrupts
         self._items = items
-        self._ahead = Ahead(items) if background else None
+        self._ahead: Ahead[Item] | None = None
+        if background:
+            from layerkit.data.prefetch import Ahead  # one batch alone needs no thread
+
+            self._ahead = Ahead(items)
         self._returned: list[Item] = []
 
     def take(self) -> Item:

@@ -11,7 +11,6 @@ from layerkit.fastmath import jit, to_device, to_host, tree_leaves
 from layerkit.fastmath.rows import writes_in_place
 from layerkit.layer import Layer
 from layerkit.shapes import signature
-from layerkit.training.diagnose import diagnose
 from layerkit.training.feed import Finders, Item
 from layerkit.training.lazy_rows import LazyRows, View
 from layerkit.training.row_ids import RowFinder, stacked
@@ -197,6 +196,8 @@ class Steps:
 
     def _stop(self, items: list[Item], step: int, value: float) -> None:
         """Goes back to before the step on the first of these items, and raises what is known of its loss."""
+        from layerkit.training.diagnose import diagnose  # a run that goes well never needs it
+
         self._give_back([*items, *([] if self._unseen is None else self._unseen[0])])
         item = items[0]
         self._unseen = None

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Collection, Mapping
-from dataclasses import dataclass, field
 from typing import Any, NamedTuple
 
 from layerkit.errors import LayerkitError
@@ -34,19 +33,18 @@ class OfTask(NamedTuple):
     waiting: Any = ()
 
 
-@dataclass
 class Variables:
     """The arrays of a run: the model's weights and state, and what belongs to each task.
 
     ``alive`` is a boolean scalar: once a loss was not finite it is false, and no step changes anything.
     """
 
-    weights: Any
-    state: Any
-    tasks: list[OfTask]
-    alive: Any
-    waiting: Mapping[str, Any] = field(default_factory=dict)
-    """What a checkpoint says of rows that wait, by name, until the steps have taken it over."""
+    def __init__(
+        self, weights: Any, state: Any, tasks: list[OfTask], alive: Any, waiting: Mapping[str, Any] | None = None
+    ) -> None:
+        self.weights, self.state, self.tasks, self.alive = weights, state, tasks, alive
+        self.waiting: Mapping[str, Any] = waiting or {}
+        """What a checkpoint says of rows that wait, by name, until the steps have taken it over."""
 
     def own(self, private: Collection[int] = ()) -> None:
         """Copies weights and state where steps give away what they replace, so that others may keep theirs.

@@ -12,7 +12,7 @@ __all__ = ["layerkit_backends"]
 
 def numpy() -> Any:
     """The reference backend: NumPy arrays, gradients by ``autograd``."""
-    from layerkit_plugins.backends.numpy import NumpyBackend
+    from layerkit_plugins.backends.numpy.backend import NumpyBackend
 
     return NumpyBackend()
 

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-import tracemalloc
 from collections.abc import Callable
 from typing import Any
 
@@ -18,6 +17,8 @@ _THREADS = ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS")
 
 def program_cost(program: Callable[..., Any], *args: Any) -> dict[str, float]:
     """``memory``, by one call of the program while Python keeps count; nobody counts NumPy's operations."""
+    import tracemalloc  # no program needs it that is not measured
+
     given = sum(float(onp.asarray(leaf).nbytes) for leaf in tree_leaves(args))
     running = tracemalloc.is_tracing()
     if not running:

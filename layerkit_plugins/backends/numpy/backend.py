@@ -1,0 +1,96 @@
+"""The reference backend: NumPy, gradients by ``autograd``, on one CPU. What the other backends are held to."""
+
+from __future__ import annotations
+
+import contextlib
+from collections.abc import Callable, Sequence
+from typing import Any
+
+import numpy as onp
+
+from layerkit.errors import UsageError
+from layerkit.fastmath import nested_map
+from layerkit_plugins.backends.numpy import control, convolution, measures, namespace, random, rows, special
+from layerkit_plugins.backends.numpy.precision import narrow
+from layerkit_plugins.backends.numpy.silence import silently
+
+__all__ = ["NumpyBackend"]
+
+_Function = Callable[..., Any]
+
+
+def _gradients() -> Any:
+    # A program that never differentiates never imports autograd.
+    from layerkit_plugins.backends.numpy import gradients
+
+    return gradients
+
+
+class NumpyBackend:
+    """Computes with NumPy: nothing is compiled, and every value can be looked at."""
+
+    name = "numpy"
+    numpy = namespace.np
+    random = random
+
+    take_rows = staticmethod(rows.take_rows)
+    put_rows = staticmethod(rows.put_rows)
+    segment_sum = staticmethod(rows.segment_sum)
+    logsumexp = staticmethod(special.logsumexp)
+    erf = staticmethod(special.erf)
+    top_k = staticmethod(special.top_k)
+    update_slice = staticmethod(special.update_slice)
+    conv = staticmethod(convolution.conv)
+    scan = staticmethod(control.scan)
+    cond = staticmethod(control.cond)
+    while_loop = staticmethod(control.while_loop)
+    map = staticmethod(control.map_slices)
+    vmap = staticmethod(control.vmap)
+    abstract_eval = staticmethod(control.abstract_eval)
+    canonical = staticmethod(narrow)
+    program_cost = staticmethod(measures.program_cost)
+    memory_stats = staticmethod(measures.memory_stats)
+    environment = staticmethod(measures.environment)
+
+    def jit(self, f: _Function, static_argnums: Sequence[int] = (), donate_argnums: Sequence[int] = ()) -> _Function:
+        """``f`` itself, without floating-point warnings: there is nothing to compile, and no memory is taken over."""
+        return silently(f)
+
+    def value_and_grad(self, f: _Function, argnums: int | Sequence[int] = 0, has_aux: bool = False) -> _Function:
+        return _gradients().value_and_grad(f, argnums, has_aux)
+
+    def vjp(self, f: _Function, *primals: Any) -> tuple[Any, Callable[[Any], tuple[Any, ...]]]:
+        return _gradients().vjp(f, *primals)
+
+    def stop_gradient(self, x: Any) -> Any:
+        return nested_map(namespace.known, x)
+
+    def custom_vjp(self, f: _Function, forward: _Function, backward: _Function) -> _Function:
+        return _gradients().custom_vjp(f, forward, backward)
+
+    def remat(self, f: _Function) -> _Function:
+        return _gradients().remat(f)
+
+    def to_host(self, tree: Any) -> Any:
+        return nested_map(lambda leaf: onp.asarray(namespace.known(leaf)), tree)
+
+    def to_device(self, tree: Any, device: Any = None) -> Any:
+        if device is not None and str(device).lower() not in ("cpu", "cpu:0"):
+            raise UsageError(f"the numpy backend computes on the CPU alone, not on {str(device)!r}: use device 'CPU'")
+        return nested_map(namespace.np.asarray, tree)
+
+    def devices(self) -> list[str]:
+        return ["CPU"]
+
+    def block_until_ready(self, tree: Any) -> Any:
+        return tree
+
+    def is_traced(self, x: Any) -> bool:
+        """Inside ``abstract_eval`` alone: a box's value is known."""
+        return control.is_abstract()
+
+    def float64(self) -> contextlib.AbstractContextManager[Any]:
+        return contextlib.nullcontext()
+
+    def compilations(self) -> int:
+        return 0
