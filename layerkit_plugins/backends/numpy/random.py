@@ -11,7 +11,7 @@ import numpy as onp
 from layerkit.fastmath import random as language
 from layerkit_plugins.backends.numpy import xla
 from layerkit_plugins.backends.numpy.namespace import known
-from layerkit_plugins.backends.numpy.threefry import fold_in, random_bits, split
+from layerkit_plugins.backends.numpy.threefry import fold_in, random_bits, random_blocks, split
 
 __all__ = [
     "bernoulli",
@@ -45,29 +45,39 @@ def uniform(key: Any, shape: Shape = (), dtype: Any = onp.float32, minval: Any =
     """Numbers spread evenly over [minval, maxval)."""
     dtype = onp.dtype(dtype)
     low, high = (onp.asarray(known(bound), dtype) for bound in (minval, maxval))
-    floats = _unit(key, shape, dtype)
     if not low.ndim and not high.ndim:
-        return floats if (low, high) == (0, 1) else _in_blocks(lambda part: _stretch(part, low, high), floats)
-    return _stretch(floats, low, high)
+        if (low, high) == (0, 1):
+            return _drawn(key, shape, dtype)
+        return _drawn(key, shape, dtype, lambda out, unit: _stretch(out, unit, low, high))
+    return _stretch(onp.empty(shape, dtype), _drawn(key, shape, dtype), low, high)
 
 
-def _unit(key: Any, shape: Shape, dtype: onp.dtype[Any]) -> Array:
-    """Random bits as the fraction of a number in [1, 2), less 1."""
-    fraction = onp.finfo(dtype).nmant
-    width = dtype.itemsize * 8
-    bits = random_bits(key, width, shape)
-    bits >>= bits.dtype.type(width - fraction)
+def _drawn(key: Any, shape: Shape, dtype: onp.dtype[Any], f: Callable[[Array, Array], Any] = onp.copyto) -> Array:
+    """Numbers spread evenly over [0, 1), or what ``f(out, numbers)`` makes of a block of them."""
+    drawn = onp.empty(shape, dtype)
+    flat = drawn.reshape(-1)
+    for start, bits in random_blocks(key, dtype.itemsize * 8, shape):
+        unit = _unit(bits, dtype)
+        f(flat[start : start + unit.size], unit)
+    return drawn
+
+
+def _unit(bits: Array, dtype: onp.dtype[Any]) -> Array:
+    """Random bits as the fraction of a number in [1, 2), less 1; they are overwritten."""
+    bits >>= bits.dtype.type(dtype.itemsize * 8 - onp.finfo(dtype).nmant)
     bits |= onp.ones((), dtype).view(bits.dtype)
     floats = bits.view(dtype)
     floats -= dtype.type(1)
     return floats
 
 
-def _stretch(floats: Array, low: Array, high: Array) -> Array:
+def _stretch(out: Array, floats: Array, low: Array, high: Array) -> Array:
     span = high - low
     if floats.dtype == _f32:
-        return onp.maximum(low, xla.fused_multiply_add(floats, span, low))
-    return onp.maximum(low, floats * span + low)
+        xla.fused_multiply_add(floats, span, low, out)
+    else:
+        onp.add(floats * span, low, out=out)
+    return onp.maximum(low, out, out=out)
 
 
 def _in_blocks(f: Callable[[Array], Array], x: Array) -> Array:
@@ -85,11 +95,11 @@ def normal(key: Any, shape: Shape = (), dtype: Any = onp.float32) -> Array:
     low = onp.nextafter(dtype.type(-1), dtype.type(0))
     root2 = dtype.type(math.sqrt(2))
 
-    def from_unit(floats: Array) -> Array:
+    def from_unit(out: Array, floats: Array) -> None:
         # Here the product is exact and needs no fused step: the span from low to 1 rounds to 2.
-        return root2 * xla.erf_inv(onp.maximum(low, floats * dtype.type(2) + low))
+        onp.multiply(root2, xla.erf_inv(onp.maximum(low, floats * dtype.type(2) + low)), out=out)
 
-    return _in_blocks(from_unit, _unit(key, shape, dtype))
+    return _drawn(key, shape, dtype, from_unit)
 
 
 def truncated_normal(key: Any, lower: Any, upper: Any, shape: Shape = (), dtype: Any = onp.float32) -> Array:
@@ -108,7 +118,7 @@ def truncated_normal(key: Any, lower: Any, upper: Any, shape: Shape = (), dtype:
 def bernoulli(key: Any, p: Any = 0.5, shape: Shape | None = None) -> Array:
     """True with probability ``p``."""
     p = onp.asarray(known(p), onp.float32)
-    return onp.asarray(_unit(key, p.shape if shape is None else shape, _f32) < p)
+    return onp.asarray(_drawn(key, p.shape if shape is None else shape, _f32) < p)
 
 
 def randint(key: Any, shape: Shape, minval: Any, maxval: Any, dtype: Any = onp.int32) -> Array:
@@ -153,7 +163,7 @@ def gumbel(key: Any, shape: Shape = (), dtype: Any = onp.float32) -> Array:
     dtype = onp.dtype(dtype)
     tiny = onp.finfo(dtype).tiny
     log = xla.log if dtype == _f32 else onp.log
-    return _in_blocks(lambda floats: -log(-log(floats + tiny)), _unit(key, shape, dtype))
+    return _drawn(key, shape, dtype, lambda out, unit: onp.negative(log(-log(unit + tiny)), out=out))
 
 
 def categorical(key: Any, logits: Any, axis: int = -1, shape: Shape | None = None) -> Array:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Iterator
 from typing import Any
 
 import numpy as onp
@@ -10,7 +11,7 @@ import numpy as onp
 from layerkit.fastmath import random as language
 from layerkit.fastmath.backend import ArrayError
 
-__all__ = ["fold_in", "random_bits", "split"]
+__all__ = ["fold_in", "random_bits", "random_blocks", "split"]
 
 Words = onp.ndarray[Any, onp.dtype[onp.uint32]]
 
@@ -43,8 +44,7 @@ def _hash_pair(key: tuple[int, int, int], x: int, y: int) -> tuple[int, int]:
 
 
 def _hash_block(key: tuple[int, int, int], x: Words, y: Words, scratch: Words) -> None:
-    onp.add(x, key[0], out=x)
-    onp.add(y, key[1], out=y)
+    """Replaces pairs of counters, the key's first two words already added to them, by pairs of random words."""
     for group in range(5):
         for turn in _ROTATIONS[group % 2]:
             onp.add(x, y, out=x)
@@ -56,40 +56,57 @@ def _hash_block(key: tuple[int, int, int], x: Words, y: Words, scratch: Words) -
         onp.add(y, (key[(group + 2) % 3] + group + 1) & _LOW, out=y)
 
 
-def _hash(key: Any, xs: Words, ys: Words) -> None:
-    """Replaces each pair of counters (x, y) by its pair of random words, in place."""
+def _hashed(key: Any, first: int | None, second: int, stop: int, count: int) -> Iterator[tuple[int, Words, Words]]:
+    """``count`` pairs of random words, block by block, with where each begins; the next block overwrites it.
+
+    The counters are first, first + 1, ... (0 throughout for ``None``), and second, second + 1, ...; 0 from ``stop`` on.
+    """
     words = _key_words(key)
-    if xs.size <= _FEW:
-        for i, pair in enumerate(zip(xs.tolist(), ys.tolist(), strict=True)):
-            xs[i], ys[i] = _hash_pair(words, *pair)
+    if count <= _FEW:
+        counters = [((first + i) if first is not None else 0, (second + i) * (second + i < stop)) for i in range(count)]
+        pairs = onp.array([_hash_pair(words, *pair) for pair in counters], onp.uint32).reshape(count, 2)
+        yield 0, pairs[:, 0], pairs[:, 1]
         return
-    scratch = onp.empty(min(xs.size, _BLOCK), onp.uint32)
-    for start in range(0, xs.size, _BLOCK):
-        x, y = xs[start : start + _BLOCK], ys[start : start + _BLOCK]
-        _hash_block(words, x, y, scratch[: x.size])
+    ramp = onp.arange(min(count, _BLOCK), dtype=onp.uint32)
+    x, y, scratch = onp.empty((3, ramp.size), onp.uint32)
+    for start in range(0, count, _BLOCK):
+        n = min(count - start, _BLOCK)
+        x, y, scratch, ramp = x[:n], y[:n], scratch[:n], ramp[:n]
+        if first is None:
+            x[...] = words[0]
+        else:
+            onp.add(ramp, (words[0] + first + start) & _LOW, out=x)
+        onp.add(ramp, (words[1] + second + start) & _LOW, out=y)
+        y[max(0, stop - second - start) :] = words[1]
+        _hash_block(words, x, y, scratch)
+        yield start, x, y
 
 
-def _in_halves(key: Any, count: int) -> Words:
+def _in_halves(key: Any, count: int) -> Iterator[tuple[int, Words]]:
     """``count`` words of the original stream: the first half of the counters is hashed with the second half."""
-    words = onp.arange(count + count % 2, dtype=onp.uint32)
-    words[count:] = 0
-    half = words.size // 2
-    _hash(key, words[:half], words[half:])
-    return words[:count]
+    half = (count + 1) // 2
+    for start, x, y in _hashed(key, 0, half, count, half):
+        yield start, x
+        yield half + start, y[: count - half - start]
 
 
-def _in_pairs(key: Any, count: int) -> tuple[Words, Words]:
+def _in_pairs(key: Any, count: int) -> Iterator[tuple[int, Words, Words]]:
     """Two words for each place of the partitionable stream: no place's words depend on how many there are."""
-    highs, lows = onp.zeros(count, onp.uint32), onp.arange(count, dtype=onp.uint32)
-    _hash(key, highs, lows)
-    return highs, lows
+    return _hashed(key, None, 0, count, count)
+
+
+def _gathered(blocks: Iterator[tuple[int, Any]], count: int, dtype: Any) -> Any:
+    gathered = onp.empty(count, dtype)
+    for start, block in blocks:
+        gathered[start : start + len(block)] = block
+    return gathered
 
 
 def split(key: Any, num: int = 2) -> Words:
     """``num`` new keys, uint32 (num, 2)."""
     if language.stream() == "partitionable":
-        return onp.stack(_in_pairs(key, num), axis=1)
-    return _in_halves(key, 2 * num).reshape(num, 2)
+        return onp.concatenate([onp.stack(pair, axis=1) for _, *pair in _in_pairs(key, num)])
+    return _gathered(_in_halves(key, 2 * num), 2 * num, onp.uint32).reshape(num, 2)
 
 
 def fold_in(key: Any, data: int) -> Words:
@@ -98,7 +115,15 @@ def fold_in(key: Any, data: int) -> Words:
 
 
 def random_bits(key: Any, width: int, shape: tuple[int, ...]) -> onp.ndarray[Any, Any]:
-    """Random numbers of ``width`` bits, 32 or 64: uint32 or uint64.
+    """Random numbers of ``width`` bits, 32 or 64: uint32 or uint64; see ``random_blocks``."""
+    count = math.prod(shape)
+    return _gathered(random_blocks(key, width, shape), count, f"u{width // 8}").reshape(shape)
+
+
+def random_blocks(key: Any, width: int, shape: tuple[int, ...]) -> Iterator[tuple[int, onp.ndarray[Any, Any]]]:
+    """The numbers of ``random_bits`` in pieces that a core's own cache holds, with where each begins in the flat array.
+
+    A piece may be written into, and is overwritten by the next but one.
 
     Raises:
         ArrayError: more than 2**32 - 2 words are asked for at once; the counters would start again.
@@ -109,12 +134,13 @@ def random_bits(key: Any, width: int, shape: tuple[int, ...]) -> onp.ndarray[Any
             f"random: one key gives at most {_LOW - 1:,} words, shape {shape} asks for more; split the key"
         )
     if language.stream() == "partitionable":
-        highs, lows = _in_pairs(key, size)
-        return (highs ^ lows if width == 32 else _joined(highs, lows)).reshape(shape)
-    if width == 32:
-        return _in_halves(key, size).reshape(shape)
-    words = _in_halves(key, 2 * size)
-    return _joined(words[:size], words[size:]).reshape(shape)
+        for start, highs, lows in _in_pairs(key, size):
+            yield start, highs ^ lows if width == 32 else _joined(highs, lows)
+    elif width == 32:
+        yield from _in_halves(key, size)
+    else:
+        for start, highs, lows in _hashed(key, 0, size, 2 * size, size):
+            yield start, _joined(highs, lows)
 
 
 def _joined(highs: Words, lows: Words) -> onp.ndarray[Any, onp.dtype[onp.uint64]]:
