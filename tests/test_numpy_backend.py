@@ -379,8 +379,10 @@ from layerkit.fastmath import numpy as np
 with lk.use_backend("numpy"):
     fastmath.jit(lambda x: np.exp(fastmath.take_rows(x, [0])))(np.ones((2, 2)))
     fastmath.stop_gradient(np.ones(2))
-    assert not {"autograd", "scipy", "jax"} & set(sys.modules), "autograd came before any gradient"
-    fastmath.grad(lambda x: x * x)(1.0)
+    assert not {"layerkit_plugins.backends.numpy.boxes", "scipy", "jax"} & set(sys.modules), "before any gradient"
+    fastmath.grad(lambda x: np.log(np.exp(x) * x))(1.0)
+    assert "autograd" not in sys.modules, "autograd came before any of its formulas"
+    assert abs(float(fastmath.grad(np.arctan)(1.0)) - 0.5) < 1e-6
     assert "autograd" in sys.modules and not {"scipy", "jax"} & set(sys.modules)
 """
     done = subprocess.run([sys.executable, "-W", "error", "-c", code], capture_output=True, text=True, timeout=120)
@@ -388,7 +390,7 @@ with lk.use_backend("numpy"):
 
 
 def test_autograd_itself_is_left_as_it_is() -> None:
-    fastmath.grad(lambda x: x * x)(1.0)
+    fastmath.grad(np.arctan)(1.0)
     import autograd
     import autograd.numpy as anp
 

@@ -1,4 +1,4 @@
-"""The reference backend: NumPy, gradients by ``autograd``, on one CPU. What the other backends are held to."""
+"""The reference backend: NumPy, gradients recorded as ``autograd`` does, on one CPU. What the other backends are held to."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ _Function = Callable[..., Any]
 
 
 def _gradients() -> Any:
-    # A program that never differentiates never imports autograd.
+    # A program that never differentiates never imports what does.
     from layerkit_plugins.backends.numpy import gradients
 
     return gradients

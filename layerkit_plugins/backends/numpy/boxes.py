@@ -1,45 +1,56 @@
-"""What autograd lends: boxes that stand for arrays being differentiated, nodes that remember how each came about.
+"""Boxes that stand for arrays being differentiated, and nodes that remember how each came about.
 
-Three things are layerkit's own. Every differentiation gets a number from one counter, where autograd counts the
-open ones in a global that threads would share. Cotangents are held to their node's dtype, where autograd's own
-rules would widen float32 to float64. And the box is a subclass, so that autograd's behaviour for its other users
-stays as it is.
+They work as autograd's do, and take its formulas where there is none here (``lent``). Two things are different. Every
+differentiation gets a number from one counter, where autograd counts the open ones in a global that threads would
+share. And cotangents are held to their node's dtype, where autograd's own formulas would widen float32 to float64.
 """
 
 from __future__ import annotations
 
+import collections
 import itertools
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from typing import Any
 
 import numpy as onp
-from autograd import numpy as anp
-from autograd.core import VJPNode, primitive_vjps
-from autograd.numpy.numpy_boxes import ArrayBox
-from autograd.tracer import Box as AutogradBox
-from autograd.tracer import notrace_primitives
-from autograd.util import toposort
 
 from layerkit_plugins.backends.numpy.namespace import UFUNCS, box_types, differentiable, known, np
 
-__all__ = ["Box", "Node", "bundle", "is_box", "next_trace", "primitive", "pull_back", "top_trace", "unbox"]
+__all__ = [
+    "Box",
+    "Node",
+    "bundle",
+    "defvjp",
+    "defvjp_argnum",
+    "is_box",
+    "next_trace",
+    "primitive",
+    "pull_back",
+    "top_trace",
+    "unbox",
+]
+
+Rule = Callable[[Sequence[int], Any, Any, Any], Callable[[Any], Any]]
+"""(numbers of the arguments with nodes, answer, arguments, keywords) -> (cotangent -> theirs)."""
+
+_rules: dict[Any, Rule] = {}
 
 next_trace = itertools.count(1).__next__
 """A number for a new differentiation; greater than that of any it is nested in. One call of C code, so atomic."""
 
 
-class Node(VJPNode):
+class Node:
     """How a value came about: the nodes it was computed from, and ``vjp``, from its cotangent to theirs."""
 
-    __slots__ = ["dtype"]
+    __slots__ = ("dtype", "parents", "vjp")
 
     def __init__(self, value: Any, fun: Any, args: Any, kwargs: Any, parent_argnums: Any, parents: Any) -> None:
         self.parents = parents
         self.dtype = value.dtype
-        maker = primitive_vjps.get(fun)
-        if maker is None:
+        rule = _rules.get(fun) or _lent().rule(fun)
+        if rule is None:
             raise NotImplementedError(f"np.{getattr(fun, '__name__', fun)} has no gradient on the numpy backend")
-        self.vjp = maker(parent_argnums, value, args, kwargs)
+        self.vjp = rule(parent_argnums, value, args, kwargs)
 
     @classmethod
     def linking(cls, dtype: Any, parents: Sequence[Any], vjp: Callable[[Any], Any]) -> Node:
@@ -54,13 +65,45 @@ class Node(VJPNode):
         return cls.linking(dtype, (), lambda g: ())
 
 
-notrace_primitives[Node] = notrace_primitives[VJPNode]
+def _lent() -> Any:
+    # autograd takes longer to import than a small model to train a step; few programs need its formulas.
+    from layerkit_plugins.backends.numpy import lent
+
+    return lent
 
 
-class Box(ArrayBox):
+def defvjp(function: Any, *makers: Callable[..., Any], argnums: Sequence[int] | None = None) -> None:
+    """Defines the gradients of a primitive, one for each argument (or those of ``argnums``).
+
+    Each is (answer, *arguments, **keywords) -> (cotangent of the answer -> cotangent of the argument).
+    """
+    maker_of = dict(zip(range(len(makers)) if argnums is None else argnums, makers, strict=True))
+
+    def rule(numbers: Sequence[int], ans: Any, args: Any, kwargs: Any) -> Callable[[Any], Any]:
+        vjps = [maker_of[number](ans, *args, **kwargs) for number in numbers]
+        return lambda g: [vjp(g) for vjp in vjps]
+
+    _rules[function] = rule
+
+
+def defvjp_argnum(function: Any, maker: Callable[..., Any]) -> None:
+    """The same for any number of arguments: (which, answer, arguments, keywords) -> (cotangent -> its cotangent)."""
+
+    def rule(numbers: Sequence[int], ans: Any, args: Any, kwargs: Any) -> Callable[[Any], Any]:
+        vjps = [maker(number, ans, args, kwargs) for number in numbers]
+        return lambda g: [vjp(g) for vjp in vjps]
+
+    _rules[function] = rule
+
+
+class Box:
     """An array being differentiated: with an array's attributes, methods and operators, but not to be written."""
 
-    __slots__ = ()
+    __slots__ = ("_node", "_trace", "_value")
+    __array_priority__ = 100.0
+
+    def __init__(self, value: Any, trace: int, node: Node) -> None:
+        self._value, self._trace, self._node = value, trace, node
 
     shape = property(lambda self: self._value.shape)
     ndim = property(lambda self: self._value.ndim)
@@ -79,7 +122,7 @@ class Box(ArrayBox):
         # `total += x` with a plain total comes here with out=(total,). What is returned becomes the new total.
         name = UFUNCS.get(ufunc)
         if name is None:
-            known_to_autograd = getattr(anp, ufunc.__name__, None)
+            known_to_autograd = getattr(_lent().anp, ufunc.__name__, None)
             return NotImplemented if known_to_autograd is None else known_to_autograd(*inputs, **kwargs)
         rule = differentiable.get(name)
         if rule is None:
@@ -108,13 +151,11 @@ class Box(ArrayBox):
     def __bool__(self) -> bool:
         return bool(self._value)
 
-    __hash__ = ArrayBox.__hash__
+    def __hash__(self) -> int:
+        return id(self)
 
 
-# What ArrayBox.register would do, except to claim ndarray for this class everywhere.
-AutogradBox.types.add(Box)
-AutogradBox.type_mappings[Box] = Box
-box_types.update((Box, ArrayBox))
+box_types.add(Box)
 
 
 def is_box(x: Any) -> bool:
@@ -133,7 +174,7 @@ def top_trace(values: Any) -> int:
 
 
 def primitive(plain: Callable[..., Any], name: str = "") -> Callable[..., Any]:
-    """``plain``, recorded whenever a positional argument is a box. Its gradient is defined by autograd's ``defvjp``."""
+    """``plain``, recorded whenever a positional argument is a box. Its gradient is defined by ``defvjp``."""
 
     def call(*args: Any, **kwargs: Any) -> Any:
         top = -1
@@ -192,7 +233,7 @@ def pull_back(ends: Sequence[Any], cotangents: Sequence[Any], roots: Sequence[An
     # Node -> (its cotangent so far, whether that array was made here and may be added to in place).
     sums: dict[Any, tuple[Any, bool]] = {join: (cotangents, False)}
     found = {}
-    for node in toposort(join):
+    for node in _from_the_end(join):
         cotangent = sums.pop(node)[0]
         if not node.parents:
             found[node] = cotangent
@@ -201,13 +242,32 @@ def pull_back(ends: Sequence[Any], cotangents: Sequence[Any], roots: Sequence[An
     return [found.get(root) for root in roots]
 
 
+def _from_the_end(end: Node) -> Iterator[Node]:
+    """The nodes that ``end`` was computed from, each after all that were computed from it."""
+    users = collections.Counter[Node]()
+    reached = [end]
+    while reached:
+        for parent in reached.pop().parents:
+            if parent not in users:
+                reached.append(parent)
+            users[parent] += 1
+    done = [end]
+    while done:
+        node = done.pop()
+        yield node
+        for parent in node.parents:
+            users[parent] -= 1
+            if not users[parent]:
+                done.append(parent)
+
+
 def _add(so_far: tuple[Any, bool] | None, part: Any, dtype: Any) -> tuple[Any, bool]:
     if type(part) is _Part:
         return _add_part(so_far, part)
     pour = getattr(part, "pour", None)
     if pour is not None:
         return _pour(so_far, part, dtype)
-    if type(part) is ArrayBox:  # from one of autograd's own formulas, in a derivative of a derivative
+    if type(part) is not Box and type(part) in box_types:  # from autograd's formulas, in a derivative of a derivative
         part = Box(part._value, part._trace, part._node)
     if part.dtype is not dtype:
         part = part.astype(dtype)

@@ -11,10 +11,9 @@ from collections.abc import Callable
 from typing import Any
 
 import numpy as onp
-from autograd.core import defvjp
 
 from layerkit.fastmath import ArrayError
-from layerkit_plugins.backends.numpy.boxes import is_box, primitive
+from layerkit_plugins.backends.numpy.boxes import defvjp, is_box, primitive
 from layerkit_plugins.backends.numpy.namespace import differentiable, known, np
 from layerkit_plugins.backends.numpy.row_gradients import take as take_checked_rows
 from layerkit_plugins.backends.numpy.rows import add_rows

@@ -1,7 +1,7 @@
 """The array language on NumPy: NumPy's functions in 32 bits, which notice when they are being differentiated.
 
-Nothing here imports autograd (25 to 35 ms), so that programs which never differentiate never load it:
-``boxes`` fills ``box_types`` and ``differentiable`` when it is imported, before the first box exists.
+Nothing here imports what differentiates, so that programs which never do never load it: ``boxes`` fills
+``box_types`` and ``differentiable`` when it is imported, before the first box exists.
 """
 
 from __future__ import annotations

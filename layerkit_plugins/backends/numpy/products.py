@@ -5,10 +5,8 @@ from __future__ import annotations
 import math
 from typing import Any
 
-from autograd.core import defvjp
-
 from layerkit.fastmath import ArrayError
-from layerkit_plugins.backends.numpy.boxes import is_box, primitive
+from layerkit_plugins.backends.numpy.boxes import defvjp, is_box, primitive
 from layerkit_plugins.backends.numpy.einsum import einsum
 from layerkit_plugins.backends.numpy.elementwise import fit
 from layerkit_plugins.backends.numpy.namespace import differentiable, np

@@ -7,10 +7,9 @@ from collections.abc import Callable
 from typing import Any
 
 import numpy as onp
-from autograd.core import defvjp
 
 from layerkit_plugins.backends.numpy import special as special
-from layerkit_plugins.backends.numpy.boxes import primitive
+from layerkit_plugins.backends.numpy.boxes import defvjp, primitive
 from layerkit_plugins.backends.numpy.elementwise import astype
 from layerkit_plugins.backends.numpy.namespace import differentiable, known, np
 

@@ -6,9 +6,8 @@ from collections.abc import Callable
 from typing import Any
 
 import numpy as onp
-from autograd.core import defvjp
 
-from layerkit_plugins.backends.numpy.boxes import is_box, primitive
+from layerkit_plugins.backends.numpy.boxes import defvjp, is_box, primitive
 from layerkit_plugins.backends.numpy.namespace import differentiable, np
 from layerkit_plugins.backends.numpy.rows import add_rows, checked_segments, read_rows, sum_rows, take_checked
 

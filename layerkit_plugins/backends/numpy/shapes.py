@@ -6,9 +6,8 @@ from collections.abc import Callable
 from typing import Any
 
 import numpy as onp
-from autograd.core import defvjp, defvjp_argnum
 
-from layerkit_plugins.backends.numpy.boxes import is_box, primitive
+from layerkit_plugins.backends.numpy.boxes import defvjp, defvjp_argnum, is_box, primitive
 from layerkit_plugins.backends.numpy.elementwise import astype, fit
 from layerkit_plugins.backends.numpy.namespace import differentiable, has_box, known, np
 from layerkit_plugins.backends.numpy.precision import narrow_dtype

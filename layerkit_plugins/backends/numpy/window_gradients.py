@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-from autograd.core import defvjp
-
-from layerkit_plugins.backends.numpy.boxes import primitive
+from layerkit_plugins.backends.numpy.boxes import defvjp, primitive
 from layerkit_plugins.backends.numpy.convolution import plain_fold, plain_windows
 from layerkit_plugins.backends.numpy.namespace import differentiable
 
