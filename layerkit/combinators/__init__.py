@@ -8,50 +8,15 @@ A layer takes its n_in arrays from the top of the stack and puts its n_out array
 - ``Branch(F, G, H)`` gives each a copy of what lies on top (3 in, 4 out).
 """
 
-from layerkit.combinators.axes import BatchLeadingAxes, Bidirectional
-from layerkit.combinators.branching import Cache, Cond
-from layerkit.combinators.composing import Branch, Parallel, Residual, Serial, SerialWithSideOutputs
-from layerkit.combinators.looping import Chunk, Map, Scan
-from layerkit.combinators.routing import (
-    Add,
-    Concatenate,
-    Drop,
-    Dup,
-    FlattenList,
-    Gate,
-    Multiply,
-    Select,
-    Split,
-    SubtractTop,
-    Swap,
-)
-from layerkit.combinators.stack import inputs_from_stack, outputs_onto_stack, sequence_arity
+from layerkit.faces import face
 
-__all__ = [
-    "Add",
-    "BatchLeadingAxes",
-    "Bidirectional",
-    "Branch",
-    "Cache",
-    "Chunk",
-    "Concatenate",
-    "Cond",
-    "Drop",
-    "Dup",
-    "FlattenList",
-    "Gate",
-    "Map",
-    "Multiply",
-    "Parallel",
-    "Residual",
-    "Scan",
-    "Select",
-    "Serial",
-    "SerialWithSideOutputs",
-    "Split",
-    "SubtractTop",
-    "Swap",
-    "inputs_from_stack",
-    "outputs_onto_stack",
-    "sequence_arity",
-]
+_HOMES = {
+    "axes": "BatchLeadingAxes Bidirectional",
+    "branching": "Cache Cond",
+    "composing": "Branch Parallel Residual Serial SerialWithSideOutputs",
+    "looping": "Chunk Map Scan",
+    "routing": "Add Concatenate Drop Dup FlattenList Gate Multiply Select Split SubtractTop Swap",
+    "stack": "inputs_from_stack outputs_onto_stack sequence_arity",
+}
+
+__getattr__, __dir__, __all__ = face(__name__, _HOMES)

@@ -35,10 +35,10 @@ class Deferred:
         return self.load()(*args, **kwargs)
 
     def __eq__(self, other: object) -> bool:
-        return isinstance(other, Deferred) and repr(self) == repr(other)
+        return isinstance(other, Deferred) and (self.__module__, self.__name__) == (other.__module__, other.__name__)
 
     def __hash__(self) -> int:
-        return hash(repr(self))
+        return hash((self.__module__, self.__name__))
 
     def __repr__(self) -> str:
         return f"{self.__module__}:{self.__name__}"

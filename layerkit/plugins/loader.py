@@ -85,7 +85,7 @@ class Plugin:
         manager = pluggy.PluginManager("layerkit")
         manager.add_hookspecs(hookspecs)
         # pluggy goes through dir(), which in a module that imports its names lazily is a list of things to import.
-        hooks = SimpleNamespace(**vars(plugin)) if isinstance(plugin, ModuleType) else plugin
+        hooks = _functions(plugin) if isinstance(plugin, ModuleType) else plugin
         manager.register(hooks, self.entry.name)
         if not manager.get_hookcallers(hooks):
             what = "module" if isinstance(plugin, ModuleType) else type(plugin).__name__
@@ -139,6 +139,10 @@ class Plugin:
 
     def _report_hook(self, hook: str, fault: str, error: BaseException | None = None) -> None:
         report(f"plugin {self.entry}: {hook} {fault}: upgrade {self.entry.distribution}", error)
+
+
+def _functions(module: ModuleType) -> SimpleNamespace:
+    return SimpleNamespace(**{name: thing for name, thing in vars(module).items() if inspect.isroutine(thing)})
 
 
 def _resolve(entry: Entry) -> Any:

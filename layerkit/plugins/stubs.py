@@ -25,7 +25,8 @@ def stubs() -> dict[Path, str]:
     """What each stub file should hold, from what is registered by layerkit's own plugins."""
     texts = {_FOLDER / f"{registry.kind}s.pyi": _names_stub(registry) for registry in (layers, models, optimizers)}
     faces = {
-        _FOLDER / package / "__init__.pyi": _package_stub(f"layerkit.{package}") for package in ("data", "training")
+        _FOLDER / package / "__init__.pyi": _package_stub(f"layerkit.{package}")
+        for package in ("combinators", "data", "training")
     }
     return {_FOLDER / "__init__.pyi": _face_stub(), **faces, **texts}
 

@@ -7,7 +7,6 @@ of it.
 
 from __future__ import annotations
 
-import copy
 from collections.abc import Mapping, Sequence
 from typing import Any, NamedTuple
 
@@ -134,6 +133,8 @@ class LazyRows:
         numbers, own = to_host(waiting.numbers), self.first(view.step)
         if own and signature(own) == signature(waiting) and onp.array_equal(to_host(own.numbers), numbers):
             return view.trained, view.slots, waiting
+        import copy  # slow to import, and only a run that goes on in another way needs it
+
         # With other tables, or another optimizer's numbers: what rows missed so far is made up with the old ones.
         leaves = tree_leaves(view.trained)
         tables = [Table(place_of[path], path, tuple(leaves[place_of[path]].shape), ()) for path in last]

@@ -38,7 +38,8 @@ def move_rows(missed: Any, last: Any, rows: Any, slots: Any, rate: Any, numbers:
     """
     m, v = slots
     first = int(last.min())
-    moved = _sum(missed, v, *_quotients(missed, last, first, rate, numbers)) if numbers.b1 else None
+    # Without momentum nothing moves, and the rule, whose making takes 2 ms, need not be known.
+    moved = _sum(missed, v, *_quotients(missed, last, first, rate, numbers)) if numbers.b1 and m.any() else None
     kept = missed.decay()
     if kept is not None:
         rows *= kept

@@ -9,9 +9,15 @@ from typing import Any
 import jax
 import jax.numpy as jnp
 import numpy as onp
-from jax.extend.random import define_prng_impl, threefry2x32_p, threefry_2x32
 
 from layerkit.fastmath import random as language
+
+try:
+    # What jax.extend.random names. Its package imports Pallas as well, which takes longer than all of layerkit.
+    from jax._src.extend.random import define_prng_impl
+    from jax._src.random.threefry2x32 import threefry2x32_p, threefry_2x32
+except ImportError:
+    from jax.extend.random import define_prng_impl, threefry2x32_p, threefry_2x32
 
 __all__ = [
     "bernoulli",

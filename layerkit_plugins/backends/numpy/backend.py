@@ -1,4 +1,4 @@
-"""The reference backend: NumPy, gradients recorded as ``autograd`` does, on one CPU. What the other backends are held to."""
+"""The reference backend: NumPy, gradients recorded as ``autograd`` does. What the other backends are held to."""
 
 from __future__ import annotations
 

@@ -21,7 +21,7 @@ _PARITY = 0x1BD11BDA
 _LOW = 0xFFFFFFFF
 
 # Each round passes over a block several times: this size keeps both halves and the scratch in a core's own cache.
-_BLOCK = 32768
+_BLOCK = 65536
 
 # A round costs one NumPy call a step whatever the size; below this many pairs Python's own integers are faster.
 _FEW = 9
@@ -47,13 +47,13 @@ def _hash_block(key: tuple[int, int, int], x: Words, y: Words, scratch: Words) -
     """Replaces pairs of counters, the key's first two words already added to them, by pairs of random words."""
     for group in range(5):
         for turn in _ROTATIONS[group % 2]:
-            onp.add(x, y, out=x)
-            onp.left_shift(y, turn, out=scratch)
-            onp.right_shift(y, 32 - turn, out=y)
-            onp.bitwise_or(y, scratch, out=y)
-            onp.bitwise_xor(x, y, out=y)
-        onp.add(x, key[(group + 1) % 3], out=x)
-        onp.add(y, (key[(group + 2) % 3] + group + 1) & _LOW, out=y)
+            onp.add(x, y, x)
+            onp.left_shift(y, turn, scratch)
+            onp.right_shift(y, 32 - turn, y)
+            onp.bitwise_or(y, scratch, y)
+            onp.bitwise_xor(x, y, y)
+        onp.add(x, key[(group + 1) % 3], x)
+        onp.add(y, (key[(group + 2) % 3] + group + 1) & _LOW, y)
 
 
 def _hashed(key: Any, first: int | None, second: int, stop: int, count: int) -> Iterator[tuple[int, Words, Words]]:
