@@ -198,6 +198,20 @@ def test_skipped_steps_are_real_steps(name: str, last: int, gap: int, decay: flo
         assert onp.abs(ours - real).max() <= 5e-4 * moved + 2e-6 * onp.abs(before).max()
 
 
+@pytest.mark.parametrize("last", [0, 5, 60, 95, 96, 200, 5000])
+@pytest.mark.parametrize("gap", [1, 2, 3, 20, 159, 3000])
+def test_adams_missed_steps_are_summed_to_millionths(last: int, gap: int) -> None:
+    rng = onp.random.default_rng(gap)
+    adam, rows = optimizers.Adam(0.01), onp.zeros((3, 8), onp.float32)
+    roots = 10.0 ** rng.uniform(-7, 0, rows.shape)
+    slots = tuple(x.astype(onp.float32) for x in (roots * rng.normal(size=rows.shape), roots**2))
+    times, step = onp.full(3, last, onp.int32), last + gap + 1
+    (wanted, _) = really(adam, last, step, rows, slots, onp.full(step, onp.float32(0.01)))
+    with lk.use_backend("numpy"):
+        got, _ = adam.skip_rows(step, times, rows.copy(), tuple(map(onp.copy, slots)), adam.opt_params)
+    onp.testing.assert_allclose(got, wanted, rtol=6e-5 if last < 64 else 6e-6)
+
+
 # -- everything around ------------------------------------------------------------------------------------------------
 
 

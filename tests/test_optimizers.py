@@ -199,3 +199,29 @@ def test_the_seeds_adam_runs_as_printed_and_is_ours(backend: str) -> None:
 def test_adams_first_step_is_one_learning_rate_long(backend: str) -> None:
     weights, _ = run(optimizers.Adam(0.01, eps=1e-12), numbers((50,), 0), 1)
     onp.testing.assert_allclose(onp.abs(host(weights) - numbers((50,), 0)), 0.01, rtol=1e-4)
+
+
+def test_an_update_of_ones_own_is_what_trains() -> None:
+    class Still(optimizers.Adam):
+        def update(self, step: Any, grads: Any, param: Any, slots: Any, opt_params: Any) -> Any:
+            _, slots = super().update(step, grads, param, slots, opt_params)
+            return param, slots
+
+    class Twice(optimizers.SGD):
+        def overwrite(self, step: Any, grads: Any, param: Any, slots: Any, opt_params: Any) -> Any:
+            return super().overwrite(step, 2 * grads, param, slots, opt_params)
+
+    ones = onp.ones(3, onp.float32)
+    for made, expected in ((Still(0.5), 1.0), (Twice(0.5), 0.0)):
+        for first in ("tree", "lists"):
+            weight = ones.copy()
+            slots, record = made.tree_init(weight)
+            if first == "tree":
+                new, _, _ = made.tree_update(0, ones, weight, slots, record)
+                assert (weight == 1).all()
+            else:
+                with lk.use_backend("numpy"):
+                    ((new, _),) = made.overwrite_all(0, [ones], [weight], [slots], record)
+                assert new is weight
+            assert onp.asarray(new).tolist() == [expected] * 3
+            assert (ones == 1).all()
