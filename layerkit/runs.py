@@ -217,6 +217,10 @@ def _make_folder(folder: Path) -> list[Path]:
     missing = [path for path in (folder, *folder.parents) if not path.exists()]
     try:
         folder.mkdir(parents=True, exist_ok=True)
+    except FileExistsError as error:
+        raise LayerkitError(
+            f"output {str(folder)!r} is a link that leads nowhere: remove it, or give another folder"
+        ) from error
     except (OSError, ValueError) as error:
         raise LayerkitError(f"output {str(folder)!r} cannot be made: {os_reason(error)}") from error
     return missing

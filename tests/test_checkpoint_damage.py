@@ -353,6 +353,18 @@ def test_an_identity_that_cannot_be_kept(identity: Any, message: str) -> None:
         make(None, identity=identity)
 
 
+def test_strict_says_what_happens_without_it(tmp_path: Path) -> None:
+    """Where there is something else to go on from."""
+    with lk.use_backend("numpy"):
+        loop = make(tmp_path, checkpoint_at=lambda step: True)
+        loop.run(2)
+        cut(tmp_path / "checkpoints" / "step-00000002" / SLOTS, 50)
+        with pytest.raises(DamagedError, match=r"; without strict, training goes on from the last one that is sound$"):
+            make(tmp_path, strict=True)
+        with pytest.warns(LayerkitWarning, match="going on from step-00000001, the last one that is sound"):
+            assert make(tmp_path).step == 1
+
+
 def test_a_failed_load_changes_nothing(backend: str, whole: Path, tmp_path: Path) -> None:
     folder = Path(shutil.copytree(whole, tmp_path / "a")) / "checkpoints" / "step-00000005"
     cut(folder / SLOTS, 50)

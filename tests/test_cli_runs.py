@@ -91,6 +91,12 @@ def test_a_folder_that_cannot_be_made(site: Site, tmp_path: Path) -> None:
     fails(done, 1, "cannot be made: permission denied")
 
 
+def test_a_link_that_leads_nowhere(site: Site) -> None:
+    (site.folder / "link").symlink_to("nowhere")
+    done = site.layerkit("train", "majority", "--data", "lines.txt", "--output", "link")
+    fails(done, 1, "output 'link' is a link that leads nowhere: remove it, or give another folder")
+
+
 def test_a_folder_under_a_file_cannot_be_made(site: Site) -> None:
     done = site.layerkit("train", "majority", "--data", "lines.txt", "--output", "lines.txt/new")
     fails(done, 1, "output 'lines.txt/new' cannot be made: not a directory")

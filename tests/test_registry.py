@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import os
+import signal
 from pathlib import Path
 
 import pytest
@@ -252,6 +254,33 @@ def test_a_backend_that_does_not_start() -> None:
     make("flaky", remedy="pip install flaky")
     with pytest.raises(LayerkitError, match="backend 'flaky' does not start: OSError: no device: pip install flaky"):
         registry.make_backend("flaky")
+
+
+def test_ctrl_c_waits_until_a_backend_has_started(monkeypatch: pytest.MonkeyPatch) -> None:
+    """JAX that is interrupted while it is imported crashes, or says that it is not installed."""
+    signals = 1
+
+    def slow() -> list[str]:
+        for _ in range(signals):
+            os.kill(os.getpid(), signal.SIGINT)
+        return ["started"]
+
+    registry.backends.register(slow, owner="here")
+    signals = 2
+    with pytest.raises(KeyboardInterrupt):
+        registry.make_backend("slow")
+    assert slow not in registry._made
+    signals = 1
+    with pytest.raises(KeyboardInterrupt):
+        registry.make_backend("slow")
+    assert registry.make_backend("slow") == ["started"]
+    assert signal.getsignal(signal.SIGINT) is signal.default_int_handler
+    del registry._made[slow]
+    handled = []
+    monkeypatch.setattr(signal, "getsignal", lambda number: handled.append)  # a handler of the program's own
+    with pytest.raises(KeyboardInterrupt):
+        registry.make_backend("slow")
+    assert slow not in registry._made
 
 
 def test_the_default_backend_is_the_best_that_is_installed(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -124,3 +124,13 @@ def test_help_fits_and_shows_the_defaults(capsys: pytest.CaptureFixture[str]) ->
     assert "[default: 0.003]" in words
     assert "--data FILE A CSV, TSV or JSONL file" in words
     assert "(500)" not in words
+
+
+@pytest.mark.usefixtures("here")
+def test_training_that_explodes_names_a_layer_that_layerkit_made(capsys: pytest.CaptureFixture[str]) -> None:
+    """In a command no line of the person's own made it."""
+    assert main(["train", "sentiment", *OPTIONS, "--learning-rate", "1e30", "--output", "run"]) == 1
+    said = capsys.readouterr().err
+    assert said.startswith("layerkit: step 2: the loss CrossEntropyLoss is nan: ")
+    assert "(layer made in layerkit)" in said
+    assert not Path("run").exists()

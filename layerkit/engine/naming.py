@@ -12,6 +12,7 @@ from layerkit.shapes import signature
 __all__ = ["as_code", "check_mode", "check_name", "count", "line_of_caller"]
 
 _PACKAGE = os.path.dirname(os.path.dirname(os.path.abspath(__file__)))
+_COMMANDS = os.path.join(_PACKAGE, "cli", "")
 _HOUSE = (_PACKAGE + os.sep, _PACKAGE + "_plugins" + os.sep, "<frozen")
 
 
@@ -33,10 +34,10 @@ def check_name(name: str | None) -> str | None:
 
 
 def line_of_caller() -> str:
-    """The innermost line outside of this library: ``model.py:12``."""
+    """The innermost line outside of this library: ``model.py:12``; ``layerkit`` if nobody else's program runs."""
     frame: Any = sys._getframe(2)
     while frame is not None and frame.f_code.co_filename.startswith(_HOUSE):
-        frame = frame.f_back
+        frame = None if frame.f_code.co_filename.startswith(_COMMANDS) else frame.f_back
     return "layerkit" if frame is None else f"{os.path.basename(frame.f_code.co_filename)}:{frame.f_lineno}"
 
 

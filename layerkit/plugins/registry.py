@@ -14,6 +14,7 @@ from typing import Any
 from layerkit.errors import LayerkitError, UsageError
 from layerkit.plugins.kind import Registry
 from layerkit.plugins.problems import one_line
+from layerkit.plugins.uninterrupted import uninterrupted
 
 __all__ = [
     "backend_names",
@@ -121,7 +122,8 @@ def make_backend(name: str) -> Any:
             if missing_modules(constructor):
                 raise UsageError(_unavailable(name, constructor))
             try:
-                _made[constructor] = constructor()
+                with uninterrupted():
+                    _made[constructor] = constructor()
             except LayerkitError:
                 raise
             except Exception as error:

@@ -196,8 +196,11 @@ class Saver:
             try:
                 loaded = self._load(place, variables, random_seed)
             except DamagedError as error:
-                if self._keeping.strict or len(places) == 1:
+                if len(places) == 1:
                     raise
+                if self._keeping.strict:
+                    remedy = "without strict, training goes on from the last one that is sound"
+                    raise DamagedError(f"{error}; {remedy}") from error
                 first = first or error
                 continue
             if first is not None:
