@@ -246,6 +246,7 @@ ROWS: list[Row] = [
     row("Conv", "leading axes", lk.f32(2, 3, 5, 6, 2), filters=3, kernel_size=(2, 2)),
     row("Conv", "whole numbers", lk.i32(2, 5, 6, 3), filters=4, kernel_size=(2, 3)),
     row("Conv1d", "causal", lk.f32(2, 7, 3), filters=4, kernel_size=3, padding="CAUSAL", dilation=2, stride=2),
+    row("CausalConv", "predict", lk.f32(2, 2, 3), filters=4, dilation=2, **_predicts),
     row("CausalConv", "wider than x", lk.f32(2, 3, 2), filters=4, kernel_width=5, use_bias=False),
     row(
         "ConvTranspose",
@@ -394,6 +395,7 @@ ROWS: list[Row] = [
         return_state=True,
     ),
     row("GRU", "predict", lk.f32(2, 2, 5), n_units=3, **_predicts),
+    row("SRU", "masked", lk.f32(4, 3, 5), lk.bool_(4, 3), n_units=5, masked=True),
     row("SRU", "predict", lk.f32(2, 2, 3), n_units=3, **_predicts),
     # -- relative -----------------------------------------------------------------------------------------------------
     *map(row, ["RelativeAttentionLMLayer", "RelativeAttentionLayer", "RelativeAttentionWrapper"]),

@@ -374,6 +374,10 @@ BAD: list[tuple[Callable[[], Any], str]] = [
         lambda: tl.ConvTranspose(4, (2,), padding="CAUSAL"),
         "ConvTranspose: unknown padding 'CAUSAL': known: SAME",
     ),
+    (
+        lambda: tl.CausalConv(4, mode="write"),
+        "CausalConv: unknown mode 'write': known: eval, predict, train",
+    ),
     (lambda: tl.CausalConv(4, 0), "CausalConv: kernel_width must be a whole number of at least 1, got 0"),
     (
         lambda: tl.LocallyConnected1d(2, 2).init(lk.f32(3)),

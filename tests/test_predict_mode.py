@@ -41,6 +41,7 @@ CASES: dict[str, Callable[[str | None], lk.Layer]] = {
     "CausalAttention": lambda mode: tl.CausalAttention(8, n_heads=4, max_inference_length=9, mode=mode),
     "in chunks": lambda mode: tl.CausalAttention(8, n_heads=2, max_inference_length=9, mode=mode, chunk_size=2),
     "with dconv": lambda mode: tl.CausalAttention(8, max_inference_length=9, use_dconv=True, mode=mode),
+    "CausalConv": lambda mode: tl.Serial(tl.CausalConv(6, 3, dilation=2, mode=mode), tl.CausalConv(8, 1, mode=mode)),
     "decoder": decoder,
 }
 
@@ -61,6 +62,7 @@ def in_pieces(step: Callable[..., Any], x: Any, lengths: Sequence[int], state: A
         ("CausalAttention", (1,) * 9),
         ("in chunks", (4, 1, 3)),
         ("with dconv", (1, 2, 1)),
+        ("CausalConv", (1, 3, 1, 6)),
         ("decoder", (4, 1, 1, 3)),
         ("decoder", (9,)),
     ],
@@ -75,6 +77,13 @@ def test_piece_by_piece_is_as_at_once(name: str, lengths: tuple[int, ...]) -> No
     found = in_pieces(step, x, lengths, state)
     expected = fastmath.jit(lambda x: whole.pure_fn(x, weights, whole.state)[0])(x)
     onp.testing.assert_allclose(found, fastmath.to_host(expected), rtol=1e-5, atol=1e-5)
+
+
+def test_a_causal_convolution_of_another_batch_is_refused() -> None:
+    conv = tl.CausalConv(4, mode="predict")
+    conv.init(lk.f32(2, 1, 3))
+    with pytest.raises(lk.LayerError, match="initialized for a batch of 2, got 3; init it again"):
+        conv(numbers(3, 1, 3))
 
 
 def test_a_compiled_loop_decodes_and_starts_again() -> None:

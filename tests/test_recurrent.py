@@ -210,6 +210,30 @@ def test_sru_is_its_formula() -> None:
         pieces(x[:1])
 
 
+def test_sru_passes_over_padded_steps() -> None:
+    x, mask = numbers(2, 5, 3), onp.array([[0, 1, 1, 0, 1], [1, 1, 0, 0, 0]], bool)
+    plain, masked = tl.SRU(3, activation=tl.Tanh), tl.SRU(3, activation=tl.Tanh, masked=True)
+    plain.init(x)
+    masked.init((x, mask))
+    masked.weights = fastmath.tree_unflatten(fastmath.tree_leaves(plain.weights), masked.weights)
+    found = fastmath.to_host(masked((x, mask)))
+    for row in range(2):
+        alone = fastmath.to_host(plain(x[row : row + 1, mask[row]]))[0]
+        last = onp.cumsum(mask[row]) - 1
+        near(found[row], onp.where(last[:, None] >= 0, alone[last], 0))
+    garbage = onp.where(mask[..., None], x, onp.nan)
+    onp.testing.assert_array_equal(fastmath.to_host(masked((garbage, mask[:, None, None]))), found)
+    pieces = tl.SRU(3, activation=tl.Tanh, masked=True, mode="predict")
+    pieces.init((x[:, :1], mask[:, :1]))
+    pieces.weights = masked.weights
+    near(
+        onp.concatenate([fastmath.to_host(pieces((x[:, a:b], mask[:, a:b]))) for a, b in ((0, 1), (1, 4), (4, 5))], 1),
+        found,
+    )
+    with pytest.raises(lk.LayerError, match=r"a mask of truth values of shape \(2, 5\), got bool \(2, 4\)"):
+        masked((x, mask[:, :4]))
+
+
 def test_a_general_gru_cell_is_its_formula() -> None:
     s = numbers(4, 3)
     cell = tl.GeneralGRUCell(lambda: tl.Dense(3), memory_transform_fn=tl.Tanh, sigmoid_bias=0.7)

@@ -2,15 +2,17 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Sequence
 from typing import Any, NamedTuple
 
 import layerkit as lk
 from layerkit import arguments, fastmath
+from layerkit.fastmath import numpy as np
 from layerkit.fastmath import random
 from layerkit.initializers import RandomNormalInitializer
 from layerkit_plugins.layers.axis_letters import AxisLetters
-from layerkit_plugins.layers.inputs import as_float, first_weights, in_dtype_of
+from layerkit_plugins.layers.inputs import as_float, first_weights, float_dtype, in_dtype_of
 from layerkit_plugins.layers.windows import checked_padding, positive_sizes
 
 __all__ = ["CausalConv", "Conv", "Conv1d", "ConvTranspose", "ConvWeights"]
@@ -153,7 +155,8 @@ def Conv1d(
 class CausalConv(Conv):
     """y[i, f] = b[f] + sum over t, c of x[i - k + 1 + t, c] W[t, c, f], x = 0 before its start: no look ahead.
 
-    x: (..., l, c)    y: (..., l, f)    W: (k, c, f)    b: (f,)
+    x: (..., l, c)    y: (..., l, f)    W: (k, c, f)    b: (f,)    In predict mode a call brings the positions that
+    follow those of the call before; the last that the kernel still sees are kept, for the batch at init.
 
     Args:
         filters: f, the number of output features.
@@ -162,6 +165,10 @@ class CausalConv(Conv):
         bias_initializer: the same for b.
         use_bias: without it there is no b, and the weights are W itself.
         dilation: how far apart the places are that the kernel takes.
+        mode: ``"predict"``, see there.
+
+    Raises:
+        LayerError: an argument is out of range; x has other features, or in predict mode another batch, than at init.
 
     >>> from layerkit.fastmath import numpy as np
     >>> conv = CausalConv(1, 2, use_bias=False)
@@ -177,9 +184,30 @@ class CausalConv(Conv):
         bias_initializer: Initializer = _BIAS,
         use_bias: bool = True,
         dilation: int = 1,
+        mode: str | None = None,
     ) -> None:
         width = (arguments.whole_number("CausalConv", "kernel_width", kernel_width),)
         super().__init__(filters, width, 1, "CAUSAL", None, kernel_initializer, bias_initializer, use_bias, dilation)
+        if mode is not None:
+            self.mode = arguments.one_of("CausalConv", "mode", mode, ("train", "eval", "predict"))
+
+    def init_weights_and_state(self, signature: Any) -> None:
+        super().init_weights_and_state(signature)
+        if self.mode == "predict":
+            kept = math.prod(signature.shape[:-2]), (self.kernel_size[0] - 1) * self.dilation[0], signature.shape[-1]
+            self.state = np.zeros(kept, float_dtype(signature.dtype))
+
+    def _convolve(self, x: Any, kernel: Any) -> Any:
+        if self.mode != "predict":
+            return super()._convolve(x, kernel)
+        if self.state.shape[0] != x.shape[0]:
+            raise lk.LayerError(
+                f"in predict mode it was initialized for a batch of {self.state.shape[0]}, got {x.shape[0]}; "
+                "init it again"
+            )
+        seen = np.concatenate([self.state, x], axis=1)
+        self.state = seen[:, x.shape[1] :]
+        return fastmath.conv(seen, kernel, self.strides, ((0, 0),), 1, self.dilation, self.groups)
 
 
 @lk.example(lk.f32(2, 5, 4, 3), filters=4, kernel_size=(3, 2), strides=(2, 2))

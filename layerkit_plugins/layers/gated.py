@@ -15,7 +15,7 @@ from layerkit_plugins.layers.dense import Dense
 from layerkit_plugins.layers.dropout import Dropout
 from layerkit_plugins.layers.incremental import no_position
 from layerkit_plugins.layers.inputs import float_dtype
-from layerkit_plugins.layers.recurrent import Carried
+from layerkit_plugins.layers.recurrent import Carried, mask_of_steps
 
 __all__ = ["SRU", "ConvGRUCell", "GeneralGRUCell"]
 
@@ -108,11 +108,14 @@ def ConvGRUCell(n_units: int, kernel_size: Sequence[int] = (3, 3)) -> lk.Layer:
 # -- the simple recurrent unit ----------------------------------------------------------------------------------------
 
 
-class _Forget(lk.Layer):
-    """c_t = f_t c_(t-1) + (1 - f_t) y_t: (r f y side by side) -> (c, r).    (b, l, 3 n) -> (b, l, n), (b, l, n)"""
+class _Linear(lk.Layer):
+    """c_t = f_t c_(t-1) + a_t, from zeros, or in predict mode from the last c of the call before.    (b, l, n)"""
 
-    def __init__(self, mode: str | None) -> None:
-        super().__init__(1, 2, "Forget", mode=mode)
+    n_parts = 1
+    """How many arrays its first input holds side by side."""
+
+    def __init__(self, n_in: int, n_out: int, mode: str | None) -> None:
+        super().__init__(n_in, n_out, type(self).__name__.strip("_"), mode=mode)
 
     @property
     def is_bare(self) -> bool:
@@ -120,16 +123,17 @@ class _Forget(lk.Layer):
 
     def init_weights_and_state(self, signature: Any) -> None:
         if self.mode == "predict":
-            shape = (signature.shape[0], signature.shape[-1] // 3)
-            self.state = Carried(np.zeros(shape, float_dtype(signature.dtype)), no_position())
+            x = signature[0] if self.n_in > 1 else signature
+            self.state = Carried(
+                np.zeros((x.shape[0], x.shape[-1] // self.n_parts), float_dtype(x.dtype)), no_position()
+            )
 
-    def forward(self, x: Any) -> Any:
-        r, f, y = np.split(x, 3, axis=-1)
-        r, f = fastmath.sigmoid(r), fastmath.sigmoid(f)
-        before = self.state.state if self.mode == "predict" else np.zeros_like(y[:, 0])
-        if before.shape != y[:, 0].shape:
+    def _walked(self, f: Any, added: Any) -> Any:
+        before = self.state.state if self.mode == "predict" else np.zeros_like(added[:, 0])
+        if before.shape != added[:, 0].shape:
             raise lk.LayerError(
-                f"in predict mode it was initialized for a batch of {before.shape[0]}, got {y.shape[0]}; init it again"
+                f"in predict mode it was initialized for a batch of {before.shape[0]}, got {added.shape[0]}; "
+                "init it again"
             )
 
         def step(c: Any, x: Any) -> tuple[Any, Any]:
@@ -137,14 +141,47 @@ class _Forget(lk.Layer):
             c = f * c + added
             return c, c
 
-        last, c = fastmath.scan(step, before, (np.swapaxes(f, 0, 1), np.swapaxes((1 - f) * y, 0, 1)))
+        last, c = fastmath.scan(step, before, (np.swapaxes(f, 0, 1), np.swapaxes(added, 0, 1)))
         if self.mode == "predict":
-            self.state = Carried(last, self.state.position + y.shape[1])
-        return np.swapaxes(c, 0, 1), r
+            self.state = Carried(last, self.state.position + added.shape[1])
+        return np.swapaxes(c, 0, 1)
+
+
+class _Forget(_Linear):
+    """c_t = f_t c_(t-1) + (1 - f_t) y_t: (r f y side by side, mask if masked) -> (c, r).    (b, l, 3 n) -> (b, l, n)
+
+    At a padded step f is 1, and nothing is added.
+    """
+
+    n_parts = 3
+
+    def forward(self, x: Any) -> Any:
+        x, mask = x if self.n_in > 1 else (x, None)
+        r, f, y = np.split(x, 3, axis=-1)
+        r, f = fastmath.sigmoid(r), fastmath.sigmoid(f)
+        added = (1 - f) * y
+        if mask is not None:
+            holds = _holds(mask, x)
+            f, added = np.where(holds, f, np.ones_like(f)), np.where(holds, added, np.zeros_like(added))
+        return self._walked(f, added), r
+
+
+class _Hold(_Linear):
+    """(h, mask) -> h, that of the last real position at a padded one.    (b, l, n)"""
+
+    def forward(self, x: Any) -> Any:
+        h, mask = x
+        holds = _holds(mask, h)
+        return self._walked((~holds).astype(h.dtype), np.where(holds, h, np.zeros_like(h)))
+
+
+def _holds(mask: Any, x: Any) -> Any:
+    """Truth values (b, l, 1) for x (b, l, n)."""
+    return np.swapaxes(mask_of_steps(mask, *x.shape[:2]), 0, 1)
 
 
 @lk.example(lk.f32(4, 3, 6), n_units=6)
-def SRU(n_units: int, activation: Any = None, mode: str | None = None) -> lk.Layer:
+def SRU(n_units: int, activation: Any = None, mode: str | None = None, masked: bool = False) -> lk.Layer:
     """h_t = r_t g(c_t) + (1 - r_t) sqrt(3) x_t, c_t = f_t c_(t-1) + (1 - f_t) y_t.    x, h: (b, l, n)
 
     (r, f, y) = x W + b, with the sigmoid of r and f. No step multiplies matrices: all of that is one product before.
@@ -155,9 +192,12 @@ def SRU(n_units: int, activation: Any = None, mode: str | None = None) -> lk.Lay
         n_units: n, the features of x too.
         activation: g, a layer or what makes one, such as ``tl.Tanh``; none unless given.
         mode: in ``"predict"`` a call brings the positions that follow those of the call before; c is kept.
+        masked: takes a mask behind x, (b, l) or (b, 1, 1, l), true where a position is real; one that is not leaves c
+            as it is, and gives h again, as in ``LSTM``.
 
     Raises:
-        LayerError: an argument is out of range; x has other features; in predict mode, another batch than at init.
+        LayerError: an argument is out of range; x has other features; the mask has another shape or dtype; in predict
+            mode, another batch than at init.
 
     >>> sru = SRU(2)
     >>> _ = sru.init(lk.f32(1, 3, 2))
@@ -174,5 +214,8 @@ def SRU(n_units: int, activation: Any = None, mode: str | None = None) -> lk.Lay
             raise lk.LayerError(f"n_units={n} and the {x.shape[-1]} features of x differ: put a Dense({n}) before it")
         return r * c + (1 - r) * math.sqrt(3) * x
 
-    inner = lk.Serial(Dense(3 * n), _Forget(mode), made)
-    return lk.Serial(lk.Branch(inner, []), lk.Fn("Highway", mix), name=f"SRU_{n}")
+    inner = lk.Serial(Dense(3 * n), _Forget(1 + masked, 2, mode), made)
+    highway = lk.Fn("Highway", mix)
+    if masked:
+        return lk.Serial(lk.Branch(inner, lk.Select([0, 1])), highway, _Hold(2, 1, mode), name=f"SRU_{n}")
+    return lk.Serial(lk.Branch(inner, []), highway, name=f"SRU_{n}")

@@ -14,7 +14,7 @@ from layerkit_plugins.layers.inputs import as_float, default_float, float_dtype,
 from layerkit_plugins.layers.recurrence import recur
 from layerkit_plugins.layers.recurrent_units import GRUUnit, LSTMUnit, Unit
 
-__all__ = ["GRU", "LSTM", "Carried", "GRUCell", "LSTMCell", "MakeZeroState"]
+__all__ = ["GRU", "LSTM", "Carried", "GRUCell", "LSTMCell", "MakeZeroState", "mask_of_steps"]
 
 _GLOROT = GlorotUniformInitializer()
 _BIAS = RandomNormalInitializer(1e-6)
@@ -169,7 +169,7 @@ class _Recurrent(lk.Layer):
         steps = np.swapaxes(as_float(x), 0, 1)
         length, batch, d = steps.shape
         of_rows = self.unit.of_input(self.weights, np.reshape(steps, (length * batch, d)))
-        mask = _mask_of_steps(parts[1], batch, length) if self.masked else None
+        mask = mask_of_steps(parts[1], batch, length) if self.masked else None
         carry = _parted(self._first_state(parts, batch, of_rows[0].dtype), self.unit)
         xs = tuple(np.reshape(rows, (length, batch, rows.shape[-1])) for rows in of_rows)
         outputs, last = recur(self.unit, self.unit.kernels(self.weights), xs, carry, mask)
@@ -193,7 +193,7 @@ class _Recurrent(lk.Layer):
         return np.where(position > 0, kept.astype(dtype), given)
 
 
-def _mask_of_steps(mask: Any, batch: int, length: int) -> Any:
+def mask_of_steps(mask: Any, batch: int, length: int) -> Any:
     """Truth values (length, batch, 1)."""
     if mask.dtype.kind not in "biu" or tuple(mask.shape) not in ((batch, length), (batch, 1, 1, length)):
         raise lk.LayerError(
