@@ -44,6 +44,7 @@ MODELS: dict[str, Callable[[str | None], lk.Layer]] = {
     "attention": attention_lm,
     "GRULM": lambda mode: models.GRULM(V, d_model=8, mode=mode),
     "RNNLM": lambda mode: models.RNNLM(V, d_model=8, rnn_cell=tl.GRUCell, rnn_cell_d_state_multiplier=1, mode=mode),
+    "ReformerLM": lambda mode: models.ReformerLM(V, 8, 8, 4, 4, n_layers=1, n_heads=2, max_len=16, mode=mode),
     "Transformer": translator,
     "LSTMSeq2SeqAttn": lambda mode: models.LSTMSeq2SeqAttn(V, V, 8, 1, 1, mode=mode),
 }
@@ -63,7 +64,9 @@ def prompts(n: int, length: int, seed: int = 0) -> Any:
 
 
 @pytest.mark.parametrize("name", MODELS)
-def test_with_a_memory_as_without(name: str) -> None:
+def test_with_a_memory_as_without(name: str, backend: str) -> None:
+    if (name, backend) == ("ReformerLM", "jax"):
+        pytest.skip("its programs take long to compile; they are among the slow tests")
     whole, pieces = both_modes(name)
     start = prompts(40, 3)
     greedy = [autoregressive_sample(m, start, temperature=0, max_length=9) for m in (whole, pieces)]
@@ -79,12 +82,13 @@ def test_with_a_memory_as_without(name: str) -> None:
 
 
 @pytest.mark.slow
-def test_a_thousand_prompts_with_a_memory_as_without() -> None:
-    whole, pieces = both_modes("attention", seed=1)
+@pytest.mark.parametrize("name", MODELS)
+def test_a_thousand_prompts_with_a_memory_as_without(name: str) -> None:
+    whole, pieces = both_modes(name, seed=2)
     start = prompts(1000, 4)
-    onp.testing.assert_array_equal(
-        *[autoregressive_sample(m, start, temperature=0, max_length=12) for m in (whole, pieces)]
-    )
+    greedy = [autoregressive_sample(m, start, temperature=0, max_length=12, eos_id=None) for m in (whole, pieces)]
+    onp.testing.assert_array_equal(*greedy)
+    assert len(onp.unique(greedy[0], axis=0)) > 20
     onp.testing.assert_array_equal(*[beam_search(m, start, n_beams=4, max_length=12).ids for m in (whole, pieces)])
 
 
