@@ -9,7 +9,7 @@ import numpy as onp
 from layerkit.engine.calls import walk
 from layerkit.engine.initializing import init_outermost
 from layerkit.errors import LayerkitError
-from layerkit.fastmath import abstract_eval, is_traced, jit, random, to_device
+from layerkit.fastmath import abstract_eval, is_traced, jit, random, to_device, use_backend
 from layerkit.fastmath import numpy as np
 from layerkit.fastmath.memory import MemoryShortageError
 from layerkit.fastmath.rows import writes_in_place
@@ -60,25 +60,29 @@ def start(model: Layer, tasks: list[TrainTask], seed: int) -> Start:
     samples = [signature(task.sample_batch) for task in tasks]
     # What get_prng gives; on a device it would take a compiled program of its own.
     root = onp.array([seed >> 32, seed & 0xFFFFFFFF], onp.uint32)
+    # Nor is the other keys' making worth a part of one: compiled, each would be a loop of its own.
+    with use_backend("numpy"):
+        keys = Keys(*(random.fold_in(root, number) for number in (_TRAIN, _LOSS, _EVAL, _USER)))
+        of_losses = random.fold_in(root, _LOSS_WEIGHTS)
+        loss_keys = [random.fold_in(of_losses, number) for number in range(len(tasks))]
     given = _given(model, parts(samples[0], model.n_in)[0], root)
     opt_params: list[Any] = []
     compiled: list[bool] = []
 
-    def program(root: Any, given: Any) -> Any:
-        made, records = _make(model, tasks, samples, root, given)
+    def program(root: Any, loss_keys: Any, given: Any) -> Any:
+        made, records = _make(model, tasks, samples, root, loss_keys, given)
         opt_params[:], compiled[:] = records, [is_traced(root)]
         kept = (made.weights, made.state, [task[:2] for task in made.tasks])
         own = [OfTask(copied(t.loss_weights), copied(t.loss_state), t.slots) for t in made.tasks]
         private = (copied(made.weights), copied(made.state), own)
-        keys = Keys(*(random.fold_in(root, number) for number in (_TRAIN, _LOSS, _EVAL, _USER)))
-        return kept, private, keys, np.array(True)
+        return kept, private, np.array(True)
 
-    (weights, state, losses), own, keys, alive, private = _compiled_or_not(program, root, given)
+    (weights, state, losses), own, alive, private = _compiled_or_not(program, root, loss_keys, given)
     model.weights, model.state = weights, state
     for task, (loss_weights, loss_state) in zip(tasks, losses, strict=True):
         task.loss_layer.weights, task.loss_layer.state = loss_weights, loss_state
     private = private or writes_in_place()
-    return Start(Variables(own[0], own[1], own[2], alive), keys, opt_params, private, any(compiled))
+    return Start(Variables(own[0], own[1], own[2], alive), to_device(keys), opt_params, private, any(compiled))
 
 
 def _compiled_or_not(program: Any, *args: Any) -> tuple[Any, ...]:
@@ -92,7 +96,7 @@ def _compiled_or_not(program: Any, *args: Any) -> tuple[Any, ...]:
 
 
 def _make(
-    model: Layer, tasks: list[TrainTask], samples: list[Any], root: Any, given: Any
+    model: Layer, tasks: list[TrainTask], samples: list[Any], root: Any, loss_keys: list[Any], given: Any
 ) -> tuple[Variables, list[Any]]:
     outputs: Any = None
     if given is None:
@@ -104,10 +108,9 @@ def _make(
         inputs, rest = parts(sample, model.n_in)
         if number or outputs is None:
             outputs = _output(model, inputs, weights, state, root)
-        key = random.fold_in(random.fold_in(root, _LOSS_WEIGHTS), number)
         loss_inputs = (*(outputs if type(outputs) is tuple else (outputs,)), *rest)
         loss_inputs = loss_inputs[0] if len(loss_inputs) == 1 else loss_inputs
-        loss_weights, loss_state, loss = init_outermost(task.loss_layer, loss_inputs, key)
+        loss_weights, loss_state, loss = init_outermost(task.loss_layer, loss_inputs, loss_keys[number])
         _check_scalar(task.loss_layer, loss)
         slots, record = task.optimizer.tree_init((weights, loss_weights))
         made.append(OfTask(loss_weights, loss_state, slots))
