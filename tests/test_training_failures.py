@@ -32,7 +32,7 @@ import layerkit as lk
 from layerkit import layers as tl
 from layerkit import optimizers
 from layerkit.fastmath import numpy as np
-from layerkit.training import NotFiniteError
+from layerkit.training import NotFiniteError, steps
 from layerkit.training.interrupt import Interrupts
 
 
@@ -168,6 +168,30 @@ def test_a_loss_that_is_seen_at_the_end_of_a_run(backend: str) -> None:
     with pytest.raises(NotFiniteError, match="step 3"):
         loop.run(3)
     assert loop.step == 2
+
+
+@pytest.mark.parametrize("patience", [0.0, 1e6])
+@pytest.mark.parametrize("at", [9, 16])
+def test_the_step_that_stops_a_run_is_the_same_however_many_losses_nobody_looked_at(
+    at: int, patience: float, backend: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(steps, "_PATIENCE", patience)
+    good, losses = next(batches()), tl.CrossEntropyLoss()
+    bad = (*good[:2], good[2] * onp.float32(onp.inf))
+
+    def loop(data: Any) -> lk.Loop:
+        model = tl.Serial(tl.Embedding(40, 4, update="lazy"), tl.Mean(axis=1), tl.Dense(2), tl.LogSoftmax())
+        task = lk.TrainTask(iter(data), losses, optimizers.Adam(0.1))
+        return lk.Loop(model, task, eval_at=lambda step: step == at, log=None)
+
+    stopped, undisturbed = loop([*[good] * at, bad, *[good] * 60]), loop([good] * (at + 1))
+    with pytest.raises(NotFiniteError, match=f"step {at + 1}: "):
+        stopped.run(60)
+    undisturbed.run(at)
+    assert stopped.step == at
+    assert same(stopped.model.weights, undisturbed.model.weights)
+    assert stopped.history.to_dict() == undisturbed.history.to_dict()
+    assert not onp.isfinite(stopped.tasks[0].next_batch()[2]).any()
 
 
 # -- Ctrl-C ----------------------------------------------------------------------------------------------------------

@@ -1,7 +1,10 @@
-"""The steps of a run, one after the other: the arrays they change, and their losses, each looked at one step later."""
+"""The steps of a run, one after the other: the arrays they change, and their losses, looked at a little later."""
 
 from __future__ import annotations
 
+import itertools
+import time
+from collections import deque
 from collections.abc import Callable
 from typing import Any
 
@@ -22,6 +25,9 @@ from layerkit.training.task import EvalTask, TrainTask
 from layerkit.training.variables import Variables
 
 __all__ = ["Steps"]
+
+_PATIENCE, _MOST_UNSEEN = 0.01, 16
+"""For how many seconds, and how many calls, losses stay on the device before they are looked at."""
 
 
 class Steps:
@@ -58,7 +64,8 @@ class Steps:
         self._several = [jit(make_several(step), donate_argnums=(0,)) for step in steps]
         self._compiled = started.compiled
         self._settled_at = 0
-        self._unseen: tuple[list[Item], int, Any] | None = None
+        self._unseen: deque[tuple[list[Item], int, Any]] = deque()
+        self._may_wait, self._looked = 1, time.perf_counter()
 
     def _prepare_tables(self, evaluations: list[tuple[Layer, EvalTask]], started: Start) -> None:
         variables, task = self.variables, self._tasks[0]
@@ -90,7 +97,7 @@ class Steps:
         """A step on each item, in one call where they are alike; the last may still be running when this returns.
 
         Raises:
-            NotFiniteError: the loss of the step before, or its gradient, is not finite.
+            NotFiniteError: the loss of a step before, or its gradient, is not finite. No step after it changed anything.
         """
         if self.shared:
             self.variables.own(self._private)
@@ -98,6 +105,7 @@ class Steps:
             self.shared = False
         # No row waits for more than this, and the steps of one call.
         if self.lazy.period and self.done // self.lazy.period > self._settled_at // self.lazy.period:
+            self.settle()
             self._replace(*self.lazy.settled(self.view()))
             self._settled_at = self.done
         if len(items) > 1 and self._alike(items):
@@ -121,11 +129,13 @@ class Steps:
         else:
             seen, carry = self._several[number](carry, self.keys, self.done, *self._stacked(items))
         variables.weights, variables.state, variables.tasks[number], variables.alive = carry
-        # The device is busy with these steps: time to look at the losses of those before.
-        before, self._unseen = self._unseen, (items, self.done, seen)
+        self._unseen.append((items, self.done, seen))
         self.done += len(items)
-        if before is not None:
-            self._see(*before)
+        if len(self._unseen) > self._may_wait:
+            # The device is busy with these steps: time to look at the losses of those before. Waiting for it once for
+            # several short steps takes less time than once for each.
+            took = self._look(len(self._unseen) - 1) / self._may_wait
+            self._may_wait = max(1, min(_MOST_UNSEEN, int(_PATIENCE / took)))
 
     def _stacked(self, items: list[Item]) -> tuple[Any, Any, Any]:
         """The learning rates, batches and ids of several steps, each array a stack of theirs."""
@@ -162,9 +172,7 @@ class Steps:
         Raises:
             NotFiniteError: it is not finite.
         """
-        unseen, self._unseen = self._unseen, None
-        if unseen is not None:
-            self._see(*unseen)
+        self._look(len(self._unseen))
 
     def take_means(self) -> list[tuple[int, float]]:
         """(task, mean loss since the last time) for each task there was a step of."""
@@ -185,9 +193,17 @@ class Steps:
             task.loss_layer.state = own.loss_state
         self.shared = True
 
+    def _look(self, count: int) -> float:
+        """Looks at the losses of the first calls nobody has seen; the seconds since the last time."""
+        for seen in to_host([seen for _, _, seen in itertools.islice(self._unseen, count)]):
+            items, first, _ = self._unseen.popleft()
+            self._see(items, first, seen)
+        before, self._looked = self._looked, time.perf_counter()
+        return self._looked - before
+
     def _see(self, items: list[Item], first: int, seen: tuple[Any, Any]) -> None:
         """Looks at the losses of steps, ``first`` being the number of the first, counted from 0."""
-        losses, alive = (np.reshape(array, -1).tolist() for array in to_host(seen))
+        losses, alive = (np.reshape(array, -1).tolist() for array in seen)
         for place, (item, value) in enumerate(zip(items, losses, strict=True)):
             if not alive[place]:
                 self._stop(items[place:], first + place + 1, value)
@@ -198,9 +214,9 @@ class Steps:
         """Goes back to before the step on the first of these items, and raises what is known of its loss."""
         from layerkit.training.diagnose import diagnose  # a run that goes well never needs it
 
-        self._give_back([*items, *([] if self._unseen is None else self._unseen[0])])
+        self._give_back([*items, *(item for later, _, _ in self._unseen for item in later)])
         item = items[0]
-        self._unseen = None
+        self._unseen.clear()
         self.done = step - 1
         variables = self.variables
         variables.alive = to_device(np.array(True))
