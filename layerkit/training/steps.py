@@ -97,7 +97,7 @@ class Steps:
         """A step on each item, in one call where they are alike; the last may still be running when this returns.
 
         Raises:
-            NotFiniteError: the loss of a step before, or its gradient, is not finite. No step after it changed anything.
+            NotFiniteError: the loss of a step before, or its gradient, is not finite; none after it changed anything.
         """
         if self.shared:
             self.variables.own(self._private)

@@ -15,7 +15,7 @@ from layerkit.fastmath import nested_map
 from layerkit.shapes import ShapeDtype
 from layerkit_plugins.backends.checks import check_segments, check_table, check_top_k, check_update
 from layerkit_plugins.backends.ids import check_id_dtype, check_ids
-from layerkit_plugins.backends.jax import control, gradients, measures, setup
+from layerkit_plugins.backends.jax import control, gradients, measures, row_sums, setup
 from layerkit_plugins.backends.jax.control import as_array
 from layerkit_plugins.backends.jax.namespace import np
 from layerkit_plugins.backends.numpy.precision import narrow
@@ -85,7 +85,7 @@ class JaxBackend:
         if jnp.issubdtype(table.dtype, jnp.floating) and table.dtype.itemsize < 4:
             # Or the gradient of a row that is read a thousand times would add up in 16 bits, where 256 + 1 is 256.
             return _rows(table.astype(jnp.float32), ids).astype(table.dtype)
-        return _rows(table, ids)
+        return row_sums.noted(_rows(table, ids), row_sums.Read(table, ids))
 
     def put_rows(self, table: Any, ids: Any, rows: Any) -> Any:
         return _put_rows(table, ids, rows)

@@ -12,6 +12,7 @@ import numpy as onp
 
 from layerkit.fastmath import float64_enabled
 from layerkit.fastmath.numpy import NAMES
+from layerkit_plugins.backends.jax import row_sums
 from layerkit_plugins.backends.numpy.einsum import check_einsum
 from layerkit_plugins.backends.numpy.precision import narrow, narrow_dtype
 
@@ -65,7 +66,15 @@ def _einsum(subscripts: Any, *operands: Any, **options: Any) -> Any:
     return jnp.einsum(subscripts, *arrays, **options)
 
 
-_OWN = {"einsum": _einsum, "fmax": _fmax, "fmin": _fmin, "take": _take}
+_OWN = {
+    "einsum": _einsum,
+    "fmax": _fmax,
+    "fmin": _fmin,
+    "mean": row_sums.mean,
+    "sum": row_sums.sum_,
+    "take": _take,
+    "where": row_sums.where,
+}
 
 
 def _language(name: str) -> Callable[..., Any]:
