@@ -1,6 +1,6 @@
 """Sums and means of rows that were just read, made row by row: the rows of a batch are never laid out side by side.
 
-A mean of word vectors reads 20 MB of rows for 1,024 short texts. On a CPU, writing them down to add them up at once takes
+A mean of word vectors reads 20 MB of rows for 1,024 short texts. On a CPU, writing them down to add them up later takes
 six times as long as adding them up as they come, and three times for the gradient. What ``take_rows`` gives in a
 compiled program is therefore remembered with its table and ids, as long as it lives; ``sum`` and ``mean`` along an axis
 of the ids ask for them, and XLA leaves out the reading that nothing then needs. On a GPU, XLA reads and adds up in one
