@@ -104,14 +104,15 @@ def _row_by_row(a: Any, axis: Any, keepdims: bool = False, **others: Any) -> Any
 def _sums(n_rows: int, table: Any, ids: Any, holds: Any) -> Any:
     """The sum of ``table[ids[i]]`` over i, but for rows that do not hold; NaN for an id beyond the table."""
 
-    def add(i: Any, total: Any) -> Any:
-        rows = table.at[ids[i]].get(mode="fill")
+    def add(total: Any, read: tuple[Any, Any]) -> tuple[Any, None]:
+        ids, holds = read
+        rows = table.at[ids].get(mode="fill")
         if holds is not None:
-            rows = jnp.where(jnp.reshape(holds[i], (*ids.shape[1:], *[1] * (table.ndim - 1))), rows, 0)
-        return total + rows
+            rows = jnp.where(jnp.reshape(holds, (*ids.shape, *[1] * (table.ndim - 1))), rows, 0)
+        return total + rows, None
 
     zeros = jnp.zeros((*ids.shape[1:], *table.shape[1:]), table.dtype)
-    return jax.lax.fori_loop(0, ids.shape[0], add, zeros, unroll=min(_TURNS, ids.shape[0]))
+    return jax.lax.scan(add, zeros, (ids, holds), unroll=min(_TURNS, ids.shape[0]))[0]
 
 
 def _forward(n_rows: int, table: Any, ids: Any, holds: Any) -> Any:
@@ -120,11 +121,11 @@ def _forward(n_rows: int, table: Any, ids: Any, holds: Any) -> Any:
 
 
 def _backward(n_rows: int, ids: Any, of_sums: Any) -> Any:
-    def add(i: Any, of_table: Any) -> Any:
-        return of_table.at[ids[i]].add(of_sums, mode="drop")
+    def add(of_table: Any, ids: Any) -> tuple[Any, None]:
+        return of_table.at[ids].add(of_sums, mode="drop"), None
 
     zeros = jnp.zeros((n_rows, *of_sums.shape[ids.ndim - 1 :]), of_sums.dtype)
-    return jax.lax.fori_loop(0, ids.shape[0], add, zeros), None, None
+    return jax.lax.scan(add, zeros, ids)[0], None, None
 
 
 _sums.defvjp(_forward, _backward)
