@@ -189,7 +189,8 @@ class Layer:
     ) -> tuple[Any, Any]:
         """(output, new state), with no effect on the layer: safe to differentiate, to compile, and in threads.
 
-        ``training`` is that of the surrounding call unless given, and false in an outermost one.
+        ``training`` is that of the surrounding call unless given, and false in an outermost one; ``rng`` is a key, or a
+        function that makes one where a layer asks for it.
         """
         parent = _current.get()
         position = None

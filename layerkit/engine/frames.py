@@ -29,7 +29,7 @@ _observer: ContextVar[Observer | None] = ContextVar("layerkit_observer", default
 class Frame:
     """One running call of one layer.
 
-    ``key`` is a random key, or the frame whose key is the base (so that nothing is folded before somebody reads it);
+    ``key`` is a random key, or what has one, a function or a frame (so that nothing is folded before somebody reads it);
     ``fold`` is the number folded into it, ``None`` for a key that is used as it is. ``shared`` maps the layers that
     stand in several places of the model to their (weights, state) cell; every frame of one outermost call has the
     same dict, or ``None``. ``trail`` is there while the layer is initialized.
@@ -89,7 +89,11 @@ class Frame:
 
         It is folded anew each time: a key folded inside a compiled loop must not leave it.
         """
-        base = self.key.rng() if isinstance(self.key, Frame) else self.key
+        base = self.key
+        if isinstance(base, Frame):
+            base = base.rng()
+        elif callable(base):
+            base = base()
         return base if base is None or self.fold is None else random.fold_in(base, self.fold)
 
     def path(self) -> str:

@@ -167,10 +167,11 @@ def compute_loss(
 ) -> tuple[Any, tuple[Any, Any]]:
     """(loss, (model's new state, loss's new state)) of a training step."""
     inputs, rest = parts(batch, model.n_in)
-    key = random.fold_in(keys.train, n)
+    # Functions, since most models ask for no key, and folding one costs more than many a layer.
+    key = functools.partial(random.fold_in, keys.train, n)
     y, state = apply(model, inputs, carry.weights, carry.state, key, compute_dtype)
     loss_inputs = (*(y if type(y) is tuple else (y,)), *rest)
     loss_inputs = loss_inputs[0] if len(loss_inputs) == 1 else loss_inputs
-    own, key = carry.task, random.fold_in(keys.loss, n)
+    own, key = carry.task, functools.partial(random.fold_in, keys.loss, n)
     loss, loss_state = loss_layer.pure_fn(loss_inputs, own.loss_weights, own.loss_state, key, training=True)
     return loss, (state, loss_state)
