@@ -100,6 +100,7 @@ def test_it_can_be_mapped_and_differentiated_twice() -> None:
 def test_nothing_is_remembered_once_a_program_is_made() -> None:
     from layerkit_plugins.backends.jax import row_sums
 
+    before = set(row_sums._reads)
     with lk.use_backend("jax"):
         fastmath.jit(fastmath.grad(loss_of(USES[0][0], IDS)))(TABLE)
-    assert row_sums._reads == {}
+    assert set(row_sums._reads) <= before

@@ -29,10 +29,10 @@ _observer: ContextVar[Observer | None] = ContextVar("layerkit_observer", default
 class Frame:
     """One running call of one layer.
 
-    ``key`` is a random key, or what has one, a function or a frame (so that nothing is folded before somebody reads it);
-    ``fold`` is the number folded into it, ``None`` for a key that is used as it is. ``shared`` maps the layers that
-    stand in several places of the model to their (weights, state) cell; every frame of one outermost call has the
-    same dict, or ``None``. ``trail`` is there while the layer is initialized.
+    ``key`` is a random key, or a function or a frame that has it (nothing is folded before somebody reads it); ``fold``
+    is the number folded into it, ``None`` for a key that is used as it is. ``shared`` maps the layers that stand in
+    several places of the model to their (weights, state) cell; every frame of one outermost call has the same dict, or
+    ``None``. ``trail`` is there while the layer is initialized.
     """
 
     __slots__ = (

@@ -73,22 +73,22 @@ def _is_zero(choice: Any) -> bool:
     return type(choice) in (int, float) and choice == 0
 
 
-def sum_(a: Any, axis: Any = None, **options: Any) -> Any:
+def sum_(a: Any, *args: Any, **options: Any) -> Any:
     """``jax.numpy.sum``."""
-    total = _row_by_row(a, axis, **options)
-    return jnp.sum(a, axis, **options) if total is None else total
+    total = _row_by_row(a, *args, **options)
+    return jnp.sum(a, *args, **options) if total is None else total
 
 
-def mean(a: Any, axis: Any = None, **options: Any) -> Any:
+def mean(a: Any, *args: Any, **options: Any) -> Any:
     """``jax.numpy.mean``."""
-    total = _row_by_row(a, axis, **options)
-    return jnp.mean(a, axis, **options) if total is None else total / a.shape[axis]
+    total = _row_by_row(a, *args, **options)
+    return jnp.mean(a, *args, **options) if total is None else total / (a.size // total.size)
 
 
-def _row_by_row(a: Any, axis: Any, keepdims: bool = False, **others: Any) -> Any:
+def _row_by_row(a: Any, axis: Any = None, *more: Any, keepdims: bool = False, **others: Any) -> Any:
     """The sum of rows along an axis of their ids; ``None`` where that is not what is asked for, or not worth it."""
     read = _found(a)
-    if read is None or others or not isinstance(axis, int) or not -a.ndim <= axis < a.ndim:
+    if read is None or more or others or not isinstance(axis, int) or not -a.ndim <= axis < a.ndim:
         return None
     axis %= a.ndim
     if axis >= read.ids.ndim or math.prod(read.ids.shape) < _FEWEST * max(read.ids.shape[axis], 1):
