@@ -17,6 +17,7 @@ from layerkit.engine.naming import check_mode, check_name, count, line_of_caller
 from layerkit.engine.storing import keep, require_init, stored
 from layerkit.fastmath import abstract_eval, is_traced, random, stop_gradient, tree_leaves
 from layerkit.fastmath.backend import _region
+from layerkit.fastmath.transforms import impure
 from layerkit.shapes import signature
 
 __all__ = ["Layer", "LayerError"]
@@ -219,6 +220,7 @@ class Layer:
         """The trainable arrays: inside ``forward`` those of the call, outside what ``init`` or assignment left."""
         frame = _current.get()
         if frame is None:
+            impure("a layer's weights are read outside of its call")
             return stored(self, "_weights")
         if frame.layer is self and frame.region is _region.get():
             return frame.weights
@@ -240,6 +242,7 @@ class Layer:
         """The arrays that calls change and training does not; as ``weights``."""
         frame = _current.get()
         if frame is None:
+            impure("a layer's state is read outside of its call")
             return stored(self, "_state")
         if frame.layer is self and frame.region is _region.get():
             return frame.state

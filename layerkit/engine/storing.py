@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 from layerkit.engine.calls import walk
 from layerkit.engine.layer_error import LayerError
 from layerkit.engine.naming import as_code
+from layerkit.fastmath.transforms import impure
 
 if TYPE_CHECKING:
     from layerkit.layer import Layer
@@ -20,6 +21,7 @@ def keep(layer: Layer, slot: str, tree: Any) -> None:
     Raises:
         LayerError: the tree has not the form of the layer.
     """
+    impure("a layer is given weights or state")
     parts: dict[Layer, Any] = {}
     _take_apart(layer, slot, tree, parts)
     for part, own in parts.items():

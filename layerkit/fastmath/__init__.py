@@ -22,6 +22,7 @@ from layerkit.fastmath.ops import (
     log_softmax,
     logsumexp,
     one_hot,
+    rarely,
     segment_sum,
     sigmoid,
     softmax,
@@ -32,7 +33,7 @@ from layerkit.fastmath.ops import (
     top_k,
     update_slice,
 )
-from layerkit.fastmath.transforms import custom_vjp, grad, jit, value_and_grad, vjp, vmap
+from layerkit.fastmath.transforms import custom_vjp, grad, impure, jit, recording, value_and_grad, vjp, vmap
 from layerkit.fastmath.trees import nested_map, tree_flatten, tree_leaves, tree_unflatten
 
 __all__ = [
@@ -52,6 +53,7 @@ __all__ = [
     "float64",
     "float64_enabled",
     "grad",
+    "impure",
     "is_traced",
     "jit",
     "log_softmax",
@@ -61,6 +63,8 @@ __all__ = [
     "numpy",
     "one_hot",
     "random",
+    "rarely",
+    "recording",
     "remat",
     "scan",
     "scan_over",

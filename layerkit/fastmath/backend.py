@@ -110,7 +110,7 @@ class Backend(Protocol):
 
     # A backend may have ``put_rows(table, ids, rows)`` as well: the table with rows in the places ``ids`` (rising, each
     # once; those beyond the table are left out), which may overwrite ``table``. Without it all tables are trained
-    # densely.
+    # densely. And ``rarely(truths)``: whether one of them holds, for a backend that records functions.
 
     def segment_sum(self, values: Any, segment_ids: Any, num_segments: int) -> Any:
         """Sums ``values`` (n, ...) that carry the same id: (num_segments, ...)."""

@@ -22,6 +22,7 @@ __all__ = [
     "log_softmax",
     "logsumexp",
     "one_hot",
+    "rarely",
     "segment_sum",
     "sigmoid",
     "softmax",
@@ -105,6 +106,19 @@ def one_hot(x: Any, n_categories: int, dtype: Any = onp.float32) -> Any:
     [[1.0, 0.0, 0.0], [0.0, 0.0, 1.0]]
     """
     return np.equal(np.expand_dims(x, -1), np.arange(n_categories)).astype(dtype)
+
+
+def rarely(truths: Any) -> bool:
+    """Whether one of these truths holds, which they do not as a rule; of values that are known.
+
+    A function that looks at numbers is run anew at each call on NumPy. Where it only looks for what is wrong with them,
+    this lets it be recorded: the look is part of the record.
+
+    >>> rarely(np.array([1, 2]) > 2)
+    False
+    """
+    look = getattr(active(), "rarely", None)
+    return bool(to_host(truths).any()) if look is None else look(truths)
 
 
 def top_k(x: Any, k: int) -> tuple[Any, Any]:

@@ -141,7 +141,8 @@ def fold_in(key: Any, data: int) -> Any:
         ArrayError: ``data`` is not a whole number from 0 to 2**32 - 1.
     """
     backend = active()
-    if not backend.is_traced(data):
+    # Of 32 bits without a sign any number will do.
+    if getattr(data, "dtype", None) != onp.uint32 and not backend.is_traced(data):
         data = _whole("fold_in", "the data", data)
         if not 0 <= data < 2**32:
             raise ArrayError(f"random.fold_in: the data is a whole number from 0 to {2**32 - 1}, got {data}")

@@ -3,12 +3,16 @@
 from __future__ import annotations
 
 import functools
-from collections.abc import Callable, Hashable, Sequence
+from collections.abc import Callable, Hashable, Iterator, Sequence
+from contextlib import contextmanager
+from contextvars import ContextVar
 from typing import Any
 
 from layerkit.fastmath.backend import active, float64_enabled, region
 
-__all__ = ["custom_vjp", "grad", "jit", "value_and_grad", "vjp", "vmap"]
+__all__ = ["custom_vjp", "grad", "impure", "jit", "recording", "value_and_grad", "vjp", "vmap"]
+
+_recording: ContextVar[Callable[[str], None] | None] = ContextVar("layerkit_recording", default=None)
 
 trace_keys: list[Callable[[], Hashable]] = []
 """What else a compiled program depends on, besides its arguments: a layer's training flag registers itself here."""
@@ -17,9 +21,10 @@ trace_keys: list[Callable[[], Hashable]] = []
 def jit(
     f: Callable[..., Any], static_argnums: Sequence[int] = (), donate_argnums: Sequence[int] = ()
 ) -> Callable[..., Any]:
-    """``f``, compiled where the active backend compiles, and run as it is where it does not.
+    """``f``, compiled where the active backend compiles; on NumPy, recorded and played.
 
-    One program is kept for each backend, precision and training flag that it is called under.
+    One program is kept for each backend, precision and training flag that it is called under. What ``f`` reads besides
+    its arguments may be taken as it was when the program was made.
 
     Args:
         f: a function without side effects.
@@ -35,13 +40,36 @@ def jit(
     @functools.wraps(f)
     def call(*args: Any) -> Any:
         backend = active()
-        key = (backend.name, float64_enabled(), *(part() for part in trace_keys))
+        key = (backend.name, float64_enabled(), *[part() for part in trace_keys])
         program = programs.get(key)
         if program is None:
             program = programs[key] = backend.jit(_body(f), static_argnums, donate_argnums)
         return program(*args)
 
     return call
+
+
+def impure(what: str) -> None:
+    """Says that the running function does more than compute with its arguments: ``what``, in words.
+
+    NumPy then runs a function inside ``jit`` anew at each call, instead of playing a record of it. A compiler cannot,
+    so there nothing happens.
+
+    >>> impure("it prints")
+    """
+    refuse = _recording.get()
+    if refuse is not None:
+        refuse(what)
+
+
+@contextmanager
+def recording(refuse: Callable[[str], None]) -> Iterator[None]:
+    """For a backend that records functions: inside the ``with`` block it is told of what is ``impure``."""
+    token = _recording.set(refuse)
+    try:
+        yield
+    finally:
+        _recording.reset(token)
 
 
 def _body(f: Callable[..., Any]) -> Callable[..., Any]:

@@ -54,7 +54,7 @@ def make_evaluation(
         inputs, rest = parts(batch, model.n_in)
         leaves, slots = view.parts()
         rows, _ = lazy.read(leaves, slots, view.waiting, view.step, ids)
-        weights, _ = tree_unflatten(lazy.stand_ins(rows, leaves, batch, ids, arrays), view.trained)
+        weights, _ = tree_unflatten(lazy.stand_ins(rows, batch, ids, arrays), view.trained)
         y, _ = model.pure_fn(inputs, weights, state, key, training=False)
         values = [
             metric.pure_fn(_inputs_of(metric, y, rest), metric_weights, metric_state, key, training=False)[0]

@@ -161,13 +161,12 @@ class LazyRows:
         return leaves, slots
 
     def stand_ins(
-        self, rows: list[Any], full: list[Any], batch: tuple[Any, ...], ids: Sequence[RowIds], arrays: Any = None
+        self, rows: list[Any], batch: tuple[Any, ...], ids: Sequence[RowIds], arrays: Any = None
     ) -> list[Any]:
         """Leaves with something that ``take_rows`` can read in the place of each table.
 
         Args:
             rows: what ``read`` gave.
-            full: the leaves with the tables.
             batch: the arrays whose ids are known.
             ids: where each id's row is.
             arrays: for each table, which arrays of the batch hold its ids, where that is not as in training.
@@ -175,7 +174,7 @@ class LazyRows:
         rows = list(rows)
         for number, table in enumerate(self.tables):
             own = table.arrays if arrays is None else arrays[number]
-            rows[table.place] = _stand_in(table, rows[table.place], full[table.place], batch, ids[number], own)
+            rows[table.place] = _stand_in(table, rows[table.place], batch, ids[number], own)
         return rows
 
     def write(
@@ -309,25 +308,25 @@ class LazyRows:
         return put_rows(whole, ids, self._rows(table, slots, last, rates, step, ids)[0])
 
 
-def _stand_in(table: Table, rows: Any, full: Any, batch: tuple[Any, ...], ids: RowIds, arrays: Any) -> RowTable:
+def _stand_in(table: Table, rows: Any, batch: tuple[Any, ...], ids: RowIds, arrays: Any) -> RowTable:
     """What stands for a table of which a batch's rows alone are at hand."""
 
     def read(wanted: Any) -> Any:
         for array, places in zip(arrays, ids.places, strict=True):
             if batch[array] is wanted:
-                return _take(rows, places, full, wanted)
+                return _take(rows, places, table, wanted)
         raise LayerkitError(f"{table.path} is read with other ids than when training was prepared")
 
     return RowTable(table.path, table.shape, rows.dtype, read)
 
 
-def _take(rows: Any, places: Any, table: Any, ids: Any) -> Any:
+def _take(rows: Any, places: Any, table: Table, ids: Any) -> Any:
     if is_traced(places):
         return take_rows(rows, places)
     try:
         return take_rows(rows, places)
     except ArrayError:
-        return take_rows(table, ids)  # says which id is outside of which table
+        return take_rows(np.zeros((table.shape[0], 0)), ids)  # says which id is outside
 
 
 def slots_of(trained: Any, slots: Any) -> list[Any]:

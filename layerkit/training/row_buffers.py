@@ -10,7 +10,7 @@ import numpy as onp
 
 from layerkit.fastmath import nested_map
 from layerkit.pieces import pieces
-from layerkit.training.row_ids import RowIds
+from layerkit.training.row_ids import RowIds, padded_count
 
 __all__ = ["RowBuffers"]
 
@@ -53,13 +53,16 @@ class RowBuffers:
                 nested_map(_put, own, tuple(skip(last[piece][:count], *own)))
         return *rows, ids
 
+    def filled_up(self, count: int) -> Any:
+        """The ``count`` rows that were read last, and some more whose numbers mean nothing."""
+        return self._arrays[0][: padded_count(count)]
+
     def _room(self, number: int, array: Any, count: int) -> Any:
         """An array for ``count`` rows of ``array``."""
         buffer = self._arrays.get(number)
         if buffer is None or len(buffer) < count:
-            # As long as a power of two: not every batch reads as many rows.
-            length = 1 << (count - 1).bit_length() if count else 0
-            buffer = self._arrays[number] = onp.empty((length, *array.shape[1:]), array.dtype)
+            # Zeros, as nobody should meet a NaN where rows are filled up. Not every batch reads as many rows.
+            buffer = self._arrays[number] = onp.zeros((padded_count(count), *array.shape[1:]), array.dtype)
         return buffer[:count]
 
 
@@ -72,7 +75,7 @@ def _in_order(ids: RowIds, order: Any) -> RowIds:
     """The same rows, each in the place where ``order`` has it."""
     rank = onp.empty(len(order) + 1, onp.int32)
     rank[order] = onp.arange(len(order), dtype=onp.int32)
-    rank[-1] = len(order)  # an id outside of the table has no row
+    rank[-1] = onp.iinfo(onp.int32).max  # an id outside of the table has no row, however many rows are filled up
     return RowIds(ids.ids.take(order), tuple([rank.take(places) for places in ids.places]))
 
 

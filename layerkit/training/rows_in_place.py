@@ -50,6 +50,20 @@ class RowsInPlace:
             ordered.append(own)
         return (leaves, slots), ordered
 
+    def filled_up(self, leaves: list[Any]) -> list[Any]:
+        """The leaves that ``read`` gave, each table's rows filled up to one of few lengths with any numbers."""
+        leaves = list(leaves)
+        for table, buffers in zip(self._lazy.tables, self._buffers, strict=True):
+            leaves[table.place] = buffers.filled_up(len(leaves[table.place]))
+        return leaves
+
+    def without_filling(self, gradients: list[Any], leaves: list[Any]) -> list[Any]:
+        """The gradients of ``filled_up(leaves)`` for ``leaves``."""
+        gradients = list(gradients)
+        for table in self._lazy.tables:
+            gradients[table.place] = gradients[table.place][: len(leaves[table.place])]
+        return gradients
+
     def update(
         self,
         full: Leaves,

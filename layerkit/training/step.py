@@ -53,7 +53,7 @@ def make_step(model: Layer, task: TrainTask, opt_params: Any, lazy: LazyRows) ->
         full = view.parts()
         # Lists of leaves from here on: trees are taken apart, and put together, once.
         before = lazy.read(*full, own.waiting, n, ids)
-        (loss, state), gradients = differentiate(before[0], full[0], carry, keys, n, batch, ids)
+        (loss, state), gradients = differentiate(before[0], carry, keys, n, batch, ids)
         record = opt_params if learning_rate is None else opt_params._replace(learning_rate=learning_rate)
 
         def move(old: Any, gradients: Any, state: Any) -> Any:
@@ -74,19 +74,17 @@ def make_step(model: Layer, task: TrainTask, opt_params: Any, lazy: LazyRows) ->
 
 
 def make_gradient(model: Layer, task: TrainTask, lazy: LazyRows) -> Step:
-    """The function ``(rows, full, carry, keys, n, batch, ids) -> ((loss, state), gradients)`` of a task.
+    """The function ``(rows, carry, keys, n, batch, ids) -> ((loss, state), gradients)`` of a task.
 
-    ``rows`` are the leaves that it differentiates by, rows in the place of each table that ``full`` has; ``state`` is
-    that of the model and the loss.
+    ``rows`` are the leaves that it differentiates by, rows in the place of each table that waits; ``state`` is that of
+    the model and the loss.
     """
 
-    def differentiate(
-        rows: list[Any], full: list[Any], carry: Carry, keys: Keys, n: Any, batch: tuple[Any, ...], ids: Any
-    ) -> Any:
+    def differentiate(rows: list[Any], carry: Carry, keys: Keys, n: Any, batch: tuple[Any, ...], ids: Any) -> Any:
         own = carry.task
 
         def loss_of(leaves: list[Any]) -> Any:
-            stand_ins = lazy.stand_ins(leaves, full, batch, ids)
+            stand_ins = lazy.stand_ins(leaves, batch, ids)
             weights, loss_weights = tree_unflatten(stand_ins, (carry.weights, own.loss_weights))
             inner = Carry(weights, carry.state, own._replace(loss_weights=loss_weights), None)
             return compute_loss(model, task.loss_layer, inner, keys, n, batch, task.compute_dtype)

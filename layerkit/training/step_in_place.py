@@ -8,6 +8,7 @@ from typing import Any
 
 import numpy as onp
 
+from layerkit.fastmath import jit, tree_leaves, tree_unflatten
 from layerkit.layer import Layer
 from layerkit.training.lazy_rows import LazyRows, View
 from layerkit.training.precision import require_compute_dtype
@@ -26,8 +27,7 @@ def make_step_in_place(model: Layer, task: TrainTask, opt_params: Any, lazy: Laz
     Nothing is, where the loss or a gradient is not finite.
     """
     require_compute_dtype(task.compute_dtype)
-    differentiate = make_gradient(model, task, lazy)
-
+    differentiate = _recorded(make_gradient(model, task, lazy))
     flat, in_place = _Flat(), RowsInPlace(lazy)
 
     def step(carry: Carry, keys: Keys, n: Any, learning_rate: Any, batch: tuple[Any, ...], ids: Any) -> Any:
@@ -37,7 +37,8 @@ def make_step_in_place(model: Layer, task: TrainTask, opt_params: Any, lazy: Laz
         view = View((carry.weights, own.loss_weights), own.slots, own.waiting, n)
         full = flat.parts(view)
         rows, ids = in_place.read(full, own.waiting, n, ids)
-        (loss, state), gradients = differentiate(rows[0], full[0], carry, keys, n, batch, ids)
+        (loss, state), gradients = differentiate(in_place.filled_up(rows[0]), carry, keys, n, batch, ids)
+        gradients = in_place.without_filling(gradients, rows[0])
         if not all(map(_is_finite, (loss, *gradients))):
             dead = onp.array(False)
             return (loss, dead), carry._replace(alive=dead)
@@ -70,6 +71,24 @@ class _Flat:
         if not (self._trees and all(map(operator.is_, self._trees, trees))):
             self._trees, self._parts = trees, view.parts()
         return self._parts  # type: ignore[no-any-return]
+
+
+def _recorded(differentiate: Step) -> Step:
+    """The same inside ``jit``, which is given what the loss depends on and no more: a record is for those arrays."""
+
+    def of_arrays(trained: Any, states: Any, keys: Keys, n: Any, batch: tuple[Any, ...], ids: Any) -> Any:
+        carry = Carry(trained[0], states[0], OfTask(trained[1], states[1], (), ()), None)
+        return differentiate(tree_leaves(trained), carry, keys, n, batch, ids)
+
+    program = jit(of_arrays)
+
+    def call(rows: list[Any], carry: Carry, keys: Keys, n: int, batch: tuple[Any, ...], ids: Any) -> Any:
+        own = carry.task
+        trained = tree_unflatten(rows, (carry.weights, own.loss_weights))
+        places = [found._replace(ids=()) for found in ids]
+        return program(trained, (carry.state, own.loss_state), keys, onp.uint32(n), batch, places)
+
+    return call
 
 
 def _is_finite(array: Any) -> bool:

@@ -61,7 +61,7 @@ def ToFloat() -> lk.Layer:
 def PrintShape(n_in: int = 1, msg: str = "") -> lk.Layer:
     """y = x; prints the shapes of its inputs to standard error.    x, y: (...), n_in of them
 
-    It prints when the model is initialized and at each call; inside jit, once for each program that is compiled.
+    It prints when the model is initialized and at each call; where it is compiled, once for each program.
 
     Args:
         n_in: the number of arrays it shows and hands on.
@@ -74,6 +74,7 @@ def PrintShape(n_in: int = 1, msg: str = "") -> lk.Layer:
 
     def show(*arrays: Any) -> Any:
         shapes = ", ".join(str(tuple(array.shape)) for array in arrays)
+        fastmath.impure("PrintShape prints")
         print(f"PrintShape: {msg + ': ' if msg else ''}{shapes}", file=sys.stderr)
         return arrays[0] if count == 1 else arrays
 

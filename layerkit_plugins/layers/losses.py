@@ -260,9 +260,8 @@ def _require_unit(x: Any, what: str, remedy: str) -> Any:
     wrong = ~((x >= 0) & (x <= 1) | np.isnan(x))
     if fastmath.is_traced(wrong):
         return np.where(wrong, np.nan, 1.0)
-    wrong = fastmath.to_host(wrong)
-    if wrong.any():
-        first = fastmath.to_host(fastmath.stop_gradient(x))[wrong][0]
+    if fastmath.rarely(wrong):
+        first = fastmath.to_host(fastmath.stop_gradient(x))[fastmath.to_host(wrong)][0]
         raise lk.LayerError(f"{what} {first:g} is not in [0, 1]: {remedy}")
     return 1
 

@@ -56,9 +56,8 @@ def class_ids(targets: Any, n_classes: int, weights: Any = None) -> tuple[Any, A
     wrong = ~inside if weights is None else ~inside & (weights != 0)
     if fastmath.is_traced(wrong):
         return ids, np.where(wrong, np.nan, 1.0)
-    wrong = fastmath.to_host(wrong)
-    if wrong.any():
-        first = fastmath.to_host(targets)[wrong][0]
+    if fastmath.rarely(wrong):
+        first = fastmath.to_host(targets)[fastmath.to_host(wrong)][0]
         raise lk.LayerError(f"target {first} is none of the {n_classes} classes, which are 0 to {n_classes - 1}")
     return ids, 1
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 from collections import deque
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
@@ -80,7 +81,6 @@ class SentimentRun:
         self.metrics = dict(metrics)
         self.settings = dict(settings)
         self._held_out = held_out
-        self._programs: dict[str, Any] = {}
         latest.append(self)
 
     @property
@@ -201,6 +201,11 @@ class SentimentRun:
         note = "" if known else "no word of it is known" if ids else "there is no word in it"
         return Prediction(self.labels[best], float(np.exp(log_probs[best])), tuple(map(float, log_probs)), note)
 
+    @functools.cached_property
+    def _program(self) -> Any:
+        state = self.model.state
+        return fastmath.jit(lambda ids, weights: self.model.pure_fn(ids, weights, state)[0])
+
     def log_probs(self, ids: np.ndarray[Any, Any] | Sequence[Sequence[int]]) -> np.ndarray[Any, Any]:
         """(texts, labels) log-probabilities of texts whose words are ids already, in the order of the texts.
 
@@ -208,9 +213,10 @@ class SentimentRun:
           ids: lists of ids; or an array (texts, length), filled up with 0, which goes through the model as it is.
         """
         if isinstance(ids, np.ndarray):
-            return np.asarray(fastmath.to_host(self._program()(ids, self.model.weights)))
+            scores = self._program(ids, self.model.weights)
+            return scores if type(scores) is np.ndarray else np.asarray(fastmath.to_host(scores))
         scores = np.zeros((len(ids), len(self.labels)), np.float32)
-        program, weights = self._program(), self.model.weights
+        program, weights = self._program, self.model.weights
         for length, rows in _by_length(ids):
             # Filled up, so that few programs serve them all, and a text scores the same to the last bit in any company.
             height = rows_at_once(length, _FEW_ROWS if len(rows) <= _FEW_ROWS else _ROWS)
@@ -219,13 +225,6 @@ class SentimentRun:
                 batch[place, : len(ids[row])] = ids[row]
             scores[rows] = fastmath.to_host(program(batch, weights))[: len(rows)]
         return scores
-
-    def _program(self) -> Any:
-        name = fastmath.backend_name()
-        if name not in self._programs:
-            state = self.model.state
-            self._programs[name] = fastmath.jit(lambda ids, weights: self.model.pure_fn(ids, weights, state)[0])
-        return self._programs[name]
 
 
 def _by_length(ids: Sequence[Sequence[int]]) -> Iterator[tuple[int, list[int]]]:

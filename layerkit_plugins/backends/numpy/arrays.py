@@ -9,6 +9,7 @@ import numpy as onp
 
 from layerkit_plugins.backends.numpy.einsum import einsum
 from layerkit_plugins.backends.numpy.precision import default_float, narrow, narrow_dtype
+from layerkit_plugins.backends.numpy.recording import as_array, one_step
 from layerkit_plugins.backends.numpy.silence import silence
 
 __all__ = ["PLAIN"]
@@ -52,9 +53,10 @@ def full_like(a: Any, fill_value: Any, dtype: Any = None, shape: Any = None) -> 
 
 
 def _like(a: Any) -> Any:
-    return a if isinstance(a, onp.ndarray) else onp.asarray(a)
+    return a if isinstance(a, onp.ndarray) else as_array(a)
 
 
+@one_step(0)
 def array(a: Any, dtype: Any = None, copy: bool = True, order: Any = "K", ndmin: int = 0) -> Any:
     if dtype is not None:
         return onp.array(a, narrow_dtype(dtype), copy=copy or None, order=order, ndmin=ndmin)
@@ -62,6 +64,7 @@ def array(a: Any, dtype: Any = None, copy: bool = True, order: Any = "K", ndmin:
     return _array_of_numbers(a)
 
 
+@one_step(0)
 def asarray(a: Any, dtype: Any = None, order: Any = None, copy: Any = None) -> Any:
     if dtype is not None:
         return onp.array(a, narrow_dtype(dtype), copy=copy, order=order or "K")
@@ -116,7 +119,7 @@ def min(a: Any, axis: Any = None, keepdims: bool = False, initial: Any = None, w
 
 def mean(a: Any, axis: Any = None, dtype: Any = None, keepdims: bool = False, where: Any = None) -> Any:
     """As ``numpy.mean``, but NaN without a warning where there is nothing to average."""
-    a = onp.asarray(a)
+    a = as_array(a)
     sums_in, result = _accumulator(a.dtype if dtype is None else onp.dtype(dtype))
     if where is None:
         total, count = onp.add.reduce(a, axis, sums_in, None, keepdims), _count(a.shape, axis)
@@ -128,7 +131,7 @@ def mean(a: Any, axis: Any = None, dtype: Any = None, keepdims: bool = False, wh
 
 def var(a: Any, axis: Any = None, dtype: Any = None, ddof: float = 0, keepdims: bool = False, where: Any = None) -> Any:
     """As ``numpy.var``: the mean of the squared distances from the mean, in two passes."""
-    a = onp.asarray(a)
+    a = as_array(a)
     sums_in, result = _accumulator(a.dtype if dtype is None else onp.dtype(dtype))
     a = a.astype(sums_in, copy=False)
     off = onp.square(a - mean(a, axis, keepdims=True, where=where))
@@ -159,7 +162,7 @@ def _count(shape: tuple[int, ...], axis: Any) -> int:
 
 
 def median(a: Any, axis: Any = None, keepdims: bool = False) -> Any:
-    a = onp.asarray(a)
+    a = as_array(a)
     if a.size == 0:  # NumPy's own would warn
         return mean(a, axis, keepdims=keepdims)
     return onp.median(a, axis, keepdims=keepdims)
@@ -168,7 +171,7 @@ def median(a: Any, axis: Any = None, keepdims: bool = False) -> Any:
 def clip(a: Any, a_min: Any = None, a_max: Any = None, *, min: Any = None, max: Any = None) -> Any:
     low, high = a_min if min is None else min, a_max if max is None else max
     a = a if low is None else onp.maximum(a, low)
-    return onp.asarray(a) if high is None else onp.minimum(a, high)
+    return as_array(a) if high is None else onp.minimum(a, high)
 
 
 def argsort(a: Any, axis: Any = -1, kind: Any = "stable", order: Any = None) -> Any:
@@ -198,7 +201,7 @@ def divmod(x1: Any, x2: Any) -> Any:
 
 def dot(a: Any, b: Any) -> Any:
     """As ``numpy.dot``, which leaves arrays of more than two axes to a loop a hundred times slower than BLAS."""
-    a, b = onp.asarray(a), onp.asarray(b)
+    a, b = as_array(a), as_array(b)
     if a.ndim < 3 and b.ndim < 3:
         return onp.dot(a, b)
     if a.ndim == 0 or b.ndim == 0:
@@ -207,7 +210,7 @@ def dot(a: Any, b: Any) -> Any:
 
 
 def inner(a: Any, b: Any) -> Any:
-    a, b = onp.asarray(a), onp.asarray(b)
+    a, b = as_array(a), as_array(b)
     large = (a.ndim > 2 or b.ndim > 2) and a.ndim and b.ndim
     return onp.tensordot(a, b, (-1, -1)) if large else onp.inner(a, b)
 

@@ -10,9 +10,18 @@ import numpy as onp
 
 from layerkit.errors import UsageError
 from layerkit.fastmath import nested_map
-from layerkit_plugins.backends.numpy import control, convolution, measures, namespace, random, rows, special
+from layerkit_plugins.backends.numpy import (
+    control,
+    convolution,
+    measures,
+    namespace,
+    random,
+    recording,
+    replaying,
+    rows,
+    special,
+)
 from layerkit_plugins.backends.numpy.precision import narrow
-from layerkit_plugins.backends.numpy.silence import silently
 
 __all__ = ["NumpyBackend"]
 
@@ -38,6 +47,7 @@ class NumpyBackend:
     segment_sum = staticmethod(rows.segment_sum)
     logsumexp = staticmethod(special.logsumexp)
     erf = staticmethod(special.erf)
+    rarely = staticmethod(recording.rarely)
     top_k = staticmethod(special.top_k)
     update_slice = staticmethod(special.update_slice)
     conv = staticmethod(convolution.conv)
@@ -53,8 +63,8 @@ class NumpyBackend:
     environment = staticmethod(measures.environment)
 
     def jit(self, f: _Function, static_argnums: Sequence[int] = (), donate_argnums: Sequence[int] = ()) -> _Function:
-        """``f`` itself, without floating-point warnings: there is nothing to compile, and no memory is taken over."""
-        return silently(f)
+        """``f``, whose NumPy calls are recorded and played where that can be; no memory is taken over."""
+        return replaying.jit(f, static_argnums, donate_argnums)
 
     def value_and_grad(self, f: _Function, argnums: int | Sequence[int] = 0, has_aux: bool = False) -> _Function:
         return _gradients().value_and_grad(f, argnums, has_aux)

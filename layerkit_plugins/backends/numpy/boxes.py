@@ -15,6 +15,7 @@ from typing import Any
 import numpy as onp
 
 from layerkit_plugins.backends.numpy.namespace import UFUNCS, box_types, differentiable, known, np
+from layerkit_plugins.backends.numpy.recording import Recorded, as_array
 
 __all__ = [
     "Box",
@@ -219,7 +220,7 @@ def bundle(values: Sequence[Any], trace: int, parents: Sequence[Any], vjp: Calla
 
     def box(i: int, value: Any) -> Any:
         if not is_box(value):
-            value = onp.asarray(value)
+            value = as_array(value)
         if value.dtype.kind not in "fcV":
             return value
         return Box(value, trace, Node.linking(value.dtype, (maker,), lambda g: (_Part({i: g}),)))
@@ -274,7 +275,7 @@ def _add(so_far: tuple[Any, bool] | None, part: Any, dtype: Any) -> tuple[Any, b
     if so_far is None:
         return part, False
     total, ours = so_far
-    if ours and type(part) not in box_types:
+    if ours and type(total) is not Recorded and type(part) not in box_types and type(part) is not Recorded:
         return onp.add(total, part, out=total), True
     total = total + part
     return total, isinstance(total, onp.ndarray)
@@ -293,6 +294,8 @@ def _pour(so_far: tuple[Any, bool] | None, part: Any, dtype: Any) -> tuple[Any, 
     """Adds a cotangent that touches a few places only to an array that was made here, in place."""
     if so_far is None:
         return part.dense(dtype), True
+    if type(so_far[0]) is Recorded:
+        return part.added_to(so_far[0]), False
     if so_far[1]:
         total = so_far[0]
     elif type(so_far[0]) in box_types:

@@ -9,6 +9,7 @@ from typing import Any, NamedTuple
 import numpy as onp
 
 from layerkit_plugins.backends.numpy.namespace import np, overloaded
+from layerkit_plugins.backends.numpy.recording import one_step
 
 __all__ = ["Plan", "conv", "fold", "plain_fold", "plain_windows", "windows"]
 
@@ -42,6 +43,7 @@ class Plan(NamedTuple):
         return (slice(None), *(slice(pair[0], pair[0] + (n - 1) * step + 1, step) for pair, n, step in along))
 
 
+@one_step(0)
 def plain_windows(x: Any, plan: Plan) -> Any:
     """(n, windows..., taps..., c): the windows of x (n, lengths..., c)."""
     n_axes = len(plan.taps)
@@ -55,6 +57,7 @@ def plain_windows(x: Any, plan: Plan) -> Any:
     return onp.moveaxis(view[(slice(None), *steps, slice(None), *holes)], n_axes + 1, -1)
 
 
+@one_step(0)
 def plain_fold(w: Any, plan: Plan) -> Any:
     """(n, lengths..., c): the windows added up where they came from, the transpose of ``windows``."""
     n_axes = len(plan.taps)

@@ -14,6 +14,7 @@ import numpy as onp
 
 from layerkit_plugins.backends.numpy.boxes import defvjp, primitive
 from layerkit_plugins.backends.numpy.namespace import differentiable, known, np
+from layerkit_plugins.backends.numpy.recording import as_array, one_step
 from layerkit_plugins.backends.numpy.special import erf
 
 __all__ = ["astype", "fit"]
@@ -61,6 +62,7 @@ _define_binary(
 )
 
 
+@one_step(0, 1, 2)
 def _share(g: Any, x: Any, y: Any) -> Any:
     """``g`` where x beats y (``g`` is 0 elsewhere), half of it at ties."""
     ties = np.equal(x, y)
@@ -144,7 +146,7 @@ defvjp(differentiable["erf"], lambda ans, x: lambda g: g * (2 / math.sqrt(math.p
 
 
 def _convert(x: Any, dtype: Any) -> Any:
-    return onp.asarray(x).astype(dtype)
+    return as_array(x).astype(dtype)
 
 
 _converted = primitive(_convert)
@@ -155,7 +157,7 @@ def astype(x: Any, dtype: Any, *args: Any, **kwargs: Any) -> Any:
     """``x`` in another dtype. Whole numbers and truths are constants to differentiation."""
     dtype = onp.dtype(dtype)
     if dtype.kind not in "fcV":
-        return onp.asarray(known(x)).astype(dtype)
+        return as_array(known(x)).astype(dtype)
     return x if x.dtype == dtype else _converted(x, dtype)
 
 

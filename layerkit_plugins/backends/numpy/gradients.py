@@ -24,6 +24,7 @@ from layerkit_plugins.backends.checks import (
 from layerkit_plugins.backends.numpy import methods  # noqa: F401  (defines boxes' methods, and all gradients)
 from layerkit_plugins.backends.numpy.boxes import Box, Node, bundle, is_box, next_trace, pull_back, top_trace, unbox
 from layerkit_plugins.backends.numpy.precision import default_float
+from layerkit_plugins.backends.numpy.recording import as_array, one_step
 from layerkit_plugins.backends.numpy.silence import silence
 
 __all__ = ["custom_vjp", "remat", "value_and_grad", "vjp"]
@@ -45,7 +46,7 @@ class _Tape:
 
     def _box_leaf(self, leaf: Any) -> Any:
         if not is_box(leaf):
-            leaf = onp.asarray(leaf, default_float() if isinstance(leaf, float) else None)
+            leaf = as_array(leaf, default_float() if isinstance(leaf, float) else None)
             check_differentiable(leaf.dtype)
         root = Node.root(leaf.dtype) if leaf.dtype.kind in "fcV" else None
         self.leaves.append(leaf)
@@ -76,11 +77,16 @@ def _own(gradients: list[Any]) -> list[Any]:
     seen: set[int] = set()
     owned = []
     for g in gradients:
-        if not is_box(g) and (not isinstance(g, onp.ndarray) or g.base is not None or id(g) in seen):
-            g = onp.array(g)
+        if not is_box(g):
+            g = _owned(g, id(g) in seen)
         seen.add(id(g))
         owned.append(g)
     return owned
+
+
+@one_step(0, always=True)
+def _owned(g: Any, given_before: bool) -> Any:
+    return onp.array(g) if given_before or not isinstance(g, onp.ndarray) or g.base is not None else g
 
 
 def value_and_grad(f: _Function, argnums: int | Sequence[int] = 0, has_aux: bool = False) -> _Function:
@@ -127,7 +133,7 @@ def vjp(f: _Function, *primals: Any) -> tuple[Any, Callable[[Any], tuple[Any, ..
 
 
 def _cotangents(dy: Any, results: list[Any]) -> list[Any]:
-    given = [g if is_box(g) else onp.asarray(g) for g in tree_leaves(dy)]
+    given = [g if is_box(g) else as_array(g) for g in tree_leaves(dy)]
     check_cotangents(results, given)
     return [g.astype(result.dtype) if is_box(result) else g for g, result in zip(given, results, strict=True)]
 
@@ -185,7 +191,7 @@ def _recorded(y: Any, args: tuple[Any, ...], trace: int, pull: Callable[[Any], l
 def _fitting(gradient: Any, leaf: Any) -> Any:
     if gradient is None:
         return onp.zeros(leaf.shape, leaf.dtype)
-    gradient = gradient if is_box(gradient) else onp.asarray(gradient)
+    gradient = gradient if is_box(gradient) else as_array(gradient)
     check_fits(gradient, leaf)
     return gradient
 

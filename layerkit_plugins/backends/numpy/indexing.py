@@ -15,6 +15,7 @@ import numpy as onp
 from layerkit.fastmath import ArrayError
 from layerkit_plugins.backends.numpy.boxes import defvjp, is_box, primitive
 from layerkit_plugins.backends.numpy.namespace import differentiable, known, np
+from layerkit_plugins.backends.numpy.recording import as_array, one_step
 from layerkit_plugins.backends.numpy.row_gradients import take as take_checked_rows
 from layerkit_plugins.backends.numpy.rows import add_rows
 
@@ -31,20 +32,40 @@ class _Scattered:
 
     def pour(self, total: Any) -> None:
         """Adds it to an array of that size, in place."""
-        if _picks_once(self.index):
-            total[self.index] += self.values
-        elif len(self.index) == 1:
-            ids = self.index[0]
-            rows = onp.reshape(self.values, (ids.size, *self.shape[1:]))
-            add_rows(total, onp.where(ids < 0, ids + self.shape[0], ids).reshape(-1), rows)
-        else:
-            onp.add.at(total, self.index, self.values)
+        _scatter(self.values, self.index, total)
 
     def dense(self, dtype: Any) -> Any:
         """It as an array."""
-        total = onp.zeros(self.shape, dtype)
-        self.pour(total)
-        return total
+        return _scattered(self.values, self.index, self.shape, dtype)
+
+    def added_to(self, total: Any) -> Any:
+        """Another array, the sum of it and one of its size."""
+        return _with_scattered(self.values, self.index, total)
+
+
+def _scatter(values: Any, index: tuple[Any, ...], total: Any) -> None:
+    if _picks_once(index):
+        total[index] += values
+    elif len(index) == 1:
+        ids = index[0]
+        rows = onp.reshape(values, (ids.size, *total.shape[1:]))
+        add_rows(total, onp.where(ids < 0, ids + total.shape[0], ids).reshape(-1), rows)
+    else:
+        onp.add.at(total, index, values)
+
+
+@one_step(0, 1)
+def _scattered(values: Any, index: tuple[Any, ...], shape: tuple[int, ...], dtype: Any) -> Any:
+    total = onp.zeros(shape, dtype)
+    _scatter(values, index, total)
+    return total
+
+
+@one_step(0, 1, 2)
+def _with_scattered(values: Any, index: tuple[Any, ...], total: Any) -> Any:
+    total = onp.array(total, order="C")
+    _scatter(values, index, total)
+    return total
 
 
 def _picks_once(index: tuple[Any, ...]) -> bool:
@@ -76,6 +97,7 @@ def getitem(x: Any, index: Any) -> Any:
     return _getitem(x, _index(index))
 
 
+@one_step(0, 1)
 def _add_up(values: Any, positions: Any, shape: tuple[int, ...]) -> Any:
     """The values summed by flat position; in float64 on the way."""
     size = math.prod(shape)
@@ -116,7 +138,7 @@ def take(a: Any, indices: Any, axis: Any = None, out: Any = None, mode: str = "r
 def take_along_axis(arr: Any, indices: Any, axis: Any = -1) -> Any:
     arr = np.asarray(arr)
     arr, axis = (np.ravel(arr), 0) if axis is None else (arr, axis)
-    return _gather(arr, onp.take_along_axis(_positions(arr.shape), onp.asarray(known(indices)), axis))
+    return _gather(arr, onp.take_along_axis(_positions(arr.shape), as_array(known(indices)), axis))
 
 
 def diag(v: Any, k: int = 0) -> Any:

@@ -15,12 +15,10 @@ import numpy as onp
 from layerkit.fastmath.numpy import NAMES
 from layerkit_plugins.backends.numpy.arrays import PLAIN
 from layerkit_plugins.backends.numpy.precision import FLOAT32, narrow
+from layerkit_plugins.backends.numpy.recording import as_array, box_types
 from layerkit_plugins.backends.numpy.silence import is_silent, silence
 
 __all__ = ["UFUNCS", "box_types", "differentiable", "known", "np", "overloaded"]
-
-box_types: set[type] = set()
-"""The types that stand for an array while it is differentiated."""
 
 differentiable: dict[str, Callable[..., Any]] = {}
 """By name, what runs in place of a function of the namespace when one of its arguments is a box."""
@@ -79,9 +77,9 @@ def _ufunc(ufunc: onp.ufunc, warns: bool) -> Callable[..., Any]:
                 out = ufunc(*args, **kwargs)
         if out.dtype is FLOAT32:
             return out
-        if out.dtype.char == "e" and not any(onp.asarray(known(a)).dtype.char == "e" for a in args):
+        if out.dtype.char == "e" and not any(as_array(known(a)).dtype.char == "e" for a in args):
             # NumPy gives exp of a bool or int8 as float16.
-            return careful(*(onp.asarray(a, FLOAT32) for a in args), **kwargs)
+            return careful(*(as_array(a, FLOAT32) for a in args), **kwargs)
         return narrow(out)
 
     return careful if warns else quiet

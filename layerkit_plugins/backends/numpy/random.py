@@ -11,6 +11,7 @@ import numpy as onp
 from layerkit.fastmath import random as language
 from layerkit_plugins.backends.numpy import xla
 from layerkit_plugins.backends.numpy.namespace import known
+from layerkit_plugins.backends.numpy.recording import one_step
 from layerkit_plugins.backends.numpy.threefry import fold_in, random_bits, random_blocks, split
 
 __all__ = [
@@ -41,6 +42,7 @@ def get_prng(seed: int) -> Array:
     return onp.array(language.seed_words(seed), onp.uint32)
 
 
+@one_step(0, 3, 4)
 def uniform(key: Any, shape: Shape = (), dtype: Any = onp.float32, minval: Any = 0.0, maxval: Any = 1.0) -> Array:
     """Numbers spread evenly over [minval, maxval)."""
     dtype = onp.dtype(dtype)
@@ -89,6 +91,7 @@ def _in_blocks(f: Callable[[Array], Array], x: Array) -> Array:
     return x
 
 
+@one_step(0)
 def normal(key: Any, shape: Shape = (), dtype: Any = onp.float32) -> Array:
     """Normal numbers with mean 0 and standard deviation 1."""
     dtype = onp.dtype(dtype)
@@ -102,6 +105,7 @@ def normal(key: Any, shape: Shape = (), dtype: Any = onp.float32) -> Array:
     return _drawn(key, shape, dtype, from_unit)
 
 
+@one_step(0, 1, 2)
 def truncated_normal(key: Any, lower: Any, upper: Any, shape: Shape = (), dtype: Any = onp.float32) -> Array:
     """Normal numbers given that they lie between ``lower`` and ``upper``."""
     dtype = onp.dtype(dtype)
@@ -115,12 +119,14 @@ def truncated_normal(key: Any, lower: Any, upper: Any, shape: Shape = (), dtype:
     return onp.minimum(ends[1], onp.maximum(ends[0], draws))
 
 
+@one_step(0, 1)
 def bernoulli(key: Any, p: Any = 0.5, shape: Shape | None = None) -> Array:
     """True with probability ``p``."""
     p = onp.asarray(known(p), onp.float32)
     return onp.asarray(_drawn(key, p.shape if shape is None else shape, _f32) < p)
 
 
+@one_step(0, 2, 3)
 def randint(key: Any, shape: Shape, minval: Any, maxval: Any, dtype: Any = onp.int32) -> Array:
     """Whole numbers spread evenly over minval .. maxval - 1."""
     dtype = onp.dtype(dtype)
@@ -137,6 +143,7 @@ def randint(key: Any, shape: Shape, minval: Any, maxval: Any, dtype: Any = onp.i
     return onp.asarray(low + offset).astype(dtype)
 
 
+@one_step(0, 1)
 def permutation(key: Any, x: Any, axis: int = 0) -> Any:
     """The array ``x`` shuffled along an axis; ``range(x)`` shuffled where x is a whole number."""
     if not onp.ndim(x):
@@ -158,6 +165,7 @@ def _shuffled(key: Any, size: int) -> Array:
     return order
 
 
+@one_step(0)
 def gumbel(key: Any, shape: Shape = (), dtype: Any = onp.float32) -> Array:
     """Standard Gumbel numbers: -log(-log(u))."""
     dtype = onp.dtype(dtype)
@@ -166,6 +174,7 @@ def gumbel(key: Any, shape: Shape = (), dtype: Any = onp.float32) -> Array:
     return _drawn(key, shape, dtype, lambda out, unit: onp.negative(log(-log(unit + tiny)), out=out))
 
 
+@one_step(0, 1)
 def categorical(key: Any, logits: Any, axis: int = -1, shape: Shape | None = None) -> Array:
     """Classes drawn with the probabilities softmax(logits): int32."""
     logits = onp.asarray(known(logits), onp.float32)

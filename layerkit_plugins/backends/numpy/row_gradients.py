@@ -9,6 +9,7 @@ import numpy as onp
 
 from layerkit_plugins.backends.numpy.boxes import defvjp, is_box, primitive
 from layerkit_plugins.backends.numpy.namespace import differentiable, np
+from layerkit_plugins.backends.numpy.recording import one_step
 from layerkit_plugins.backends.numpy.rows import add_rows, checked_segments, read_rows, sum_rows, take_checked
 
 __all__ = ["RowSums", "take"]
@@ -17,21 +18,42 @@ __all__ = ["RowSums", "take"]
 class RowSums:
     """The cotangent of a table of which some rows were read: not yet an array of the table's size."""
 
-    __slots__ = ("dtype", "ids", "rows", "shape", "which")
+    __slots__ = ("dtype", "g", "ids", "shape")
 
     def __init__(self, ids: Any, g: Any, shape: tuple[int, ...]) -> None:
-        self.ids, self.shape, self.dtype = ids.reshape(-1), shape, g.dtype
-        self.rows, self.which = _distinct(g, ids.ndim)
+        self.ids, self.g, self.shape, self.dtype = ids, g, shape, g.dtype
 
     def pour(self, total: Any) -> None:
         """Adds it to an array of the table's shape, in place."""
-        add_rows(total, self.ids, self.rows if self.which is None else self.rows.take(self.which, axis=0))
+        _add_gradient(self.g, self.ids, total)
 
     def dense(self, dtype: Any) -> Any:
         """It as an array."""
-        # In 16 bits a row that is read a thousand times would not add up: 256 + 1 is 256 in bfloat16.
-        rows = self.rows if self.dtype.itemsize >= 4 else self.rows.astype(onp.float32)
-        return sum_rows(rows, self.ids, self.shape[0], self.which).astype(dtype, copy=False)
+        return _summed(self.g, self.ids, self.shape[0], dtype)
+
+    def added_to(self, total: Any) -> Any:
+        """Another array, the sum of it and one of the table's shape."""
+        return _with_rows(self.g, self.ids, total)
+
+
+def _add_gradient(g: Any, ids: Any, total: Any) -> None:
+    rows, which = _distinct(g, ids.ndim)
+    add_rows(total, ids.reshape(-1), rows if which is None else rows.take(which, axis=0))
+
+
+@one_step(0, 1)
+def _summed(g: Any, ids: Any, count: int, dtype: Any) -> Any:
+    rows, which = _distinct(g, ids.ndim)
+    # In 16 bits a row that is read a thousand times would not add up: 256 + 1 is 256 in bfloat16.
+    rows = rows if g.dtype.itemsize >= 4 else rows.astype(onp.float32)
+    return sum_rows(rows, ids.reshape(-1), count, which).astype(dtype, copy=False)
+
+
+@one_step(0, 1, 2)
+def _with_rows(g: Any, ids: Any, total: Any) -> Any:
+    total = onp.array(total, order="C")
+    _add_gradient(g, ids, total)
+    return total
 
 
 def _distinct(g: Any, axes: int) -> tuple[Any, Any]:

@@ -14,6 +14,7 @@ import numpy as onp
 from layerkit_plugins.backends.checks import check_segments, check_table
 from layerkit_plugins.backends.ids import check_id_dtype, check_ids
 from layerkit_plugins.backends.numpy.namespace import known, overloaded
+from layerkit_plugins.backends.numpy.recording import as_array, one_step
 
 __all__ = [
     "add_rows",
@@ -32,6 +33,8 @@ _ROUNDS = 6
 # No more rows than these, each summed several times, are summed by a matrix product; in pieces of so few numbers that
 # BLAS starts no threads for them, which would take longer than the piece.
 _FEW, _PRODUCT = 32, 1 << 18
+
+_UNSIGNED = {size: onp.dtype(f"u{size}") for size in (1, 2, 4)}
 
 
 def add_rows(table: Any, ids: Any, rows: Any) -> None:
@@ -55,6 +58,7 @@ def add_rows(table: Any, ids: Any, rows: Any) -> None:
         starts, counts = starts[more], counts[more]
 
 
+@one_step(0, 1)
 def sum_rows(rows: Any, ids: Any, count: int, which: Any = None) -> Any:
     """(count, ...): the sums of the plain rows (n, ...) with the same id (n,), all in range.
 
@@ -72,8 +76,10 @@ def sum_rows(rows: Any, ids: Any, count: int, which: Any = None) -> Any:
     ordered = ids[order]
     starts = onp.flatnonzero(onp.concatenate(([True], ordered[1:] != ordered[:-1])))
     order = order if which is None else which[order]
-    # The first row of each id is moved, not added.
-    total = rows.take(order[starts], axis=0)
+    # The first row of each id is moved, not added. Those of ids that come first stand where they belong.
+    in_place = ordered[starts[-1]] == starts.size - 1
+    found = onp.empty((count if in_place else starts.size, *rows.shape[1:]), rows.dtype)
+    total = rows.take(order[starts], axis=0, out=found[: starts.size], mode="clip")
     counts = onp.diff(onp.append(starts, ids.size))
     for segment in onp.flatnonzero(counts > _ROUNDS):
         start = starts[segment]
@@ -84,8 +90,9 @@ def sum_rows(rows: Any, ids: Any, count: int, which: Any = None) -> Any:
         if not several.size:
             break
         total[several] += rows.take(order[starts[several] + turn], axis=0)
-    if starts.size == count:
-        return total
+    if in_place:
+        found[starts.size :] = 0
+        return found
     spread = onp.zeros((count, *rows.shape[1:]), rows.dtype)
     spread[ordered[starts]] = total
     return spread
@@ -120,7 +127,7 @@ def _order(ids: Any, count: int) -> Any:
 
 def whole_ids(ids: Any) -> Any:
     """Ids as a plain array of whole numbers."""
-    ids = onp.asarray(known(ids))
+    ids = as_array(known(ids))
     if not ids.size and ids.dtype.kind == "f":
         return ids.astype(onp.int32)  # an empty list has no dtype of its own
     check_id_dtype(ids.dtype)
@@ -134,19 +141,21 @@ def take_checked(read: Any, table: Any, ids: Any) -> Any:
     if ids.itemsize == 8:
         check_ids(ids, table.shape[0])
         return read(table, ids.astype(onp.int64, copy=False))
-    # Read as unsigned, a negative id is a huge one: NumPy's own check of the upper bound then finds both.
-    unsigned = ids.view(f"u{ids.itemsize}")
     try:
-        return read(table, unsigned)
+        return read(table, ids)
     except IndexError:
         check_ids(ids, table.shape[0])
         raise
 
 
+@one_step(0, 1, always=True)
 def read_rows(table: Any, ids: Any) -> Any:
-    """``table[ids]`` of a plain table."""
+    """``table[ids]`` of a plain table; IndexError for an id outside of it, unless ids have 64 bits."""
+    if ids.itemsize < 8:
+        # Read as unsigned, a negative id is a huge one: NumPy's own check of the upper bound then finds both.
+        ids = ids.view(_UNSIGNED[ids.itemsize])
     # `take` is faster, but first copies a table whose rows do not lie one behind the other.
-    return table.take(ids, axis=0) if table.flags.c_contiguous else table[ids]
+    return table.take(ids, 0) if table.flags.c_contiguous else table[ids]
 
 
 def put_rows(table: Any, ids: Any, rows: Any) -> Any:
@@ -159,11 +168,11 @@ def put_rows(table: Any, ids: Any, rows: Any) -> Any:
 
 
 def _take_rows(table: Any, ids: Any) -> Any:
-    return take_checked(read_rows, onp.asarray(table), ids)
+    return take_checked(read_rows, as_array(table), ids)
 
 
 def _segment_sum(values: Any, segment_ids: Any, num_segments: int) -> Any:
-    values = onp.asarray(values)
+    values = as_array(values)
     return sum_rows(values, checked_segments(values, segment_ids, num_segments), int(num_segments))
 
 

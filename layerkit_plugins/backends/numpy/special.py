@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import functools
 from typing import Any
 
 import numpy as onp
 
 from layerkit_plugins.backends.checks import check_top_k, check_update
 from layerkit_plugins.backends.numpy.namespace import known, np, overloaded
+from layerkit_plugins.backends.numpy.recording import one_step
 
 __all__ = ["erf", "logsumexp", "top_k", "update_slice"]
 
@@ -47,6 +49,7 @@ def _erf_block(x: Any) -> Any:
     return onp.where(size <= 0.46875, near, onp.copysign(far, x))
 
 
+@one_step(0)
 def _erf(x: Any) -> Any:
     """Right to 5e-16 in float64 and 4e-7 in float32."""
     x = np.asarray(x)
@@ -59,12 +62,18 @@ def _erf(x: Any) -> Any:
     return result.reshape(x.shape)
 
 
+@functools.cache
+def _largest(dtype: Any) -> Any:
+    """The largest finite number of a dtype."""
+    return onp.nextafter(dtype.type(onp.inf), dtype.type(0))
+
+
 def _logsumexp(x: Any, axis: Any = None, keepdims: bool = False) -> Any:
     x = np.asarray(x)
     x = x if x.dtype.kind in "fV" else x.astype(onp.float32)
-    largest = np.max(x, axis, keepdims=True, initial=-onp.inf)
-    # All -inf gives -inf, and +inf gives +inf, where inf - inf would be NaN.
-    largest = onp.where(onp.isfinite(largest), largest, onp.zeros((), x.dtype))
+    # Held to finite numbers: all -inf gives -inf, and +inf gives +inf, where inf - inf would be NaN.
+    limit = _largest(x.dtype)
+    largest = onp.minimum(np.max(x, axis, keepdims=True, initial=-limit), limit)
     total = onp.log(np.sum(onp.exp(x - largest), axis, keepdims=True)) + largest
     return total if keepdims else onp.squeeze(total, axis)
 

@@ -10,6 +10,7 @@ import numpy as onp
 
 from layerkit.fastmath import random as language
 from layerkit.fastmath.backend import ArrayError
+from layerkit_plugins.backends.numpy.recording import one_step
 
 __all__ = ["fold_in", "random_bits", "random_blocks", "split"]
 
@@ -102,6 +103,7 @@ def _gathered(blocks: Iterator[tuple[int, Any]], count: int, dtype: Any) -> Any:
     return gathered
 
 
+@one_step(0)
 def split(key: Any, num: int = 2) -> Words:
     """``num`` new keys, uint32 (num, 2)."""
     if language.stream() == "partitionable":
@@ -109,6 +111,7 @@ def split(key: Any, num: int = 2) -> Words:
     return _gathered(_in_halves(key, 2 * num), 2 * num, onp.uint32).reshape(num, 2)
 
 
+@one_step(0, 1)
 def fold_in(key: Any, data: int) -> Words:
     """A new key from a key and a 32-bit number; the same in both streams."""
     return onp.array(_hash_pair(_key_words(key), 0, int(data) & _LOW), onp.uint32)
