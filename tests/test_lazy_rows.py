@@ -20,6 +20,7 @@ from layerkit.fastmath import numpy as np
 from layerkit.missed_steps import Rates
 from layerkit.training import lazy_rows, lr_schedules
 from layerkit.training.row_ids import RowFinder
+from layerkit_plugins.optimizers import quadrature
 
 WORDS, WIDTH = 60, 3
 
@@ -210,6 +211,15 @@ def test_adams_missed_steps_are_summed_to_millionths(last: int, gap: int) -> Non
     with lk.use_backend("numpy"):
         got, _ = adam.skip_rows(step, times, rows.copy(), tuple(map(onp.copy, slots)), adam.opt_params)
     onp.testing.assert_allclose(got, wanted, rtol=6e-5 if last < 64 else 6e-6)
+
+
+@pytest.mark.parametrize("b1", [0.0, 0.01, 0.1, 0.3, 0.5, 0.7, 0.8, 0.9, 0.95, 0.98])
+def test_adams_that_are_known_to_have_rules_have_them(b1: float) -> None:
+    for share in (4, 40):
+        b2 = 1 - (1 - b1) / share
+        assert quadrature.has_rules(b1, b2)
+        assert quadrature.changing_rule(b1, b2) is not None
+        assert quadrature.steady_rule(b1, b2) is not None
 
 
 # -- everything around ------------------------------------------------------------------------------------------------

@@ -11,7 +11,7 @@ import numpy as onp
 import layerkit as lk
 from layerkit.fastmath import numpy as np
 from layerkit_plugins.optimizers.adam_rows import Numbers, move_rows
-from layerkit_plugins.optimizers.quadrature import changing_rule, steady_rule
+from layerkit_plugins.optimizers.quadrature import changing_rule, has_rules, steady_rule
 
 __all__ = ["Adam", "AdamW"]
 
@@ -85,7 +85,7 @@ class Adam(lk.Optimizer):
         b1, b2, eps = (float(self._options[name]) for name in ("b1", "b2", "eps"))
         if eps < _LEAST_EPS:
             return f"with eps {eps:.6g} the steps that a row missed cannot be summed in float32"
-        if changing_rule(b1, b2) is None:
+        if not has_rules(b1, b2):
             return f"with b1 {b1:.6g} and b2 {b2:.6g} the steps that a row missed have no short sum"
         return super().cannot_skip()
 

@@ -15,7 +15,7 @@ from typing import Any, NamedTuple
 
 import numpy as onp
 
-__all__ = ["GROWN", "Rule", "changing_rule", "n_steps_of", "steady_rule"]
+__all__ = ["GROWN", "Rule", "changing_rule", "has_rules", "n_steps_of", "steady_rule"]
 
 _NEGLIGIBLE = 5e-8
 """What is left of a momentum when its rest no longer counts: half a unit in the last place of float32."""
@@ -53,6 +53,16 @@ def n_steps_of(mass: float) -> int | None:
     # An even number: nodes come in pairs, and there are no more than steps.
     steps = 2 * math.ceil(math.log(_NEGLIGIBLE) / math.log(mass) / 2) if mass else 2
     return steps if steps <= _LONGEST else None
+
+
+def has_rules(b1: float, b2: float) -> bool:
+    """Whether there are rules for Adam's numbers. For those in use that is known, and the rules can wait for their use.
+
+    >>> has_rules(0.9, 0.999), has_rules(0.9, 0.5)
+    (True, False)
+    """
+    # The nearer b2 is to 1, beside b1, the slower f changes.
+    return (n_steps_of(b1) is not None and 1 - b2 <= (1 - b1) / 4) or changing_rule(b1, b2) is not None
 
 
 @functools.cache
