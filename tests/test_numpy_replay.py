@@ -233,6 +233,23 @@ def test_what_asks_for_an_array_is_given_one() -> None:
     assert program(x) is not x
 
 
+def test_what_raises_for_a_stand_in_alone_is_tried_once() -> None:
+    runs = []
+    program = program_of(lambda x: runs.append(1) or x * memoryview(x).nbytes)
+    for _ in range(6):
+        assert program(onp.ones(2, onp.float32)).tolist() == [8, 8]
+    assert found(program) == "it raises TypeError when it is recorded"
+    assert len(runs) == 7
+
+
+def test_large_results_are_not_held_twice() -> None:
+    program = program_of(lambda table, i: (table, table[0, :2] + i))
+    table = onp.broadcast_to(onp.float32(1), (1 << 14, 1 << 13))
+    for i in range(4):
+        assert program(table, onp.float32(i))[1].tolist() == [1 + i, 1 + i]
+    assert found(program) == "its result is large"
+
+
 def test_an_argument_that_is_reached_by_another_way_too() -> None:
     x = onp.ones(3, onp.float32)
     program = program_of(lambda y: x + y)
@@ -295,11 +312,15 @@ def test_a_function_is_run_three_times_and_recorded_twice() -> None:
 def test_each_kind_of_arguments_has_a_record_of_its_own() -> None:
     program = program_of(lambda tree, n, how: tree["a"] * n if how == "times" else tree["a"][0] - n)
     arrays = [onp.ones(2, onp.float32), onp.ones(2, onp.int32), onp.ones((1, 2), onp.float32), onp.float32(2)]
+    kinds = list(itertools.product(arrays, [2, 3.0, True, None, onp.float32(5)], ["times", "minus"]))
+    failed = set()
     for _ in range(5):
-        for x, n, how in itertools.product(arrays, [2, 3.0, True, None, onp.float32(5)], ["times", "minus"]):
+        for kind, (x, n, how) in enumerate(kinds):
             args = {"a": x}, n, how
-            assert outcome(program, args) == outcome(silently(program.function), args)
-    assert len(program.kinds) == 40
+            expected = outcome(silently(program.function), args)
+            assert outcome(program, args) == expected
+            failed |= {kind} if isinstance(expected, tuple) else set()
+    assert len(program.kinds) == len(kinds) - len(failed) > 20
 
 
 def test_memory_is_bounded_and_arguments_are_let_go() -> None:

@@ -20,7 +20,7 @@ from typing import Any
 import numpy as onp
 
 from layerkit.errors import UsageError
-from layerkit.fastmath import float64_enabled, recording, tree_unflatten
+from layerkit.fastmath import float64_enabled, recording, tree_leaves, tree_unflatten
 from layerkit_plugins.backends.numpy.control import is_abstract
 from layerkit_plugins.backends.numpy.recording import Slot, Step, Tape, Unrecordable, map_parts
 from layerkit_plugins.backends.numpy.silence import silence, silently
@@ -28,6 +28,9 @@ from layerkit_plugins.backends.numpy.silence import silence, silently
 __all__ = ["Program", "Record", "jit"]
 
 _Function = Callable[..., Any]
+
+_MOST_BYTES = 1 << 28
+"""Larger results take so long that overhead does not matter, and should not be held twice, to be compared."""
 
 _MOST_KINDS = 64
 """How many kinds of arguments a function remembers; those that were not met for the longest are forgotten."""
@@ -80,16 +83,18 @@ class Program:
         if type(before) is str or is_abstract():
             return self.function(*args)
         if kind not in self.kinds:
-            self.kinds[kind] = None
+            result = self.function(*args)
+            large = sum(getattr(leaf, "nbytes", 0) for leaf in tree_leaves(result)) > _MOST_BYTES
+            self.kinds[kind] = "its result is large" if large else None
             if len(self.kinds) > _MOST_KINDS:
                 self.kinds.popitem(last=False)
-            return self.function(*args)
+            return result
         try:
             record: Record | str = _recorded(self.function, args, leaves)
         except Unrecordable as reason:
             record = str(reason)
-        except Exception:
-            return self.function(*args)
+        except Exception as error:
+            record = f"it raises {type(error).__name__} when it is recorded"
         # Last, so that whatever the function keeps is no stand-in; it may raise, and then nothing was learnt.
         result = self.function(*args)
         if type(record) is Record:

@@ -103,11 +103,12 @@ def _sum_few(rows: Any, ids: Any, count: int, which: Any) -> Any:
     times = onp.bincount(ids.astype(onp.intp) * len(rows) + which, minlength=count * len(rows))
     times = times.reshape(count, len(rows)).astype(rows.dtype)
     flat = rows.reshape(len(rows), -1)
-    total = onp.empty((count, flat.shape[1]), rows.dtype)
+    total = onp.empty((count, *rows.shape[1:]), rows.dtype)
+    flat_total = total.reshape(count, -1)
     length = max(1, _PRODUCT // max(1, flat.size))
     for start in range(0, count, length):
-        onp.matmul(times[start : start + length], flat, out=total[start : start + length])
-    return total.reshape(count, *rows.shape[1:])
+        onp.matmul(times[start : start + length], flat, out=flat_total[start : start + length])
+    return total
 
 
 def _sum_of(rows: Any, places: Any) -> Any:
