@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
+from types import FunctionType
 from typing import Any
 
 __all__ = ["LayerkitError", "LayerkitWarning", "UsageError", "shown", "suggest"]
@@ -28,12 +29,12 @@ class LayerkitWarning(UserWarning):
 
 
 def shown(value: Any) -> str:
-    """A value in at most 60 characters of one line, for messages.
+    """A value in at most 60 characters of one line, for messages; of a function its name, and not its address.
 
-    >>> shown([1.5, None])
-    '[1.5, None]'
+    >>> shown([1.5, None]), shown(suggest)
+    ('[1.5, None]', 'function suggest')
     """
-    text = " ".join(repr(value).split())
+    text = f"function {value.__name__}" if isinstance(value, FunctionType) else " ".join(repr(value).split())
     return text if len(text) <= 60 else f"{text[:57]}..."
 
 

@@ -235,7 +235,10 @@ class Layer:
         elif frame.layer is self and frame.trail is not None:
             frame.weights = weights
         else:
-            raise LayerError(f"{self.name}: its weights cannot be set inside the forward of {frame.layer.name}")
+            raise LayerError(
+                f"{self.name}: its weights cannot be set inside the forward of {frame.layer.name}: "
+                "keep what a call changes in self.state"
+            )
 
     @property
     def state(self) -> Any:

@@ -342,7 +342,7 @@ MODELS: list[Case] = [
         "Serial > 1:Map > 0:Serial > 1:Embedding_10_3: ids must be whole numbers (int32), got float32 (2, 4) "
         "from 1:Map > 0:Serial > 0:Dense_4",
     ),
-    (too_few_inputs, f32(16, 8), "Serial: takes 2 inputs, got 1; its input is (16, 8)"),
+    (too_few_inputs, f32(16, 8), "Serial: takes 2 inputs, got 1: the last is read by 1:Add; its input is (16, 8)"),
     (
         too_many_for_a_bare_layer,
         (f32(2, 3), f32(2, 3)),

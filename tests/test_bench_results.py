@@ -186,9 +186,9 @@ def test_a_crossover_lies_where_the_times_are_equal() -> None:
     ("factors", "kind", "words"),
     [
         ((0.5, 0.4), "always faster", "jax is faster than numpy at every batch"),
-        ((2.0, 1.5), "never faster", "jax is faster than numpy at no batch"),
-        ((0.5, 1.5), "never faster", "jax is faster than numpy at no batch"),
-        ((1.5, 0.99), "not shown", "jax overtakes numpy, as far as shown, at no batch"),
+        ((2.0, 1.5), "never faster", "jax overtakes numpy at no batch"),
+        ((0.5, 1.5), "never faster", "jax overtakes numpy at no batch"),
+        ((1.5, 0.99), "not shown", "jax may overtake numpy, but is not shown to be faster at any batch"),
     ],
 )
 def test_other_crossovers(factors: tuple[float, float], kind: str, words: str) -> None:

@@ -220,6 +220,10 @@ def test_no_two_places_get_the_same_key(backend: str, tree: lk.Layer) -> None:
         assert len(set(seen)) == len(seen) == drawn
 
 
+def sum_of_both(x: Any, y: Any) -> Any:
+    return x + y
+
+
 @pytest.mark.parametrize(
     ("make", "message"),
     [
@@ -231,6 +235,11 @@ def test_no_two_places_get_the_same_key(backend: str, tree: lk.Layer) -> None:
             "Residual: its shortcut Dup has 2 outputs; a shortcut has one",
         ),
         (lambda: lk.Serial(3), "3 is no layer; combinators take layers, lists of layers, or None"),
+        (
+            lambda: lk.Serial(sum_of_both),
+            "function sum_of_both is no layer; combinators take layers, lists of layers, or None; "
+            'call it if it makes a layer, or wrap it: lk.Fn("Name", f)',
+        ),
         (lambda: lk.Branch(Mix(), "x"), "'x' is no layer; combinators take layers, lists of layers, or None"),
         (lambda: lk.Select([2], n_in=2), "Select: the indices [2] must lie in 0 .. 1 (n_in is 2)"),
         (lambda: lk.Select([-1]), "Select: the indices [-1] must lie in 0 .. -1 (n_in is 0)"),

@@ -58,6 +58,23 @@ def layerkit_layers():
     return []
 """
 
+WRONG_AXIS = """
+import layerkit as lk
+from layerkit.fastmath import numpy as np
+
+@lk.example(lk.f32(4, 8))
+class Wide(lk.Layer):
+    def init_weights_and_state(self, signature):
+        self.weights = np.ones(signature.shape[0])
+
+    def forward(self, x):
+        return x * self.weights
+
+@lk.hookimpl
+def layerkit_layers():
+    return [Wide]
+"""
+
 COMMANDS = """
 import layerkit as lk
 @lk.hookimpl
@@ -101,6 +118,19 @@ def test_a_wrong_layer_is_named_with_the_check_and_its_sentence(site: Site) -> N
     assert "inputs_are_not_mutated: failed" in done.out
     assert done.out.splitlines()[-1] == "wrong 1.0: 2 layers; 2 failed: NeedsWidth, Writes"
     assert max(map(len, done.out.splitlines()[:4])) <= 80
+
+
+def test_a_layer_that_does_not_run_is_told_once_and_not_for_every_check_that_is_skipped(site: Site) -> None:
+    site.add("wide", entry_points="main = wide", wide=WRONG_AXIS)
+    done = site.layerkit("plugins", "check", "wide")
+    first, *message, report, summary = done.out.splitlines()
+    assert (done.code, first, len(message)) == (1, "runs_on_its_example: failed", 2)
+    assert " ".join(line.strip() for line in message) == (
+        "it does not run on float32[4,8]: Wide: shapes (4, 8) and (4,) do not broadcast together "
+        "(layer made in layerkit)"
+    )
+    assert "skipped 79, because runs_on_its_example failed" in report
+    assert summary == "wide 1.0: 1 layer; 1 failed: Wide"
 
 
 def test_json_is_one_object_a_line(site: Site) -> None:

@@ -512,6 +512,11 @@ def test_data_that_end_early(backend: str) -> None:
     assert (loop.step, trained_on(loop)) == (3, [0, 1, 2])
 
 
+def test_data_of_one_batch(backend: str) -> None:
+    with pytest.raises(lk.LayerkitError, match="ended after 1 batch: give an iterator that goes on"):
+        slope_loop(powers(1)).run(2)
+
+
 def test_evaluation_data_that_end_early(backend: str) -> None:
     measured = lk.EvalTask(powers(3), [total()], n_eval_batches=2)
     loop = lk.Loop(Slope(), lk.TrainTask(powers(20), total(), Descent(), None, 5), eval_tasks=measured, log=None)
@@ -571,7 +576,8 @@ BAD_TASKS = [
     ),
     (lambda: lk.TrainTask([ONE], Slope, Descent()), "loss_layer: Slope is a class, make one of it"),
     (lambda: lk.TrainTask([ONE], total(), Descent), "optimizer: Descent is a class, make one of it, as in Adam(0.01)"),
-    (lambda: lk.TrainTask([ONE], total(), 0.1), "optimizer: a Optimizer such as Adam(0.01) is due, got 0.1"),
+    (lambda: lk.TrainTask([ONE], total, 1), "got function total; call it if it makes a layer, or wrap it: lk.Fn("),
+    (lambda: lk.TrainTask([ONE], total(), 0.1), "optimizer: an Optimizer such as Adam(0.01) is due, got 0.1"),
     (lambda: lk.TrainTask([ONE], total(), Descent(), 0.1), "lr_schedule is a function of the step, got 0.1"),
     (
         lambda: lk.TrainTask([ONE], total(), Descent(lr_schedules.constant(1)), lr_schedules.constant(1)),
@@ -621,7 +627,7 @@ BAD_LOOPS = [
     ({"eval_model": 3}, "eval_model is a layer, got 3"),
     ({"tasks": []}, "tasks: a Loop trains on one task at least"),
     ({"tasks": "x"}, "tasks: a TrainTask or a list of them is due, got 'x'"),
-    ({"eval_tasks": [3]}, "eval_tasks: a EvalTask or a list of them is due, got 3"),
+    ({"eval_tasks": [3]}, "eval_tasks: an EvalTask or a list of them is due, got 3"),
     ({"random_seed": -1}, "random_seed is a whole number from 0 up, got -1"),
     ({"keep_checkpoints": 0}, "keep_checkpoints is a whole number from 1 up, got 0"),
     ({"checkpoint_at": lambda step: True}, "checkpoint_at needs an output_dir to write to"),

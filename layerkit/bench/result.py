@@ -106,13 +106,12 @@ class Crossover:
         if self.kind == "overtakes":
             between = f"between {self.axis} {self.below:,} and {self.above:,}"
             return f"{who} overtakes {self.against} {between}, at about {self.at:,.0f}"
-        ends = {"always faster": "at every", "never faster": "at no", "not shown": "at no"}
-        what = (
-            f"is faster than {self.against}"
-            if self.kind != "not shown"
-            else f"overtakes {self.against}, as far as shown,"
-        )
-        return f"{who} {what} {ends[self.kind]} {self.axis}"
+        what = {
+            "always faster": f"is faster than {self.against} at every {self.axis}",
+            "never faster": f"overtakes {self.against} at no {self.axis}",
+            "not shown": f"may overtake {self.against}, but is not shown to be faster at any {self.axis}",
+        }
+        return f"{who} {what[self.kind]}"
 
 
 @dataclass(frozen=True)

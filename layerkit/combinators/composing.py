@@ -10,6 +10,8 @@ from layerkit.combinators.stack import bare_or_tuple, inputs_from_stack, sequenc
 from layerkit.engine.calls import run
 from layerkit.engine.frames import Frame, current
 from layerkit.engine.initializing import init
+from layerkit.engine.naming import count, in_place_of_function
+from layerkit.errors import shown
 from layerkit.fastmath import abstract_eval
 from layerkit.layer import Layer, LayerError
 
@@ -22,7 +24,8 @@ def as_layer(part: Any) -> Layer:
         return part
     if part is None or isinstance(part, (list, tuple)):
         return Serial(part)
-    raise LayerError(f"{part!r} is no layer; combinators take layers, lists of layers, or None")
+    instead = in_place_of_function(part)
+    raise LayerError(f"{shown(part)} is no layer; combinators take layers, lists of layers, or None{instead}")
 
 
 def _flat(parts: Iterable[Any]) -> list[Layer]:
@@ -78,7 +81,11 @@ class Serial(Layer):
     def accept_inputs(self, x: Any) -> Any:
         # n_in arrays or more: the rest passes through below.
         stack = x if type(x) is tuple else (x,)
-        return stack if len(stack) >= self.n_in else super().accept_inputs(x)
+        if len(stack) >= self.n_in:
+            return stack
+        reader = next(i for i in range(len(self.sublayers)) if sequence_arity(self.sublayers[: i + 1])[0] == self.n_in)
+        name = f"{reader}:{self.sublayers[reader].name}"
+        raise LayerError(f"takes {count(self.n_in, 'input')}, got {len(stack)}: the last is read by {name}")
 
     def accept_outputs(self, y: Any) -> Any:
         return y

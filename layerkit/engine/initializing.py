@@ -24,6 +24,7 @@ _current = frames._current
 def init_outermost(layer: Layer, inputs: Any, rng: Any) -> tuple[Any, Any, Any]:
     """(weights, state, output signature) for inputs, or the signature of inputs, and a random key."""
     try:
+        _check_no_shape(inputs, layer.n_in)
         inputs = signature(check_arrays(inputs))
     except LayerError as error:
         raise LayerError(f"{layer.name}: {error}", layer.name, layer) from error
@@ -32,6 +33,13 @@ def init_outermost(layer: Layer, inputs: Any, rng: Any) -> tuple[Any, Any, Any]:
     if shares(layer):
         weights, state = _in_first_places(layer, weights, state)
     return weights, state, outputs
+
+
+def _check_no_shape(inputs: Any, n_in: int) -> None:
+    """Raises for a bare shape, which would be read as so many inputs that are single numbers."""
+    if type(inputs) is tuple and len(inputs) != n_in and inputs and all(type(size) is int for size in inputs):
+        sizes = ", ".join(map(str, inputs))
+        raise LayerError(f"init takes a signature, got the shape {inputs}: lk.f32({sizes}); for ids lk.i32({sizes})")
 
 
 def init(

@@ -50,6 +50,16 @@ def as_code(inputs: Any) -> str:
     return f"{short}({', '.join(map(str, of.shape))})" if short else f"lk.ShapeDtype({of.shape}, '{of.dtype}')"
 
 
+def in_place_of_function(value: Any) -> str:
+    """What to write where a function was given and a layer is due; nothing for anything else.
+
+    >>> in_place_of_function(abs)
+    '; call it if it makes a layer, or wrap it: lk.Fn("Name", f)'
+    """
+    is_function = callable(value) and hasattr(value, "__name__")
+    return '; call it if it makes a layer, or wrap it: lk.Fn("Name", f)' if is_function else ""
+
+
 def count(n: int, what: str) -> str:
     """``1 input``, ``2 inputs``.
 

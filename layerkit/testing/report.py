@@ -39,7 +39,7 @@ class Result:
 
 @dataclass(frozen=True)
 class Report:
-    """The results for one thing. ``str(report)`` is a table of what did not simply pass, and a summary line.
+    """The results for one thing. ``str(report)`` is a table of what failed, as declared or not, and a summary line.
 
     Args:
         kind: ``"layer"``, ``"optimizer"``, ...
@@ -47,11 +47,11 @@ class Report:
         results: one for each check that was asked for, in the order of the list of checks.
         minimum: how many checks have to have run, for the report to be worth something.
 
-    >>> results = (Result("one", "passed"), Result("two", "skipped", "it keeps no state"))
+    >>> results = (Result("one", "failed", "2 is not 3"), Result("two", "skipped", "it keeps no state"))
     >>> print(Report("layer", "Scale", results, minimum=1))
-    two: skipped
-        it keeps no state
-    layer Scale: ran 1 of 2, skipped 1, because it keeps no state; all passed
+    one: failed
+        2 is not 3
+    layer Scale: ran 1 of 2, skipped 1, because it keeps no state; 1 failed: one
     """
 
     kind: str
@@ -110,12 +110,12 @@ class Report:
         return "; ".join(parts)
 
     def table(self, everything: bool = False) -> str:
-        """The results that did not simply pass, or all of them, in at most 80 columns.
+        """What failed, as declared or not, or all results, in at most 80 columns; the summary counts those skipped.
 
         >>> print(Report("layer", "Scale", (Result("one", "passed"),)).table(everything=True))
         one: passed
         """
-        shown = [result for result in self.results if everything or result.status != "passed"]
+        shown = [result for result in self.results if everything or result.status not in ("passed", "skipped")]
         return "\n".join(line for result in shown for line in _lines(result))
 
     def __str__(self) -> str:

@@ -108,7 +108,8 @@ class Source:
             return next(self._iterator)
         except StopIteration:
             raise LayerkitError(
-                f"{self.name} ended after {self._taken} batches: give an iterator that goes on, or train fewer steps"
+                f"{self.name} ended after {self._taken} batch{'es' * (self._taken > 1)}: "
+                "give an iterator that goes on, or train fewer steps"
                 if self._taken
                 else f"{self.name} has no batches"
             ) from None

@@ -7,6 +7,7 @@ from collections.abc import Callable, Sequence
 from typing import Any
 
 from layerkit.data.batches import whole
+from layerkit.engine.naming import in_place_of_function
 from layerkit.errors import UsageError, shown
 from layerkit.layer import Layer
 from layerkit.optimizer import Optimizer
@@ -197,7 +198,12 @@ def _check_kind(name: str, value: Any, kind: type, such_as: str) -> None:
         return
     if isinstance(value, type):
         raise UsageError(f"{name}: {value.__name__} is a class, make one of it, as in {such_as}")
-    raise UsageError(f"{name}: a {kind.__name__} such as {such_as} is due, got {shown(value)}")
+    instead = in_place_of_function(value) if kind is Layer else ""
+    raise UsageError(f"{name}: {_a(kind)} such as {such_as} is due, got {shown(value)}{instead}")
+
+
+def _a(kind: type) -> str:
+    return f"{'an' if kind.__name__[0] in 'AEIOU' else 'a'} {kind.__name__}"
 
 
 def listed(name: str, values: Any, kind: type) -> list[Any]:
@@ -205,7 +211,7 @@ def listed(name: str, values: Any, kind: type) -> list[Any]:
     listed = [values] if not isinstance(values, (list, tuple)) else list(values)
     for value in listed:
         if not isinstance(value, kind):
-            raise UsageError(f"{name}: a {kind.__name__} or a list of them is due, got {shown(value)}")
+            raise UsageError(f"{name}: {_a(kind)} or a list of them is due, got {shown(value)}")
     return listed
 
 
