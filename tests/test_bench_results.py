@@ -172,6 +172,12 @@ def test_bars_are_as_long_as_the_times() -> None:
     assert long == pytest.approx(4 * short, rel=0.01)
 
 
+def test_a_time_without_an_interval_has_no_whisker() -> None:
+    for processes, whiskers in ((6, 1), (2, 0)):
+        (picture,) = pictures(result(rows_of("Relu", Size(4), {"numpy": around(1.0)[:processes]})).to_html())
+        assert [mark.attrib.get("class") for mark in picture.iter()].count("whisker") == whiskers
+
+
 # -------------------- crossovers
 
 
@@ -278,6 +284,13 @@ def test_files_that_cannot_be_compared_with(text: str | None, words: str, tmp_pa
     if text is not None:
         file.write_text(text)
     with pytest.raises(lk.UsageError, match=words):
+        compare.read(file)
+
+
+def test_a_picture_cannot_be_compared_with(tmp_path: Path) -> None:
+    file = tmp_path / "then.png"
+    file.write_bytes(b"\x89PNG")
+    with pytest.raises(lk.UsageError, match=r"then\.png' is no JSON: it is not UTF-8 text$"):
         compare.read(file)
 
 

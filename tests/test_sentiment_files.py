@@ -241,7 +241,11 @@ BAD_REQUESTS: list[tuple[str, Make, str]] = [
     ),
     ("no ending", holding("data", CSV), "the ending does not say what the file is"),
     ("near miss", holding("a.csv", "Texts,label\na,x\n"), "no column 'text'; did you mean 'Texts'?"),
-    ("other columns", holding("a.csv", "review,stars\na,5\n"), "no column 'text'; known: review, stars"),
+    (
+        "other columns",
+        holding("a.csv", "review,stars\na,5\n"),
+        "no column 'text'; known: review, stars (the setting is text_column)",
+    ),
     ("semicolons", holding("a.csv", "text;label\na;x\n"), "no column 'text'; are the columns separated by ';'?"),
     ("tabs", holding("a.csv", "text\tlabel\na\tx\n"), "are the columns separated by tabs? .csv is read with ','"),
     (

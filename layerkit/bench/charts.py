@@ -92,7 +92,7 @@ def _bars(caption: str, timed: Sequence[tuple[Row, Estimate]], result: Result) -
                 height=_BAR,
                 **_filled(_colour(row.backend, result)),
             ),
-            _whisker(low, high, middle),
+            *([_whisker(low, high, middle)] if steady.known else []),
             _words(duration(steady.median), high + 6, middle + 4),
         ]
     return _picture(caption, _GAP + len(timed) * (_BAR + _GAP), *inside)

@@ -67,8 +67,10 @@ def read(path: str | Path) -> dict[str, Any]:
     """
     try:
         earlier = json.loads(Path(path).read_text("utf-8"))
-    except (OSError, UnicodeDecodeError) as error:
+    except OSError as error:
         raise UsageError(f"comparison file {str(path)!r} cannot be read: {os_reason(error)}") from error
+    except UnicodeDecodeError as error:
+        raise UsageError(f"comparison file {str(path)!r} is no JSON: it is not UTF-8 text") from error
     except ValueError as error:
         raise UsageError(f"comparison file {str(path)!r} is no JSON: {error}") from error
     found = earlier.get("schema") if isinstance(earlier, dict) else None

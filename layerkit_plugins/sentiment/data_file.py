@@ -150,7 +150,8 @@ def _table_rows(path: str | os.PathLike[str], text_column: str, label_column: st
     for line, fields in _records(path, delimiter):
         if columns is None:
             columns = [field.strip() for field in fields]
-            at_text, at_label = (_column(name, wanted, columns) for wanted in (text_column, label_column))
+            at_text = _column(name, "text_column", text_column, columns)
+            at_label = _column(name, "label_column", label_column, columns)
             continue
         if len(fields) != len(columns):
             raise LayerkitError(
@@ -185,11 +186,11 @@ def _csv_fault(error: str, line: int) -> str:
     return f"line {line}: not CSV ({error}): write the file anew with a CSV writer"
 
 
-def _column(name: str, wanted: str, columns: Sequence[str]) -> int:
+def _column(name: str, setting: str, wanted: str, columns: Sequence[str]) -> int:
     if columns.count(wanted) > 1:
         raise LayerkitError(f"{name}: {columns.count(wanted)} columns are called {wanted!r}: rename the others")
     if wanted not in columns:
-        raise UsageError(f"{name}: no column {wanted!r}; {_hint(wanted, columns)}")
+        raise UsageError(f"{name}: no column {wanted!r}; {_hint(wanted, columns)} (the setting is {setting})")
     return columns.index(wanted)
 
 
