@@ -2,7 +2,7 @@
 
 The model is ``TransformerLM``: 4 blocks, d 256, 4 heads, d_ff 1024, 1,000 ids, room for 64; greedy, one text. The scan
 has the same weights and must write the same ids. Samples of both take turns, each first as often; a figure is the
-median, with the middle half of the samples in brackets; the target is one of CPU time, beside which stands the clock's.
+median, with the middle half of the samples in brackets; the target holds for CPU time and by the clock.
 """
 
 from __future__ import annotations
@@ -69,12 +69,13 @@ def seconds(work: Callable[[], Any]) -> tuple[float, float]:
     return time.perf_counter() - start, time.process_time() - busy
 
 
-def said(name: str, times: list[tuple[float, float]], rows: int) -> float:
+def said(name: str, times: list[tuple[float, float]], rows: int) -> tuple[float, float]:
+    """Prints a line; the median times, of the clock and of the processor."""
     wall, busy = zip(*times, strict=True)
     low, middle, high = statistics.quantiles(wall, n=4)
     rate, used = rows * ROOM, 1000 * statistics.median(busy) / ROOM
     print(f"{name:21s} {rate / middle:8.0f} ids/s [{rate / high:.0f}, {rate / low:.0f}], {used:.2f} ms of CPU a step")
-    return used
+    return middle, used
 
 
 def main() -> int:
@@ -98,9 +99,12 @@ def main() -> int:
         for turn in range(samples):
             for which in (0, 1) if turn % 2 else (1, 0):
                 times[which].append(seconds((hand, ours)[which]))
-    busy = [said(name, own, rows) for name, own in zip(("scan by hand", "autoregressive_sample"), times, strict=True)]
-    print(f"ratio: {busy[0] / busy[1]:.2f} in CPU time (target {TARGET})")
-    return int(busy[0] / busy[1] < TARGET)
+    scan, sample = [
+        said(name, of, rows) for name, of in zip(("scan by hand", "autoregressive_sample"), times, strict=True)
+    ]
+    clock, busy = scan[0] / sample[0], scan[1] / sample[1]
+    print(f"ratio: {busy:.2f} in CPU time, {clock:.2f} by the clock (target {TARGET})")
+    return int(min(busy, clock) < TARGET)
 
 
 if __name__ == "__main__":
