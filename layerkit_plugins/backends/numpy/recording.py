@@ -47,7 +47,7 @@ class Step(NamedTuple):
     args: Any
     kwargs: Any
     always: bool
-    """Whether it is played even if nobody needs the result: it refuses some numbers, such as an id outside a table."""
+    """Whether it is played even if it seems to do nothing: it refuses some numbers, or asks how they lie in memory."""
 
 
 class Tape:
