@@ -42,13 +42,14 @@ def follow(position: Any, length: int, room: int, argument: str) -> Any:
     """
     if length > room:
         raise lk.LayerError(f"a sequence of {length} is longer than {argument}={room}")
-    if not fastmath.is_traced(position) and fastmath.rarely(position + length > room):
+    after = position + length
+    if not fastmath.is_traced(after) and fastmath.rarely(after > room):
         before = int(fastmath.to_host(position))
         raise lk.LayerError(
             f"called out of order: {length} more after {before} positions is beyond {argument}={room}; "
             "start again from the state that init gave"
         )
-    return position + length
+    return after
 
 
 def nan_beyond(room: int, after: Any, y: Any) -> Any:
