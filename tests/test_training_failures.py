@@ -102,6 +102,24 @@ def test_a_batch_that_is_not_finite_is_to_blame(backend: str) -> None:
     assert caught.value.path == "Slope"
 
 
+@pytest.mark.parametrize(
+    ("ids", "target", "told"),
+    [
+        (1, 2, "CrossEntropyLoss: target 2 is none of the 2 classes"),
+        (9, 1, "Serial > 0:Embedding_4_3: id 9 is outside the table of 4 rows"),
+    ],
+)
+def test_ids_that_do_not_fit_are_the_data_s_fault_and_no_learning_rate_s(ids: int, target: int, told: str) -> None:
+    batch = (onp.full((2, 3), ids, "int32"), onp.full(2, target, "int32"), onp.ones(2, "float32"))
+    with lk.use_backend("jax"):
+        model = tl.Serial(tl.Embedding(4, 3), tl.Mean(axis=1), tl.Dense(2), tl.LogSoftmax())
+        task = lk.TrainTask([batch], tl.CrossEntropyLoss(), optimizers.SGD(0.1))
+        with pytest.raises(lk.LayerkitError) as caught:
+            lk.Loop(model, task, log=None).run(1)
+    assert told in str(caught.value)
+    assert str(caught.value).endswith("; look at the data")
+
+
 def test_a_loss_layer_may_be_the_first(backend: str) -> None:
     loss = lk.Fn("LogLoss", lambda y, t: np.log(y - y).sum())
     loop = lk.Loop(Slope(), lk.TrainTask([next(values_then(1.0, at=0))], loss, Descent()), log=None)

@@ -84,7 +84,9 @@ def diagnose(
     fault = first_not_finite(named)
     weights = [f"the weight {fault} since the update of an earlier step"] if fault else []
     parts = [f"{start}: {what}", *_in_words(rows, examples, replay.n_rows), *inputs, *weights]
-    message = "; ".join([*parts, _remedy(loss_is_finite, bool(inputs))])
+    # What a compiled step could but answer with NaN, such as a target that is no class, the layer itself refuses here.
+    refused = not loss_is_finite and found is not None and found.values is None
+    message = "; ".join([*parts, _remedy(loss_is_finite, bool(inputs) or refused)])
     return NotFiniteError(message, step, found.path if found else "", found.weight if found else "", rows, examples)
 
 
