@@ -540,7 +540,8 @@ BAD_TASKS = [
         "a batch is a tuple (inputs..., targets, weights), got nd",
     ),
     (lambda: lk.TrainTask([()], total(), Descent()), "got tuple without arrays"),
-    (lambda: lk.TrainTask([("a", "b")], total(), Descent()), "array 0 of a batch has dtype <U1"),
+    (lambda: lk.TrainTask([("a", "b")], total(), Descent()), "array 0 of a batch has text, and ids are due"),
+    (lambda: lk.TrainTask([([1j], [1])], total(), Descent()), "has dtype complex128, and numbers are due"),
     (
         lambda: lk.TrainTask([([[1], [1, 2]], 1)], total(), Descent()),
         "array 0 of a batch has rows of different lengths",

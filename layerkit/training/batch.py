@@ -38,7 +38,8 @@ def _as_array(item: Any, index: int, source: str) -> Any:
     if isinstance(item, np.generic):
         item = np.asarray(item)
     if item.dtype.kind in "OSUMmcT":
-        raise LayerkitError(f"{source}: array {index} of a batch has dtype {item.dtype}; arrays of numbers are due")
+        found = "text, and ids" if item.dtype.kind in "SUT" else f"dtype {item.dtype}, and numbers"
+        raise LayerkitError(f"{source}: array {index} of a batch has {found} are due")
     if item.shape and item.shape[0] == 0:
         raise LayerkitError(f"{source}: array {index} of a batch has no rows: {list(item.shape)}")
     narrow = _NARROW.get(item.dtype.name)
