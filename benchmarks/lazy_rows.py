@@ -118,19 +118,33 @@ def compare(vocabulary: int, rows: int, options: argparse.Namespace) -> None:
 
 
 def evaluation(vocabularies: list[int], options: argparse.Namespace) -> None:
-    """Evaluation of 20 batches of 128 between steps, for each vocabulary."""
-    for vocabulary in vocabularies:
-        with lk.use_backend(options.backend):
-            loop = loop_of(make_batches(vocabulary, 128), vocabulary, options.width, "lazy")
-            steps_of(loop)(64)
-            loop.run_evals()
-            taken = []
-            for _ in range(options.samples):
-                start = time.perf_counter()
+    """Evaluation of 20 batches of 128 between steps, for each vocabulary, in turns.
+
+    Larger vocabularies have batches with more different words. What is left without that shows the last row: the
+    batches of the first vocabulary, their words spread over the last table.
+    """
+    first, last = vocabularies[0], vocabularies[-1]
+    cases = {f"V {vocabulary:9,}": (vocabulary, make_batches(vocabulary, 128)) for vocabulary in vocabularies}
+    places = np.random.default_rng(1).permutation(last)[:first].astype(np.int32)
+    cases[f"V {last:9,}, words of {first:,}"] = last, [(places[i], *rest) for i, *rest in make_batches(first, 128)]
+    loops, taken = {}, {name: list[Timed]() for name in cases}
+    with lk.use_backend(options.backend):
+        for name, (vocabulary, batches) in cases.items():
+            loops[name] = loop_of(batches, vocabulary, options.width, "lazy")
+            steps_of(loops[name])(64)
+            loops[name].run_evals()
+        for _ in range(options.samples):
+            for name, loop in loops.items():
+                start, cpu = time.perf_counter(), time.process_time()
                 loop.run_evals()
-                taken.append(1000 * (time.perf_counter() - start))
-        low, high = statistics.quantiles(taken, n=4)[::2]
-        print(f"V {vocabulary:9,} evaluation of 20 batches: {statistics.median(taken):.1f} ms [{low:.1f}, {high:.1f}]")
+                taken[name].append((1000 * (time.perf_counter() - start), 1000 * (time.process_time() - cpu)))
+    for name, (_, batches) in cases.items():
+        rows = statistics.mean(len(np.unique(ids)) for ids, *_ in batches)
+        words = []
+        for kind, times in zip(("wall", "CPU"), zip(*taken[name], strict=True), strict=True):
+            low, middle, high = statistics.quantiles(times, n=4)
+            words.append(f"{kind} {middle:.1f} ms [{low:.1f}, {high:.1f}]")
+        print(f"{name} evaluation of 20 batches, {rows:,.0f} rows each: {'; '.join(words)}", flush=True)
 
 
 def float64_adam(batches: Iterator[Batch], vocabulary: int, width: int, weights: Any, n_steps: int) -> list[Any]:
