@@ -292,6 +292,12 @@ def test_more_classes_than_texts_in_a_batch(capsys: pytest.CaptureFixture[str], 
     assert len(run.labels) == 3
 
 
+def test_a_batch_has_no_more_texts_than_there_are(capsys: pytest.CaptureFixture[str]) -> None:
+    run = train(corpus="starter", steps=1, batch_size=100_000_000, backend="numpy")
+    assert "batches of 320 texts, not 100,000,000: there are 320 to train on\n" in capsys.readouterr().out
+    assert run.metrics
+
+
 def test_columns_of_other_names(tmp_path: Path) -> None:
     path = tmp_path / "tweets.csv"
     path.write_text("id,tweet,mood\n" + "".join(f"{i},{t},{label}\n" for i, (t, label) in enumerate(rows("ab"))))

@@ -107,9 +107,7 @@ def _in_numbers(corpus: Corpus, settings: SentimentSettings) -> tuple[dict[str, 
 
 
 def _train_task(train: _Numbers, n_labels: int, settings: SentimentSettings) -> lk.TrainTask:
-    batch_size = max(n_labels, settings.batch_size - settings.batch_size % n_labels)
-    if batch_size != settings.batch_size:
-        print(f"batches of {batch_size} texts, not {settings.batch_size}: as many of each of {n_labels} labels")
+    batch_size = _batch_size(settings.batch_size, len(train.ids), n_labels)
     n_buckets = 1 if max(map(len, train.ids)) <= _PADDED_FOR_NOTHING else 3
     return lk.TrainTask(
         RaggedBatches(*train, batch_size, seed=settings.seed, balanced=True, n_buckets=n_buckets),
@@ -119,6 +117,16 @@ def _train_task(train: _Numbers, n_labels: int, settings: SentimentSettings) -> 
         n_steps_per_checkpoint=settings.checkpoint_every,
         compute_dtype=settings.compute_dtype,
     )
+
+
+def _batch_size(asked: int, n_texts: int, n_labels: int) -> int:
+    """The size of batches that have as many texts of each label, and no more texts than there are."""
+    most = min(asked, n_texts)
+    size = max(n_labels, most - most % n_labels)
+    if size != asked:
+        why = f"there are {n_texts:,} to train on" if asked > n_texts else f"as many of each of {n_labels} labels"
+        print(f"batches of {size:,} texts, not {asked:,}: {why}")
+    return size
 
 
 def _eval_task(validation: _Numbers) -> lk.EvalTask:
