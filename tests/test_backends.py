@@ -16,7 +16,8 @@ from layerkit.testing.operations import LANGUAGE
 ELSEWHERE = set(
     """
     ArrayError Backend abstract_eval backend_name block_until_ready compilations conv_padding devices float64
-    float64_enabled is_traced numpy to_device to_host tree_flatten tree_leaves tree_unflatten use_backend
+    float64_enabled impure is_traced numpy rarely recording scan_over to_device to_host tree_flatten tree_leaves
+    tree_unflatten use_backend
     """.split()
 )
 

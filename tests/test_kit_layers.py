@@ -270,8 +270,8 @@ def test_unknown_kinds_are_refused() -> None:
 
 def test_a_report_fits_80_columns_and_tells_everything_as_json() -> None:
     report = check_layer(tl.Dense)
-    for everything in (False, True):
-        assert max(map(len, report.table(everything).splitlines())) <= 80
+    assert report.table() == ""  # nothing failed
+    assert max(map(len, report.table(everything=True).splitlines())) <= 80
     assert all(result.name in report.table(everything=True) for result in report.results)
     assert str(report).splitlines()[-1] == report.summary
     about = json.loads(report.to_json())
