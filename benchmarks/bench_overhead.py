@@ -1,8 +1,8 @@
 """What `layerkit bench` adds to a time: python benchmarks/bench_overhead.py [--rounds N] [--json]
 
 A layer's steady time by the bench's own sampler, against a bare timing loop around the jitted function: the same
-layer's `pure_fn`, compiled by `jax.jit` itself (on NumPy, called as it is), on the same arrays. Samples of both take
-turns. A third turn, on JAX, is the formula written by hand: what a layer costs beside plain code. Ratios are medians
+layer's `pure_fn`, compiled by `jax.jit` itself (on NumPy, recorded by its backend), on the same arrays. Samples of
+both take turns. A third turn, on JAX, is the formula written by hand: what a layer costs beside plain code. Ratios are medians
 over rounds, with the middle half of them in brackets. Exits with 1 if a target is missed.
 """
 
@@ -61,7 +61,7 @@ def measure(name: str, size: str, backend_name: str, rounds: int) -> dict[str, A
             return layer.pure_fn(x, weights, state, key, training=False)
 
         on_jax = backend_name == "jax"
-        plain = jax.jit(forward) if on_jax else forward
+        plain = jax.jit(forward) if on_jax else backend.jit(forward)
         wait = jax.block_until_ready if on_jax else lambda y: y
         turns: dict[str, Callable[[int], float]] = {
             "bench": functools.partial(sample, job.call, backend.block_until_ready),
