@@ -2,8 +2,8 @@
 
 A layer's steady time by the bench's own sampler, against a bare timing loop around the jitted function: the same
 layer's `pure_fn`, compiled by `jax.jit` itself (on NumPy, recorded by its backend), on the same arrays. Samples of
-both take turns. A third turn, on JAX, is the formula written by hand: what a layer costs beside plain code. Ratios are medians
-over rounds, with the middle half of them in brackets. Exits with 1 if a target is missed.
+both take turns. A third turn, on JAX, is the formula written by hand: what a layer costs beside plain code. Ratios are
+medians over rounds, with the middle half of them in brackets. Exits with 1 if a target is missed.
 """
 
 from __future__ import annotations
