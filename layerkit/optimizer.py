@@ -212,7 +212,7 @@ class Optimizer:
 
         Nothing is checked: gradients and slots are those of the weights. A weight is updated when it is asked for.
         """
-        gradients = [in_dtype(g, wide(p.dtype)) if is_trained(p) else None for g, p in zip(grads, params, strict=True)]
+        gradients = _as_updated(grads, params)
         update = self.overwrite if _overwrites(type(self)) else self.update
         return self._update_all(step, gradients, params, slots, opt_params, None, update)
 
@@ -289,8 +289,7 @@ class Optimizer:
                     f"{type(self).__name__}: weight {index} has shape {tuple(param.shape)}, its gradient {got}: "
                     "take the gradients of these weights"
                 )
-        pairs = zip(gradients, params, strict=True)
-        gradients = [in_dtype(g, wide(p.dtype)) if is_trained(p) else None for g, p in pairs]
+        gradients = _as_updated(gradients, params)
         return params, gradients, self._matched("slots", slots, weights, "take those of tree_init(weights)")
 
     def _matched(self, what: str, tree: Any, weights: Any, remedy: str) -> list[Any]:
@@ -365,6 +364,12 @@ def _inside(interval: str, x: float) -> bool:
 
 
 # -- single weights --------------------------------------------------------------------------------------------------
+
+
+def _as_updated(gradients: list[Any], params: list[Any]) -> list[Any]:
+    """The gradients in the dtype that their weights are updated in; ``None`` for a weight that is not trained."""
+    pairs = zip(gradients, params, strict=True)
+    return [in_dtype(g, wide(p.dtype)) if is_trained(p) else None for g, p in pairs]
 
 
 def _own(array: Any) -> Any:

@@ -10,20 +10,20 @@ import numpy as onp
 from layerkit.fastmath import is_traced, nested_map
 from layerkit.fastmath.rows import writes_in_place
 
-__all__ = ["by_pieces", "has_pieces", "pieces"]
+__all__ = ["by_pieces", "has_pieces", "pieces", "put"]
 
 _LARGE, _PIECE = 1 << 20, 1 << 16
 """From how many numbers on an array is updated by pieces, and how many numbers make a piece."""
 
 
-def pieces(array: Any, count: int | None = None) -> list[slice]:
-    """Which rows of an array make a piece each; of its first ``count`` rows, if that is given.
+def pieces(array: Any) -> list[slice]:
+    """Which rows of an array make a piece each.
 
     >>> pieces(onp.zeros((600, 256)))
     [slice(0, 256, None), slice(256, 512, None), slice(512, 600, None)]
     """
-    count = len(array) if count is None else count
-    length = max(1, len(array) * _PIECE // max(1, array.size))
+    count = len(array)
+    length = max(1, count * _PIECE // max(1, array.size))
     return [slice(start, min(start + length, count)) for start in range(0, count, length)]
 
 
@@ -40,10 +40,11 @@ def by_pieces(update: Callable[..., Any], grads: Any, param: Any, slots: Any, wh
     for rows in pieces(param):
         given = nested_map(lambda array, rows=rows: array[rows], (param, slots))
         out = given if whole[0] is param else nested_map(lambda array, rows=rows: array[rows], whole)
-        nested_map(_put, out, tuple(update(grads[rows], *given)))
+        nested_map(put, out, tuple(update(grads[rows], *given)))
     return whole
 
 
-def _put(out: Any, new: Any) -> None:
+def put(out: Any, new: Any) -> None:
+    """Writes ``new`` into ``out``, unless it is there."""
     if new is not out:
         out[...] = new

@@ -15,8 +15,20 @@ from typing import Any
 
 from layerkit.errors import LayerkitError
 
-__all__ = ["PAGE", "DamagedError", "is_draft", "opened", "read", "read_into", "reason", "remove", "replace", "sync"]
-__all__ += ["write", "write_pages"]
+__all__ = [
+    "PAGE",
+    "DamagedError",
+    "is_draft",
+    "opened",
+    "read",
+    "read_into",
+    "reason",
+    "remove",
+    "replace",
+    "sync",
+    "write",
+    "write_pages",
+]
 
 PAGE = 4096
 """What memory and disk are divided into, in bytes, where nothing lies between them."""

@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import functools
+import itertools
 from collections.abc import Callable
 from typing import Any
 
 import numpy as onp
 
 from layerkit.fastmath import nested_map
-from layerkit.pieces import pieces
+from layerkit.pieces import pieces, put
 from layerkit.training.row_ids import RowIds, padded_count
 
 __all__ = ["RowBuffers"]
@@ -41,7 +42,7 @@ class RowBuffers:
         order = last.argsort(kind="stable")
         last, ids = last.take(order), _in_order(ids, order)
         given = table, slots
-        numbers = iter(range(1 << 30))
+        numbers = itertools.count()
         rows = nested_map(lambda array: self._room(next(numbers), array, len(order)), given)
         late = int(last.searchsorted(step - 1))  # from here on rows missed nothing
         for piece in pieces(rows[0]):
@@ -50,7 +51,7 @@ class RowBuffers:
             if piece.start < late:
                 count = min(piece.stop, late) - piece.start
                 own = nested_map(lambda array, count=count: array[:count], own)
-                nested_map(_put, own, tuple(skip(last[piece][:count], *own)))
+                nested_map(put, own, tuple(skip(last[piece][:count], *own)))
         return *rows, ids
 
     def filled_up(self, count: int) -> Any:
@@ -77,8 +78,3 @@ def _in_order(ids: RowIds, order: Any) -> RowIds:
     rank[order] = onp.arange(len(order), dtype=onp.int32)
     rank[-1] = onp.iinfo(onp.int32).max  # an id outside of the table has no row, however many rows are filled up
     return RowIds(ids.ids.take(order), tuple([rank.take(places) for places in ids.places]))
-
-
-def _put(given: Any, new: Any) -> None:
-    if new is not given:
-        given[...] = new

@@ -15,7 +15,7 @@ from typing import Any
 import numpy as onp
 
 from layerkit_plugins.backends.numpy.namespace import UFUNCS, box_types, differentiable, known, np
-from layerkit_plugins.backends.numpy.recording import Recorded, as_array
+from layerkit_plugins.backends.numpy.recording import Attributes, Recorded, as_array
 
 __all__ = [
     "Box",
@@ -97,7 +97,7 @@ def defvjp_argnum(function: Any, maker: Callable[..., Any]) -> None:
     _rules[function] = rule
 
 
-class Box:
+class Box(Attributes):
     """An array being differentiated: with an array's attributes, methods and operators, but not to be written."""
 
     __slots__ = ("_node", "_trace", "_value")
@@ -106,12 +106,6 @@ class Box:
     def __init__(self, value: Any, trace: int, node: Node) -> None:
         self._value, self._trace, self._node = value, trace, node
 
-    shape = property(lambda self: self._value.shape)
-    ndim = property(lambda self: self._value.ndim)
-    size = property(lambda self: self._value.size)
-    dtype = property(lambda self: self._value.dtype)
-    nbytes = property(lambda self: self._value.nbytes)
-    itemsize = property(lambda self: self._value.itemsize)
     T = property(lambda self: np.transpose(self))
 
     def __array_ufunc__(self, ufunc: Any, method: str, *inputs: Any, **kwargs: Any) -> Any:

@@ -18,7 +18,18 @@ from typing import Any, NamedTuple
 
 import numpy as onp
 
-__all__ = ["Recorded", "Slot", "Step", "Tape", "Unrecordable", "as_array", "box_types", "map_parts", "one_step"]
+__all__ = [
+    "Attributes",
+    "Recorded",
+    "Slot",
+    "Step",
+    "Tape",
+    "Unrecordable",
+    "as_array",
+    "box_types",
+    "map_parts",
+    "one_step",
+]
 
 _Function = Callable[..., Any]
 
@@ -156,13 +167,10 @@ def _slot(recorded: Recorded) -> Slot:
     return Slot(recorded._slot)
 
 
-class Recorded:
-    """Stands for an array of a call that is being recorded."""
+class Attributes:
+    """What an array tells of itself, for a class that holds one as ``_value``."""
 
-    __slots__ = ("__weakref__", "_slot", "_tape", "_value")
-
-    def __init__(self, tape: Tape, value: Any, slot: int) -> None:
-        self._tape, self._value, self._slot = tape, value, slot
+    __slots__ = ()
 
     shape = property(lambda self: self._value.shape)
     ndim = property(lambda self: self._value.ndim)
@@ -170,6 +178,16 @@ class Recorded:
     dtype = property(lambda self: self._value.dtype)
     nbytes = property(lambda self: self._value.nbytes)
     itemsize = property(lambda self: self._value.itemsize)
+
+
+class Recorded(Attributes):
+    """Stands for an array of a call that is being recorded."""
+
+    __slots__ = ("__weakref__", "_slot", "_tape", "_value")
+
+    def __init__(self, tape: Tape, value: Any, slot: int) -> None:
+        self._tape, self._value, self._slot = tape, value, slot
+
     T = property(lambda self: self.transpose())
     # What asks for an array takes it for one. NumPy itself does not ask that way.
     __class__ = property(lambda self: type(self._value))  # type: ignore[assignment]
