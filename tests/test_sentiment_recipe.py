@@ -20,8 +20,8 @@ from layerkit.recipe import Prediction
 from layerkit_plugins.sentiment import nltk_corpora, text
 from layerkit_plugins.sentiment.corpus import CorpusMissingError, starter
 from layerkit_plugins.sentiment.model import classifier
-from layerkit_plugins.sentiment.recipe import SentimentSettings
 from layerkit_plugins.sentiment.run import SentimentRun
+from layerkit_plugins.sentiment.settings import SentimentSettings
 
 BACKENDS = ["numpy", "jax"]
 SMALL: dict[str, Any] = {"corpus": "starter", "steps": 60, "embedding_dim": 8, "learning_rate": 0.1}

@@ -6,7 +6,7 @@ from typing import Any
 
 import click
 
-from layerkit.cli.root import COMMANDS
+from layerkit.cli.own_commands import COMMANDS
 from layerkit.plugins.kind import Offer, Registry
 from layerkit.plugins.loader import Plugin
 

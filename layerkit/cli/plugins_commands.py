@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import click
 
+from layerkit.cli.own_commands import COMMANDS
 from layerkit.cli.plugin_commands import commands
-from layerkit.cli.root import COMMANDS
 from layerkit.cli.table import table
 
 __all__ = ["command"]

@@ -17,9 +17,9 @@ from layerkit.training import NotFiniteError, lr_schedules
 from .bulk import process
 from .corpus import Corpus, corpus_or_starter, load_corpus, read_file
 from .model import MODELS
-from .recipe import SAME, SentimentSettings
 from .run import SentimentRun, rows_at_once
 from .run_folder import fingerprint
+from .settings import SAME, SentimentSettings
 from .vocabulary import build_vocabulary
 
 __all__ = ["train"]
