@@ -70,6 +70,8 @@ class Layer:
     row_update: str = "auto"
     """How training updates a table among its weights: ``"dense"`` all of it at every step, ``"lazy"`` each row when it
     is read, ``"auto"`` whichever is faster; the weights come out the same."""
+    stands_after: str = ""
+    """The layer that a loss has to come after, if without it the loss can fall below 0: training then says so."""
     depth: int = 1
     _name: str | None = None
     _weights: Any = ()

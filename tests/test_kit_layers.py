@@ -49,6 +49,22 @@ def test_a_fault_in_one_thing_leaves_most_checks_standing(mutant: Mutant) -> Non
     assert not [result for result in report.results if result.status == "error"]
 
 
+def test_writing_into_weights_is_the_first_thing_said_and_spoils_no_other_check() -> None:
+    @lk.example(SHAPE)
+    class Doubling(Scale):
+        """y = x * 2 s, and s doubles.    x: (..., d)"""
+
+        def forward(self, x: Any) -> Any:
+            w = self.weights
+            w *= 2
+            return x * w
+
+    first, *rest = check_layer(Doubling).failed
+    assert first.name == "weights_and_state_are_not_mutated"
+    assert first.message.endswith(": it writes into them, as w *= 2 does; write w = w * 2")
+    assert len(rest) < 8
+
+
 def test_no_mutant_breaks_the_kit() -> None:
     """Whatever a layer does, a check says so in a sentence: it is never the kit's fault."""
     for mutant in MUTANTS:

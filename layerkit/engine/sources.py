@@ -10,7 +10,7 @@ if TYPE_CHECKING:
     from layerkit.engine.frames import Frame
     from layerkit.layer import Layer
 
-__all__ = ["OUTSIDE", "Trail", "shorten", "sources"]
+__all__ = ["OUTSIDE", "Trail", "last_layer", "shorten", "sources"]
 
 OUTSIDE = "the input"
 
@@ -71,6 +71,14 @@ def _source(path: list[_Place], item: int) -> str:
                 return shorten([f"{place.position}:{place.layer.name}" for place in path[1:]])
             maker, item = made
     return OUTSIDE
+
+
+def last_layer(layer: Layer) -> Layer:
+    """The innermost layer that makes the first output of ``layer``, as far as that can be told."""
+    item = 0
+    while (made := layer.maker_of(item)) is not None and made[0] is not None:
+        layer, item = layer.sublayers[made[0]], made[1]
+    return layer
 
 
 def shorten(names: list[str]) -> str:

@@ -50,6 +50,9 @@ def blaming(what: str) -> Iterator[None]:
 class Trial:
     """A layer that was initialized on one backend.
 
+    Its inputs, weights and state are copies each time: what a layer writes into them is seen by the check of that, and
+    spoils no other.
+
     Args:
         backend: the backend's name.
         make: makes the layer, a new one each time.
@@ -60,18 +63,33 @@ class Trial:
     """
 
     def __init__(self, backend: str, make: Callable[[], Layer], inputs: tuple[Any, ...]) -> None:
-        self.backend, self.inputs, self.make = backend, inputs, make
+        self.backend, self._inputs, self.make = backend, inputs, make
         with self.active():
             self.layer = make()
             with blaming("its init"):
                 self.init_weights, self.init_state = self._home(self.layer.init(bare(inputs), self.key(0)))
-                self.state = self.init_state
-                self.weights = map_host(perturbed, self.init_weights)
+                self._weights = map_host(perturbed, self.init_weights)
+                self._state = map_host(onp.array, self.init_state)
                 signatures = to_tuple(self.layer.output_signature(bare(inputs)))
         generator = onp.random.default_rng(7)
         # The loss multiplies each output with numbers of its own, so that every one of them counts by itself.
         self.cotangents = tuple(generator.normal(size=of.shape).astype("float32") for of in signatures)
         self._program: Callable[..., Any] | None = None
+
+    @property
+    def inputs(self) -> tuple[Any, ...]:
+        """The arrays it is tried on."""
+        return tuple(map(onp.array, self._inputs))
+
+    @property
+    def weights(self) -> Any:
+        """Weights a little away from those of ``init``."""
+        return map_host(onp.array, self._weights)
+
+    @property
+    def state(self) -> Any:
+        """The state that ``init`` gave."""
+        return map_host(onp.array, self._state)
 
     def active(self) -> contextlib.AbstractContextManager[Any]:
         """Makes the backend the active one."""

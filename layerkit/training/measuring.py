@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+import warnings
 from collections.abc import Callable
 from typing import TYPE_CHECKING, Any
 
+from layerkit.engine.sources import last_layer
+from layerkit.errors import LayerkitWarning
 from layerkit.layer import Layer
 from layerkit.training.evaluate import make_evaluation
 from layerkit.training.feed import Feed, Item
@@ -60,8 +63,9 @@ class Measuring:
         ]
         self._loss_names = distinct([[task.loss_layer.name] for task in tasks])
         self._metric_names = distinct([task.metric_names for task in eval_tasks])
-        losses = [task.loss_layer for task in tasks]
-        self._summaries = Summaries([models[0], *losses], self._loss_names, output_dir, scalars)
+        self._model, self._losses = models[0], [task.loss_layer for task in tasks]
+        self._doubted = False
+        self._summaries = Summaries([models[0], *self._losses], self._loss_names, output_dir, scalars)
         names = (*self._loss_names, self.metrics, self._summaries.numbers(variables))
         self._width = max(len(name) for several in names for name in several)
 
@@ -75,6 +79,8 @@ class Measuring:
         self._steps.settle()
         for number, mean in self._steps.take_means():
             self._record("train", self._loss_names[number][0], mean)
+            if mean < 0:
+                self._doubt(self._losses[number], mean)
         self._summaries.show(self._steps.variables, self._steps.done, self._record)
         self.evaluate(feed)
         self.evaluated = self._steps.done
@@ -99,6 +105,19 @@ class Measuring:
         for name, value in measured.items():
             self._record("eval", name, value)
         return measured
+
+    def _doubt(self, loss: Layer, mean: float) -> None:
+        """Says once in a run that a loss is negative because the model lacks the layer it stands after."""
+        last = last_layer(self._model)
+        if loss.stands_after in ("", last.kind) or self._doubted:
+            return
+        self._doubted = True
+        warnings.warn(
+            f"{loss.name} is {mean:.4g} by step {self._steps.done}: it stands after a {loss.stands_after}, and the "
+            f"model ends with {last.name}: end it with tl.{loss.stands_after}()",
+            LayerkitWarning,
+            stacklevel=2,
+        )
 
     def _batch(self, number: int, feed: Feed | None, taken: list[Item]) -> tuple[Any, Any, Any]:
         if feed is None:

@@ -60,7 +60,7 @@ def CrossEntropyLoss() -> lk.Layer:
     def loss(log_probs: Any, targets: Any, weights: Any) -> Any:
         return weighted_mean(*_cross_entropies(log_probs, targets, weights))
 
-    return lk.Fn("CrossEntropyLoss", loss)
+    return _OfLogProbabilities(loss, n_in=3, name="CrossEntropyLoss")
 
 
 @lk.example(_logits, _classes, _weights, rows_independent=False)
@@ -78,7 +78,7 @@ def CrossEntropySum() -> lk.Layer:
     def loss(log_probs: Any, targets: Any, weights: Any) -> Any:
         return weighted_sum(*_cross_entropies(log_probs, targets, weights))
 
-    return lk.Fn("CrossEntropySum", loss)
+    return _OfLogProbabilities(loss, n_in=3, name="CrossEntropySum")
 
 
 @lk.example(_logits, _classes, _weights, rows_independent=False)
@@ -149,6 +149,10 @@ def WeightedCategoryCrossEntropy(label_smoothing: float | None = None, cutoff: f
         return weighted_mean(values, weights)
 
     return lk.Fn(name, loss)
+
+
+class _OfLogProbabilities(lk.PureLayer):
+    stands_after = "LogSoftmax"
 
 
 def _smoothing(layer: str, label_smoothing: float | None) -> float:

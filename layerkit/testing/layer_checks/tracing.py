@@ -153,4 +153,14 @@ def _fingerprint(value: Any) -> Any:
         return [(key, _fingerprint(inner)) for key, inner in value.items()]
     if isinstance(value, (list, tuple, set, frozenset)):
         return [type(value), *map(_fingerprint, value)]
-    return value if isinstance(value, (int, float, str, bytes, bool, type(None))) else id(value)
+    return value if isinstance(value, (int, float, str, bytes, bool, type(None))) else _Itself(value)
+
+
+class _Itself:
+    """A value that equals itself alone; it is kept, or another could come to lie where it lay."""
+
+    def __init__(self, value: Any) -> None:
+        self.value = value
+
+    def __eq__(self, other: object) -> bool:
+        return isinstance(other, _Itself) and self.value is other.value
