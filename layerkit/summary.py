@@ -1,7 +1,9 @@
-"""A table of a model: every layer's path, output shape, weights and bytes."""
+"""A table of a model: where each layer stands, its output shape, weights and bytes."""
 
 from __future__ import annotations
 
+import os.path
+from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import IO, Any
 
@@ -15,7 +17,7 @@ __all__ = ["Row", "summary", "summary_rows"]
 
 @dataclass(frozen=True)
 class Row:
-    """One layer of a model: where it stands, what comes out of it, and what it holds."""
+    """One layer of a model: where it stands (nowhere, if it is the model), what comes out of it, and what it holds."""
 
     path: str
     layer: str
@@ -40,7 +42,7 @@ def summary_rows(model: Layer, signature: Any) -> list[Row]:
         counted.add(layer)
         rows.append(
             Row(
-                frame.path() or layer.kind,
+                frame.path(),
                 layer.name,
                 _in_words(signature_of(outputs)),
                 sum(leaf.size for leaf in leaves),
@@ -59,7 +61,9 @@ def summary_rows(model: Layer, signature: Any) -> list[Row]:
 
 
 def summary(model: Layer, signature: Any, file: IO[str] | None = None) -> None:
-    """Prints a table of the model's layers: path, layer, output shape, weights, bytes; and their totals.
+    """Prints a table of the model's layers: what each gives, its weights and their bytes; and the totals.
+
+    A layer is indented below those around it: their numbers and its own are its path (``1.Branch/0.Dense``).
 
     Args:
         model: any layer; it need not be initialized, and stays as it is.
@@ -74,19 +78,33 @@ def summary(model: Layer, signature: Any, file: IO[str] | None = None) -> None:
 
     rows = summary_rows(model, signature)
     table = Table(box=None, pad_edge=False, header_style="bold")
-    for heading in ("path", "layer", "output"):
+    for heading in ("layer", "output"):
         table.add_column(heading, overflow="fold")
     for heading in ("weights", "bytes"):
         table.add_column(heading, justify="right", no_wrap=True)
-    for row in rows:
-        table.add_row(row.path, row.layer, row.output, *(f"{n:,}" if n else "-" for n in (row.weights, row.nbytes)))
+    for text, row in _indented(rows):
+        numbers = () if row is None else (row.weights, row.nbytes)
+        table.add_row(text, row and row.output, *(f"{n:,}" if n else "-" for n in numbers))
     total, nbytes = sum(row.weights for row in rows), sum(row.nbytes for row in rows)
     table.add_section()
-    table.add_row("total", "", "", f"{total:,}", f"{nbytes:,}", style="bold")
+    table.add_row("total", "", f"{total:,}", f"{nbytes:,}", style="bold")
     console = Console(file=file, highlight=False, markup=False, soft_wrap=False)
     natural = console.measure(table, options=console.options.update(max_width=999)).maximum
     table.collapse_padding = natural > console.width  # one space between columns, before anything has to be wrapped
     console.print(table)
+
+
+def _indented(rows: list[Row]) -> Iterator[tuple[str, Row | None]]:
+    """Each row, and before it, once, those layers around it that the row before did not have."""
+    above: list[str] = []
+    for row in rows:
+        *around, last = row.path.split("/")
+        known = len(os.path.commonprefix([above, around]))
+        yield from (("  " * level + name, None) for level, name in enumerate(around) if level >= known)
+        above = around
+        position, dot, kind = last.partition(".")
+        name = row.layer if row.layer.startswith(kind) else f"{kind} {row.layer}"
+        yield "  " * len(around) + position + dot + name, row
 
 
 def _in_words(of: Any) -> str:

@@ -251,6 +251,17 @@ def test_what_an_earlier_run_lacks_is_said(tmp_path: Path) -> None:
         compare.compare(result(rows_of("Tanh", Size(4), {"numpy": around(1.0)})), then)
 
 
+@pytest.mark.parametrize("other", [["Tanh"], ["Relu", "--sizes", "5"], ["Relu", "--train"]])
+def test_nothing_is_measured_that_the_earlier_run_has_nothing_of(
+    other: list[str], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("layerkit.bench.runner._measure", lambda *_: pytest.fail("it is measured"))
+    file = str(earlier(tmp_path, relu(1.0)))
+    done = CliRunner().invoke(command, [*other, "--backends", "numpy", "--compare", file])
+    assert isinstance(done.exception, lk.UsageError)
+    assert str(done.exception).startswith("the comparison file has none of these cases: measure the same names")
+
+
 def test_too_few_processes_fail_nobody(tmp_path: Path) -> None:
     few = result(rows_of("Relu", Size(4), {"numpy": (1.0, 1.1)}))
     then = compare.read(earlier(tmp_path, few))

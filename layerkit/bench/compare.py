@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -17,7 +17,7 @@ from layerkit.bench.words import multiple
 from layerkit.errors import UsageError
 from layerkit.run_file import os_reason
 
-__all__ = ["Change", "Comparison", "compare", "read"]
+__all__ = ["Change", "Comparison", "compare", "read", "require_common"]
 
 
 @dataclass(frozen=True)
@@ -94,19 +94,25 @@ def compare(result: Result, earlier: Mapping[str, Any]) -> Comparison:
     Raises:
         UsageError: the earlier run has none of them.
     """
+    require_common([(*row.case, row.backend) for row in result.rows], earlier)
     known = {_key(row): row for row in earlier["rows"]}
     changes = [_change(row, known.get((*row.case, row.backend))) for row in result.rows if row.ok]
-    if changes and all(change.fault == _NEW for change in changes):
-        raise UsageError("the comparison file has none of these cases: measure the same names, sizes and backends")
     return Comparison(tuple(changes), tuple(_versions(result, earlier)))
 
 
-_NEW = "the earlier run does not have it"
+def require_common(cases: Iterable[tuple[str, ...]], earlier: Mapping[str, Any]) -> None:
+    """Raises unless the earlier run has one of these cases: each a kind, a name, a size, a mode and a backend.
+
+    Raises:
+        UsageError: it has none.
+    """
+    if {_key(row) for row in earlier["rows"]}.isdisjoint(cases):
+        raise UsageError("the comparison file has none of these cases: measure the same names, sizes and backends")
 
 
 def _change(row: Row, before: Mapping[str, Any] | None) -> Change:
     if before is None:
-        return Change(row, None, _NEW)
+        return Change(row, None, "the earlier run does not have it")
     if not before["per_process"]:
         return Change(row, None, f"it failed in the earlier run: {before['fault']}")
     if before["device"] != row.device:

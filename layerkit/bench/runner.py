@@ -10,6 +10,7 @@ from dataclasses import replace
 from typing import Any
 
 from layerkit.bench import environment, memory
+from layerkit.bench.compare import require_common
 from layerkit.bench.crossover import crossovers
 from layerkit.bench.processes import Process
 from layerkit.bench.result import Result, Row
@@ -37,6 +38,7 @@ def run(
     seconds: float = 3.0,
     processes: int = FEWEST,
     progress: Callable[[str], None] = lambda text: None,
+    earlier: Mapping[str, Any] | None = None,
 ) -> Result:
     """Measures layers, models, optimizers and recipes on backends, each in several processes, samples taken in turns.
 
@@ -52,9 +54,11 @@ def run(
         seconds: how long to sample each case, all processes and backends together; building comes on top.
         processes: how many processes, one after the other.
         progress: told what is measured now.
+        earlier: what ``compare.read`` gave of the run that this one is to be compared with.
 
     Raises:
-        UsageError: a name, a backend or a size is not known, or a size does not fit memory. Nothing was measured then.
+        UsageError: a name, a backend or a size is not known, a size does not fit memory, or the earlier run has nothing
+            to compare with. Nothing was measured then.
 
     Example::
 
@@ -67,6 +71,8 @@ def run(
     cases, without = _cases([names] if isinstance(names, str) else list(names), sizes, mode, len(chosen))
     if not (seconds > 0 and processes >= 1):
         raise UsageError(f"seconds is a number above 0 and processes is 1 or more, got {seconds} and {processes}")
+    if earlier is not None:
+        require_common([(*case.key, name) for case in cases for name in chosen], earlier)
     load = environment.Load()
     about, found = _measure(cases, chosen, seconds, processes, progress)
     rows = [row for case, own in zip(cases, found, strict=True) for row in _rows(case, own, about)]

@@ -61,6 +61,11 @@ class Case:
     arguments: dict[str, Any]
 
     @property
+    def key(self) -> tuple[str, ...]:
+        """What tells it from other cases, as ``Row.case`` does in a result."""
+        return self.subject.kind, self.subject.text, str(self.size), self.mode
+
+    @property
     def label(self) -> str:
         """
         >>> find("Dense(512)")[0].text

@@ -62,7 +62,14 @@ def command(
     wanted = None if backends is None else [name.strip() for name in backends.split(",") if name.strip()]
     with _progress() as show:
         result = bench.run(
-            names, backends=wanted, sizes=sizes, train=train, seconds=seconds, processes=processes, progress=show
+            names,
+            backends=wanted,
+            sizes=sizes,
+            train=train,
+            seconds=seconds,
+            processes=processes,
+            progress=show,
+            earlier=earlier,
         )
     if json_file:
         Path(json_file).write_text(result.to_json(), "utf-8")
