@@ -11,7 +11,7 @@ import numpy as onp
 from layerkit.engine import frames
 from layerkit.engine.calls import check_reach, find, run, run_inside, run_sublayer
 from layerkit.engine.frames import Frame
-from layerkit.engine.initializing import init, init_by_hook, init_outermost
+from layerkit.engine.initializing import init, init_by_hook, init_outermost, signature_for
 from layerkit.engine.layer_error import LayerError
 from layerkit.engine.naming import check_mode, check_name, count, line_of_caller
 from layerkit.engine.storing import keep, require_init, stored
@@ -207,7 +207,7 @@ class Layer:
         """Shapes and dtypes of the outputs for inputs of this signature; nothing is kept."""
         if not self._initialized:
             return init_outermost(self, signature, self._rng)[2]
-        inputs, weights, state = _signature(signature), _signature(self.weights), _signature(self.state)
+        inputs, weights, state = signature_for(self, signature), _signature(self.weights), _signature(self.state)
         return abstract_eval(lambda x, w, s: self.pure_fn(x, w, s, self.rng)[0], inputs, weights, state)
 
     def signatures(self, signature: Any) -> tuple[Any, Any]:

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-import os.path
+import itertools
 from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import IO, Any
 
 from layerkit.engine.frames import Frame, observing
+from layerkit.engine.initializing import signature_for
 from layerkit.fastmath import abstract_eval, random, tree_leaves
 from layerkit.layer import Layer
 from layerkit.shapes import signature as signature_of
@@ -50,7 +51,7 @@ def summary_rows(model: Layer, signature: Any) -> list[Row]:
             )
         )
 
-    inputs = signature_of(signature)
+    inputs = signature_for(model, signature)
     weights, state = (model.weights, model.state) if model._initialized else model.signatures(inputs)
     key = random.get_prng(0)
     with observing(note):
@@ -83,8 +84,8 @@ def summary(model: Layer, signature: Any, file: IO[str] | None = None) -> None:
     for heading in ("weights", "bytes"):
         table.add_column(heading, justify="right", no_wrap=True)
     for text, row in _indented(rows):
-        numbers = () if row is None else (row.weights, row.nbytes)
-        table.add_row(text, row and row.output, *(f"{n:,}" if n else "-" for n in numbers))
+        cells = () if row is None else (row.output, *(f"{n:,}" if n else "-" for n in (row.weights, row.nbytes)))
+        table.add_row(text, *cells)
     total, nbytes = sum(row.weights for row in rows), sum(row.nbytes for row in rows)
     table.add_section()
     table.add_row("total", "", f"{total:,}", f"{nbytes:,}", style="bold")
@@ -99,7 +100,7 @@ def _indented(rows: list[Row]) -> Iterator[tuple[str, Row | None]]:
     above: list[str] = []
     for row in rows:
         *around, last = row.path.split("/")
-        known = len(os.path.commonprefix([above, around]))
+        known = len(list(itertools.takewhile(lambda pair: pair[0] == pair[1], zip(above, around, strict=False))))
         yield from (("  " * level + name, None) for level, name in enumerate(around) if level >= known)
         above = around
         position, dot, kind = last.partition(".")

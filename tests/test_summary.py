@@ -53,3 +53,28 @@ def test_deep_models_fit_80_columns(monkeypatch: pytest.MonkeyPatch) -> None:
     assert max(map(len, lines)) <= 80
     assert "        2.PositionalEncoding    float32[2,8,32]                   65,536 262,144" in lines
     assert not [line for line in lines[1:-1] if line.strip() and line[:32].strip() and "." not in line[:32]]
+
+
+@pytest.mark.parametrize(
+    "ask",
+    [
+        lambda layer, shape: layer.init(shape),
+        lambda layer, shape: layer.signatures(shape),
+        lambda layer, shape: layer.output_signature(shape),
+        lambda layer, shape: lk.summary(layer, shape),
+    ],
+    ids=["init", "signatures", "output_signature", "summary"],
+)
+@pytest.mark.parametrize("made", [False, True], ids=["new", "initialized"])
+def test_a_bare_shape_is_answered_with_what_to_write(ask: Any, made: bool) -> None:
+    for shape, remedy in (((2, 3), "lk.f32(2, 3); for ids lk.i32(2, 3)"), ((3,), "lk.f32(3); for ids lk.i32(3)")):
+        layer = tl.Serial(tl.Dense(3))
+        if made:
+            layer.init(lk.f32(2, 3))
+        with pytest.raises(lk.LayerError) as caught:
+            ask(layer, shape)
+        assert str(caught.value) == f"Serial: a signature is due, got the shape {shape}: {remedy}"
+
+
+def test_two_numbers_for_two_inputs_are_no_shape() -> None:
+    assert repr(tl.Add().output_signature((1, 2))) == "int32[]"

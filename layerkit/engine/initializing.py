@@ -16,18 +16,14 @@ from layerkit.shapes import signature
 if TYPE_CHECKING:
     from layerkit.layer import Layer
 
-__all__ = ["init", "init_by_hook", "init_outermost"]
+__all__ = ["init", "init_by_hook", "init_outermost", "signature_for"]
 
 _current = frames._current
 
 
 def init_outermost(layer: Layer, inputs: Any, rng: Any) -> tuple[Any, Any, Any]:
     """(weights, state, output signature) for inputs, or the signature of inputs, and a random key."""
-    try:
-        _check_no_shape(inputs, layer.n_in)
-        inputs = signature(check_arrays(inputs))
-    except LayerError as error:
-        raise LayerError(f"{layer.name}: {error}", layer.name, layer) from error
+    inputs = signature_for(layer, inputs)
     key = random.get_prng(0) if rng is None else rng
     weights, state, outputs = init(layer, inputs, key, None, frames.current(), None)
     if shares(layer):
@@ -35,11 +31,25 @@ def init_outermost(layer: Layer, inputs: Any, rng: Any) -> tuple[Any, Any, Any]:
     return weights, state, outputs
 
 
+def signature_for(layer: Layer, inputs: Any) -> Any:
+    """The signature that a person gives of a layer's inputs, or of inputs given in its place.
+
+    Raises:
+        LayerError: they are neither.
+    """
+    try:
+        _check_no_shape(inputs, layer.n_in)
+        return signature(check_arrays(inputs))
+    except LayerError as error:
+        raise LayerError(f"{layer.name}: {error}", layer.name, layer) from error
+
+
 def _check_no_shape(inputs: Any, n_in: int) -> None:
     """Raises for a bare shape, which would be read as so many inputs that are single numbers."""
-    if type(inputs) is tuple and len(inputs) != n_in and inputs and all(type(size) is int for size in inputs):
+    is_shape = type(inputs) is tuple and not (n_in > 1 and n_in == len(inputs))
+    if is_shape and inputs and all(type(size) is int for size in inputs):
         sizes = ", ".join(map(str, inputs))
-        raise LayerError(f"init takes a signature, got the shape {inputs}: lk.f32({sizes}); for ids lk.i32({sizes})")
+        raise LayerError(f"a signature is due, got the shape {inputs}: lk.f32({sizes}); for ids lk.i32({sizes})")
 
 
 def init(

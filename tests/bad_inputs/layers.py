@@ -150,7 +150,7 @@ CASES: list[Case] = [
         "a shape for a signature",
         lambda: tl.Serial(tl.Dense(3)).init((8, 6)),
         1,
-        "Serial: init takes a signature, got the shape (8, 6): lk.f32(8, 6); for ids lk.i32(8, 6)",
+        "Serial: a signature is due, got the shape (8, 6): lk.f32(8, 6); for ids lk.i32(8, 6)",
     ),
     Case("too many inputs", dense(lambda: (zeros(4, 6), zeros(4, 6))), 1, "Dense_3: takes 1 input, got 2"),
     Case("a tuple for an array", dense(lambda: (zeros(4, 6),)), 1, "takes 1 input, got 1, in a tuple: give it bare"),
