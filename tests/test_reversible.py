@@ -113,7 +113,7 @@ def test_peak_memory_does_not_grow_with_depth(backend: str) -> None:
         few, many = (peak(tl.ReversibleSerial([block(8) for _ in range(depth)]), x) for depth in (3, 24))
         plain = peak(tl.Serial([block(8) for _ in range(24)]), x)
     activation = x[0].nbytes
-    assert many - few < 2 * activation
+    assert many - few < 3 * activation
     assert plain > many + 20 * activation
 
 

@@ -12,7 +12,7 @@ import numpy as onp
 
 from layerkit.fastmath import float64_enabled
 from layerkit.fastmath.numpy import NAMES
-from layerkit_plugins.backends.jax import row_sums
+from layerkit_plugins.backends.jax import products, row_sums
 from layerkit_plugins.backends.numpy.einsum import check_einsum
 from layerkit_plugins.backends.numpy.precision import narrow, narrow_dtype
 
@@ -70,6 +70,7 @@ _OWN = {
     "einsum": _einsum,
     "fmax": _fmax,
     "fmin": _fmin,
+    "matmul": products.matmul,
     "mean": row_sums.mean,
     "sum": row_sums.sum_,
     "take": _take,

@@ -18,6 +18,8 @@ import jax
 import jax.numpy as jnp
 import numpy as onp
 
+from layerkit_plugins.backends.jax.setup import on_cpu
+
 __all__ = ["Read", "mean", "noted", "sum_", "where"]
 
 _FEWEST = 8
@@ -40,15 +42,10 @@ _reads: dict[int, tuple[weakref.ref[Any], Read]] = {}
 
 def noted(rows: Any, read: Read) -> Any:
     """``rows``, which are remembered to be these, in a program that is compiled for a CPU."""
-    if isinstance(rows, jax.core.Tracer) and read.ids.ndim > 1 and read.table.dtype.kind == "f" and _on_cpu():
+    if isinstance(rows, jax.core.Tracer) and read.ids.ndim > 1 and read.table.dtype.kind == "f" and on_cpu():
         key = id(rows)
         _reads[key] = weakref.ref(rows, lambda _: _reads.pop(key, None)), read
     return rows
-
-
-def _on_cpu() -> bool:
-    device = jax.config.jax_default_device
-    return (jax.default_backend() if device is None else getattr(device, "platform", device)) == "cpu"
 
 
 def _found(x: Any) -> Read | None:

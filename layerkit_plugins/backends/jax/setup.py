@@ -20,7 +20,7 @@ from layerkit.cache_folder import cache_folder
 from layerkit.errors import UsageError
 from layerkit_plugins.backends.jax import measures
 
-__all__ = ["compilations", "device_words", "find_device", "program_folder", "quiet_donation", "set_up"]
+__all__ = ["compilations", "device_words", "find_device", "on_cpu", "program_folder", "quiet_donation", "set_up"]
 
 
 @functools.cache
@@ -111,6 +111,12 @@ def find_device(wanted: str, who: str) -> Any:
         with contextlib.suppress(RuntimeError, IndexError):
             return jax.local_devices(backend=kind)[int(number or 0)]
     raise UsageError(f"{who}: there is no device {wanted!r}; known: {', '.join(device_words())}")
+
+
+def on_cpu() -> bool:
+    """Whether programs are compiled for a CPU."""
+    device = jax.config.jax_default_device
+    return (jax.default_backend() if device is None else getattr(device, "platform", device)) == "cpu"
 
 
 def device_words() -> list[str]:
