@@ -43,7 +43,10 @@ def __getattr__(name: str) -> object:
     elif name == "__version__":
         value = importlib.import_module("importlib.metadata").version("layerkit")
     else:
-        raise AttributeError(f"module 'layerkit' has no attribute {name!r}")
+        # Python itself and tools ask for names that begin with an underscore: no reason to import plugins.
+        place = "" if name[0] == "_" else importlib.import_module("layerkit.plugins.namespace").place_of(name)
+        hint = f": did you mean {place}?" if place else ""
+        raise AttributeError(f"module 'layerkit' has no attribute {name!r}{hint}")
     globals()[name] = value
     return value
 

@@ -39,17 +39,23 @@ def shown(value: Any) -> str:
 
 
 def suggest(name: str, known: Iterable[str]) -> str:
-    """Ends an "unknown name" message: a near miss if there is one, else the names there are.
+    """Ends an "unknown name" message: what it is called here, a near miss if there is one, else the names there are.
 
     >>> suggest("adm", ["Adam", "SGD"])
     "did you mean 'Adam'?"
+    >>> suggest("Linear", ["Dense", "LeakyRelu"])
+    "did you mean 'Dense'?"
     >>> suggest("xyz", ["jax", "numpy"])
     'known: jax, numpy'
     """
     import difflib  # wanted only where something has gone wrong
 
+    from layerkit.elsewhere import called_here
+
     names = sorted(known)
     by_lower = {n.lower(): n for n in names}
+    if here := called_here(name, names):
+        return f"did you mean {here!r}?"
     close = difflib.get_close_matches(name.lower(), by_lower, n=1, cutoff=0.6)
     if close:
         return f"did you mean {by_lower[close[0]]!r}?"

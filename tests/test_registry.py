@@ -97,7 +97,7 @@ def test_unknown_names(site: Site) -> None:
         "UnknownName unknown model 'alhpa:Perceptron': no plugin distribution 'alhpa' is installed"
     )
     assert "did you mean 'alpha'?" in no_owner
-    assert far.startswith("UnknownName unknown model 'Zzz': layerkit.plugins.registry.models.names() lists the ")
+    assert far.startswith("UnknownName unknown model 'Zzz': dir(layerkit.models) lists the ")
 
 
 def test_many_names_are_not_poured_out(site: Site) -> None:
@@ -109,7 +109,7 @@ def test_many_names_are_not_poured_out(site: Site) -> None:
     """
     site.add("alpha", entry_points="x = alpha", alpha=text)
     (line,) = ask(site, "Zzz")
-    assert "registry.models.names() lists the " in line
+    assert "dir(layerkit.models) lists the " in line
     assert len(line) < 200
 
 

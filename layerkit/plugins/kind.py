@@ -285,15 +285,21 @@ class Registry:
         distribution = name.rpartition(":")[0]
         text = self._no_distribution(distribution) if distribution else ""
         if not text:
-            known = [offer.qualified for offer in self.offers()] if distribution else self.names()
+            known = [offer.qualified for offer in self.offers()] if distribution else [*self.core(), *self.names()]
             text = suggest(name, known)
             if text.startswith("known:") and len(known) > _MANY:
-                text = f"layerkit.plugins.registry.{self.kind}s.names() lists the {len(known)} there are"
+                text = f"{self._listed} lists the {len(set(known))} there are"
         if failed := [f"{entry.distribution} {entry.version}" for entry in loader.unusable()]:
             text += f" (not loaded, because broken: {', '.join(failed)})"
         if off := sorted({entry.distribution for entry in discover().turned_off}):
             text += f" (turned off by {VARIABLE}: {', '.join(off)})"
         return UnknownName(f"unknown {self.kind} {name!r}: {text}")
+
+    @property
+    def _listed(self) -> str:
+        if self.kind in ("layer", "model", "optimizer"):
+            return f"dir(layerkit.{self.kind}s)"
+        return f"layerkit.plugins.registry.{self.kind}s.names()"
 
     def _no_distribution(self, distribution: str) -> str:
         """Says that a distribution has no plugins here; empty if it has."""

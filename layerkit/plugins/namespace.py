@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
+import contextlib
 import sys
 from collections.abc import Callable
 from typing import Any
 
 from layerkit.errors import LayerkitError, UsageError
-from layerkit.plugins.kind import Registry
+from layerkit.plugins.kind import Registry, UnknownName
+from layerkit.plugins.registry import registries
 
-__all__ = ["namespace"]
+__all__ = ["namespace", "place_of"]
 
 
 class _NoSuchName(UsageError, AttributeError):
@@ -28,6 +30,8 @@ def namespace(module: str, registry: Registry) -> tuple[Callable[[str], Any], Ca
         try:
             found = registry.get(name)
         except LayerkitError as error:
+            if isinstance(error, UnknownName) and (place := place_of(name)):
+                raise _NoSuchName(f"module {module!r} has no attribute {name!r}: did you mean {place}?") from error
             raise _NoSuchName(f"module {module!r}: {error}") from error
         if registry.owner(name) == "layerkit":
             setattr(sys.modules[module], name, found)  # nothing can change it, so the next look-up need not come here
@@ -37,3 +41,16 @@ def namespace(module: str, registry: Registry) -> tuple[Callable[[str], Any], Ca
         return sorted({*registry.core(), *registry.names()})
 
     return get, listed
+
+
+def place_of(name: str) -> str:
+    """Where a name of layerkit's own stands; empty if it is none.
+
+    >>> place_of("Dense")
+    'layerkit.layers.Dense'
+    """
+    with contextlib.suppress(LayerkitError):  # a plugin of layerkit's own may be in the middle of its import
+        for kind in ("layers", "models", "optimizers"):
+            if name in registries[kind].own() or name in registries[kind].core():
+                return f"layerkit.{kind}.{name}"
+    return ""
