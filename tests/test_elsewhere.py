@@ -43,7 +43,7 @@ LAYERS = """
 """.split()
 
 
-@pytest.mark.parametrize(("there", "here"), zip(LAYERS[::2], LAYERS[1::2], strict=True))
+@pytest.mark.parametrize(("there", "here"), list(zip(LAYERS[::2], LAYERS[1::2], strict=True)))
 def test_layers(there: str, here: str) -> None:
     with pytest.raises(AttributeError) as caught:
         getattr(tl, there)
