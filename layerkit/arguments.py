@@ -2,15 +2,56 @@
 
 from __future__ import annotations
 
+import functools
 import math
 import operator
 from collections.abc import Callable, Collection
-from typing import Any
+from typing import Any, ParamSpec
 
 from layerkit.engine.layer_error import LayerError
 from layerkit.errors import shown, suggest
+from layerkit.layer import Layer
 
-__all__ = ["axes", "fraction", "function", "number", "one_of", "sizes", "whole_number"]
+__all__ = [
+    "axes",
+    "fraction",
+    "function",
+    "in_own_name",
+    "maker",
+    "number",
+    "one_of",
+    "sizes",
+    "whole_number",
+    "whole_numbers",
+]
+
+P = ParamSpec("P")
+
+
+def in_own_name(constructor: Callable[P, Layer]) -> Callable[P, Layer]:
+    """Decorates a function that makes a layer of others: what these refuse begins with its name.
+
+    >>> from layerkit import Select
+    >>> @in_own_name
+    ... def Third():
+    ...     return Select([2], n_in=1)
+    >>> Third()
+    Traceback (most recent call last):
+        ...
+    layerkit.LayerError: Third: Select: the indices [2] must lie in 0 .. 0 (n_in is 1)
+    """
+    own = f"{constructor.__name__}: "
+
+    @functools.wraps(constructor)
+    def make(*args: P.args, **kwargs: P.kwargs) -> Layer:
+        try:
+            return constructor(*args, **kwargs)
+        except LayerError as error:
+            if str(error).startswith(own):
+                raise
+            raise LayerError(f"{own}{error}", error.path, error.layer) from error
+
+    return make
 
 
 def whole_number(layer: str, name: str, value: Any, at_least: int | None = 1) -> int:
@@ -24,6 +65,13 @@ def whole_number(layer: str, name: str, value: Any, at_least: int | None = 1) ->
         bound = "" if at_least is None else f" of at least {at_least}"
         raise LayerError(f"{layer}: {name} must be a whole number{bound}, got {shown(value)}")
     return whole
+
+
+def whole_numbers(layer: str, name: str, value: Any) -> tuple[int, ...]:
+    """``value`` as a tuple of whole numbers, one or more, each of at least 1."""
+    if not isinstance(value, (tuple, list)) or not value:
+        raise LayerError(f"{layer}: {name} must be a tuple of whole numbers, one at least, got {shown(value)}")
+    return tuple(whole_number(layer, name, item) for item in value)
 
 
 def number(
@@ -72,6 +120,31 @@ def function(layer: str, name: str, value: Any, takes: str) -> Callable[..., Any
         raise LayerError(f"{layer}: {name} must be a function of {takes}, got {shown(value)}")
     checked: Callable[..., Any] = value
     return checked
+
+
+def maker(
+    layer: str, name: str, value: Any, takes: str = "no arguments", such_as: str = "tl.Relu"
+) -> Callable[..., Layer]:
+    """``value`` as a function that makes layers, if it can be called; ``takes`` says with what.
+
+    >>> maker("Mine", "activation", 3)
+    Traceback (most recent call last):
+        ...
+    layerkit.LayerError: Mine: activation must be a function of no arguments that makes a layer, such as tl.Relu, got 3
+    """
+    got = f"the layer {value.name}: leave out its ()" if isinstance(value, Layer) else shown(value)
+    if isinstance(value, Layer) or not callable(value):
+        raise LayerError(
+            f"{layer}: {name} must be a function of {takes} that makes a layer, such as {such_as}, got {got}"
+        )
+
+    def make(*args: Any, **kwargs: Any) -> Layer:
+        made = value(*args, **kwargs)
+        if not isinstance(made, Layer):
+            raise LayerError(f"{layer}: {name} must make a layer, got {shown(made)}")
+        return made
+
+    return make
 
 
 def one_of(layer: str, name: str, value: Any, known: Collection[str]) -> str:

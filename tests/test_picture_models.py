@@ -86,7 +86,7 @@ def test_text_cnn_is_what_it_says(backend: str) -> None:
 @pytest.mark.parametrize(
     ("make", "said"),
     [
-        (lambda: models.TextCNN(9, kernel_sizes=()), "TextCNN: kernel_sizes must hold at least one size, got none"),
+        (lambda: models.TextCNN(9, kernel_sizes=()), "TextCNN: kernel_sizes must be a tuple of whole"),
         (lambda: models.TextCNN(9, kernel_sizes=(0,)), "kernel_sizes must be a whole number of at least 1, got 0"),
         (lambda: models.NeuralGPU(7), "d_feature must be a multiple of 3, as a third goes to either side, got 7"),
         (lambda: models.Resnet50(d_hidden=0), "Resnet50: d_hidden must be a whole number of at least 1, got 0"),

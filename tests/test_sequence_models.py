@@ -273,7 +273,7 @@ def test_rezero_models_take_what_the_others_take() -> None:
         (lambda: models.TransformerLM(7, d_model=0), "d_model must be a whole number of at least 1, got 0"),
         (
             lambda: models.TransformerLM(7, n_layers=0),
-            "TransformerDecoder: n_layers must be a whole number of at least 1",
+            "TransformerLM: TransformerDecoder: n_layers must be a whole number of at least 1",
         ),
         (lambda: models.TransformerLM(7, d_model=10, n_heads=4), "4 heads cannot share the 10 features of d_feature"),
         (

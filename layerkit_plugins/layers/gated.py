@@ -49,35 +49,24 @@ def GeneralGRUCell(
     [[2.0]]
     """
     own = "GeneralGRUCell"
-    transform = _maker(own, "candidate_transform", candidate_transform)
-    nonlinearity = _maker(own, "gate_nonlinearity", gate_nonlinearity)
+    transform = arguments.maker(own, "candidate_transform", candidate_transform)
+    nonlinearity = arguments.maker(own, "gate_nonlinearity", gate_nonlinearity)
     opening = arguments.number(own, "sigmoid_bias", sigmoid_bias)
 
     def gate() -> list[lk.Layer]:
         return [transform(), lk.Fn("AddBias", lambda x: x + opening), nonlinearity()]
 
-    memory: Any = [] if memory_transform_fn is None else _maker(own, "memory_transform_fn", memory_transform_fn)()
+    memory: Any = (
+        [] if memory_transform_fn is None else arguments.maker(own, "memory_transform_fn", memory_transform_fn)()
+    )
     candidate = [
         lk.Branch(gate(), []),
         lk.Multiply(),
         transform(),
-        _maker(own, "candidate_nonlinearity", candidate_nonlinearity)(),
+        arguments.maker(own, "candidate_nonlinearity", candidate_nonlinearity)(),
         Dropout(arguments.fraction(own, "dropout_rate_c", dropout_rate_c)),
     ]
     return lk.Serial(lk.Branch(memory, gate(), candidate), lk.Gate(), name=own)
-
-
-def _maker(layer: str, name: str, make: Any) -> Callable[[], lk.Layer]:
-    """``make``, if it is a function that makes layers."""
-    arguments.function(layer, name, make, "no arguments that makes a layer")
-
-    def checked() -> lk.Layer:
-        made = make()
-        if not isinstance(made, lk.Layer):
-            raise lk.LayerError(f"{layer}: {name} must make a layer, got {made!r:.60}")
-        return made
-
-    return checked
 
 
 @lk.example(lk.f32(2, 4, 5, 3), n_units=3)
@@ -207,7 +196,7 @@ def SRU(n_units: int, activation: Any = None, mode: str | None = None, masked: b
     n = arguments.whole_number("SRU", "n_units", n_units)
     made = activation
     if activation is not None and not isinstance(activation, lk.Layer):
-        made = _maker("SRU", "activation", activation)()
+        made = arguments.maker("SRU", "activation", activation)()
 
     def mix(c: Any, r: Any, x: Any) -> Any:
         if x.shape[-1] != n:

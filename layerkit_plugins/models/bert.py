@@ -43,6 +43,7 @@ _READ = (lk.f32(2, 8), lk.f32(2, 5, 8))
     d_ff=12,
     n_layers=1,
 )
+@arguments.in_own_name
 def BERT(
     d_model: int = 768,
     vocab_size: int = 30522,
@@ -121,15 +122,16 @@ def BERT(
 
 
 def _made(head: Any, words: lk.Layer, tie_embeddings: bool) -> Any:
-    head = arguments.function("BERT", "head", head, "no arguments that makes a layer, such as models.BERTMLMHead")
+    make = arguments.maker("BERT", "head", head, such_as="models.BERTMLMHead")
     if not tie_embeddings:
-        return head()
+        return make()
     if "embedding" not in inspect.signature(head).parameters:
         raise lk.LayerError("BERT: tie_embeddings needs a head that takes embedding=, such as models.BERTMLMHead")
-    return head(embedding=words)
+    return make(embedding=words)
 
 
 @lk.example(*_READ, n_classes=3)
+@arguments.in_own_name
 def BERTClassifierHead(n_classes: int) -> lk.Layer:
     """Scores of a text's classes, from what ``BERT`` says of the whole of it.    (y, x) -> scores: (b, n_classes)
 
@@ -146,6 +148,7 @@ def BERTClassifierHead(n_classes: int) -> lk.Layer:
 
 
 @lk.example(*_READ)
+@arguments.in_own_name
 def BERTRegressionHead() -> lk.Layer:
     """One number for a text, from what ``BERT`` says of the whole of it.    (y, x) -> number: (b, 1)
 
@@ -168,6 +171,7 @@ class _Likeness(lk.Layer):
 
 
 @lk.example(*_READ, vocab_size=7, d_model=8)
+@arguments.in_own_name
 def BERTMLMHead(vocab_size: int = 30522, d_model: int = 768, embedding: lk.Layer | None = None) -> lk.Layer:
     """Scores of the word at each position: what stands where words were masked.    (y, x) -> scores: (b, l, vocab_size)
 
@@ -201,6 +205,7 @@ def BERTMLMHead(vocab_size: int = 30522, d_model: int = 768, embedding: lk.Layer
 
 
 @lk.example(*_READ, n_classes=2, vocab_size=7, d_model=8)
+@arguments.in_own_name
 def BERTPretrainingHead(
     n_classes: int, vocab_size: int = 30522, d_model: int = 768, embedding: lk.Layer | None = None
 ) -> lk.Layer:
@@ -232,6 +237,7 @@ def BERTPretrainingHead(
     lk.f32(4, 5),
     rows_independent=False,
 )
+@arguments.in_own_name
 def BERTPretrainingLoss() -> lk.Layer:
     """loss = the ``WeightedCategoryCrossEntropy`` of a text's classes, and that of its words.
 

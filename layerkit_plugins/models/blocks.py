@@ -62,7 +62,7 @@ def checked_plan(
         arguments.fraction(model, "dropout", dropout),
         dropout_shared_axes,
         mode,
-        arguments.function(model, "ff_activation", activation, "no arguments that makes a layer, such as tl.Relu"),
+        arguments.maker(model, "ff_activation", activation),
         arguments.one_of(model, "norm", norm, NORMS),
     )
 

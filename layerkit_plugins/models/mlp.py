@@ -7,12 +7,12 @@ from collections.abc import Callable, Sequence
 import layerkit as lk
 from layerkit import arguments
 from layerkit import layers as tl
-from layerkit.errors import shown
 
 __all__ = ["MLP"]
 
 
 @lk.example(lk.f32(4, 8))
+@arguments.in_own_name
 def MLP(
     layer_widths: Sequence[int] = (128, 64),
     activation_fn: Callable[[], lk.Layer] | None = None,
@@ -41,12 +41,8 @@ def MLP(
       Dense_2
     ]
     """
-    widths = [arguments.whole_number("MLP", "layer_widths", width) for width in layer_widths]
-    if not widths:
-        raise lk.LayerError("MLP: layer_widths must hold at least one width, got none")
-    activation = tl.Relu if activation_fn is None else activation_fn
-    if not callable(activation):
-        raise lk.LayerError(f"MLP: activation_fn must be a constructor such as tl.Relu, got {shown(activation)}")
+    widths = arguments.whole_numbers("MLP", "layer_widths", layer_widths)
+    activation = arguments.maker("MLP", "activation_fn", tl.Relu if activation_fn is None else activation_fn)
     stack = [layer for width in widths for layer in (tl.Dense(width), activation())]
     if not out_activation:
         stack.pop()

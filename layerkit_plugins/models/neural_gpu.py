@@ -21,6 +21,7 @@ def _diagonal(x: Any) -> Any:
 
 
 @lk.example(lk.i32(2, 3, 4, max=5), d_feature=6, steps=2, vocab_size=5)
+@arguments.in_own_name
 def NeuralGPU(d_feature: int = 96, steps: int = 16, vocab_size: int = 2, mode: str | None = None) -> lk.Layer:
     """Log-probabilities of an id at each place, of ids on a tape.    ids: (b, h, l)    y: (b, h, l, vocab_size)
 

@@ -13,6 +13,7 @@ __all__ = ["GRULM", "RNNLM", "GRUClassifier", "LSTMClassifier", "LSTMSeq2SeqAttn
 
 
 @lk.example(lk.i32(2, 5, max=7), vocab_size=7, d_model=6)
+@arguments.in_own_name
 def RNNLM(
     vocab_size: int,
     d_model: int = 512,
@@ -60,6 +61,7 @@ def RNNLM(
 
 
 @lk.example(lk.i32(2, 5, max=7), vocab_size=7, d_model=6)
+@arguments.in_own_name
 def GRULM(vocab_size: int = 256, d_model: int = 512, n_layers: int = 1, mode: str | None = None) -> lk.Layer:
     """``RNNLM`` of GRU layers, without dropout.    ids: (b, l)    scores: (b, l, vocab_size)
 
@@ -91,6 +93,7 @@ def GRULM(vocab_size: int = 256, d_model: int = 512, n_layers: int = 1, mode: st
     n_encoder_layers=1,
     n_decoder_layers=1,
 )
+@arguments.in_own_name
 def LSTMSeq2SeqAttn(
     input_vocab_size: int = 256,
     target_vocab_size: int = 256,
@@ -176,6 +179,7 @@ def _classifier(
 
 
 @lk.example(lk.i32(2, 5, max=7), vocab_size=7, d_model=6, bidirectional=True)
+@arguments.in_own_name
 def LSTMClassifier(
     vocab_size: int,
     n_classes: int = 2,
@@ -210,6 +214,7 @@ def LSTMClassifier(
 
 
 @lk.example(lk.i32(2, 5, max=7), vocab_size=7, d_model=6)
+@arguments.in_own_name
 def GRUClassifier(
     vocab_size: int,
     n_classes: int = 2,

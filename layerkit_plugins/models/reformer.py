@@ -78,6 +78,7 @@ def _reversible(model: str, name: str, n_layers: Any, make: Callable[[], list[lk
     dropout=0.0,
     expected_failures=SINES,
 )
+@arguments.in_own_name
 def ReformerLM(
     vocab_size: int,
     d_model: int = 512,
@@ -187,6 +188,7 @@ def ReformerLM(
     max_len=9,
     expected_failures=SINES,
 )
+@arguments.in_own_name
 def Reformer(
     input_vocab_size: int,
     output_vocab_size: int | None = None,

@@ -38,6 +38,7 @@ def _bottleneck(
 
 # The example is of evaluation: 50 layers that normalize a tiny batch make large differences of roundings.
 @lk.example(lk.f32(2, 16, 16, 3), d_hidden=2, n_output_classes=3, mode="eval")
+@arguments.in_own_name
 def Resnet50(
     d_hidden: int = 64,
     n_output_classes: int = 1001,
@@ -66,10 +67,8 @@ def Resnet50(
     """
     own = "Resnet50"
     d = arguments.whole_number(own, "d_hidden", d_hidden)
-    norm = arguments.function(own, "norm", norm or tl.BatchNorm, "mode that makes a layer, such as tl.BatchNorm")
-    activation = arguments.function(
-        own, "non_linearity", non_linearity or tl.Relu, "no arguments that makes a layer, such as tl.Relu"
-    )
+    norm = arguments.maker(own, "norm", norm or tl.BatchNorm, "mode", such_as="tl.BatchNorm")
+    activation = arguments.maker(own, "non_linearity", non_linearity or tl.Relu)
 
     def stage(n_blocks: int, width: int, strides: tuple[int, int]) -> list[lk.Layer]:
         filters = (width, width, 4 * width)
@@ -106,6 +105,7 @@ def _wide_block(channels: int, strides: tuple[int, int], widens: bool, momentum:
 
 
 @lk.example(lk.f32(2, 8, 8, 3), n_blocks=1, n_output_classes=3, rows_independent=False)
+@arguments.in_own_name
 def WideResnet(
     n_blocks: int = 3,
     widen_factor: int = 1,

@@ -6,6 +6,7 @@ from collections.abc import Callable, Sequence
 from typing import Any
 
 import layerkit as lk
+from layerkit import arguments
 from layerkit_plugins.models import transformer
 from layerkit_plugins.models.blocks import SINES
 
@@ -20,6 +21,7 @@ _SMALL: dict[str, Any] = {"d_model": 8, "d_ff": 12, "n_heads": 2, "max_len": 9, 
 
 
 @lk.example(lk.i32(2, 5, max=7), vocab_size=7, n_classes=3, n_layers=1, **_SMALL)
+@arguments.in_own_name
 def ReZeroTransformerEncoder(
     vocab_size: int,
     n_classes: int | None = 10,
@@ -62,6 +64,7 @@ def ReZeroTransformerEncoder(
 
 
 @lk.example(lk.i32(2, 5, max=7), vocab_size=7, n_layers=1, **_SMALL)
+@arguments.in_own_name
 def ReZeroTransformerDecoder(
     vocab_size: int | None = None,
     d_model: int = 512,
@@ -102,6 +105,7 @@ def ReZeroTransformerDecoder(
 
 
 @lk.example(lk.i32(2, 5, max=7), vocab_size=7, n_layers=1, **_SMALL)
+@arguments.in_own_name
 def ReZeroTransformerLM(
     vocab_size: int,
     d_model: int = 512,
@@ -144,6 +148,7 @@ def ReZeroTransformerLM(
 @lk.example(
     lk.i32(2, 5, max=7), lk.i32(2, 4, max=7), input_vocab_size=7, n_encoder_layers=1, n_decoder_layers=1, **_SMALL
 )
+@arguments.in_own_name
 def ReZeroTransformer(
     input_vocab_size: int,
     output_vocab_size: int | None = None,

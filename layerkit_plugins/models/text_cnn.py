@@ -14,6 +14,7 @@ __all__ = ["TextCNN"]
 
 
 @lk.example(lk.i32(2, 5, max=7), vocab_size=7, d_model=6, kernel_sizes=(2, 3), filters=4)
+@arguments.in_own_name
 def TextCNN(
     vocab_size: int,
     n_classes: int = 2,
@@ -44,9 +45,7 @@ def TextCNN(
     >>> TextCNN(100, d_model=8, filters=4).output_signature(lk.i32(4, 7))
     float32[4,2]
     """
-    sizes = [arguments.whole_number("TextCNN", "kernel_sizes", size) for size in kernel_sizes]
-    if not sizes:
-        raise lk.LayerError("TextCNN: kernel_sizes must hold at least one size, got none")
+    sizes = arguments.whole_numbers("TextCNN", "kernel_sizes", kernel_sizes)
     answers = [_largest_answers(filters, size) for size in sizes]
     return lk.Serial(
         lk.Branch(tl.Embedding(vocab_size, d_model), lk.Fn("IsReal", _is_real)),

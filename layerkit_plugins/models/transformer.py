@@ -55,6 +55,7 @@ def _encoder_decoder_block(plan: Plan) -> list[lk.Layer]:
     max_len=9,
     expected_failures=SINES,
 )
+@arguments.in_own_name
 def TransformerEncoder(
     vocab_size: int,
     n_classes: int | None = 10,
@@ -116,6 +117,7 @@ def TransformerEncoder(
 @lk.example(
     lk.i32(2, 5, max=7), vocab_size=7, d_model=8, d_ff=12, n_layers=1, n_heads=2, max_len=9, expected_failures=SINES
 )
+@arguments.in_own_name
 def TransformerDecoder(
     vocab_size: int | None = None,
     d_model: int = 512,
@@ -164,6 +166,7 @@ def TransformerDecoder(
 @lk.example(
     lk.i32(2, 5, max=7), vocab_size=7, d_model=8, d_ff=12, n_layers=1, n_heads=2, max_len=9, expected_failures=SINES
 )
+@arguments.in_own_name
 def TransformerLM(
     vocab_size: int,
     d_model: int = 512,
@@ -221,6 +224,7 @@ def TransformerLM(
     max_len=9,
     expected_failures=SINES,
 )
+@arguments.in_own_name
 def Transformer(
     input_vocab_size: int,
     output_vocab_size: int | None = None,

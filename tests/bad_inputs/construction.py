@@ -60,7 +60,7 @@ CASES: list[Case] = [
         "an activation by its name",
         lambda: lk.models.MLP(activation_fn="relu"),
         1,
-        "MLP: activation_fn must be a constructor such as tl.Relu, got 'relu'",
+        "MLP: activation_fn must be a function of no arguments that makes a layer, such as tl.Relu, got 'relu'",
     ),
     Case("use before init", unused(lambda: tl.Dense(3)), 1, "Dense_3 has no weights yet: call its init(lk.f32(2, 4))"),
     Case(
