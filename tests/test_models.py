@@ -31,7 +31,7 @@ def test_mlp_without_flattening_keeps_the_axes() -> None:
 
 @pytest.mark.parametrize(
     ("widths", "said"),
-    [((), "at least one width, got none"), ((3, 0), "whole number of at least 1, got 0"), (("a",), "got 'a'")],
+    [((), r"one at least, got \(\)"), ((3, 0), "whole number of at least 1, got 0"), (("a",), "got 'a'")],
 )
 def test_mlp_refuses_widths_that_are_none(widths: tuple[object, ...], said: str) -> None:
     with pytest.raises(lk.LayerError, match=said):

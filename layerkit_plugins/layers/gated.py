@@ -124,16 +124,42 @@ class _Linear(lk.Layer):
                 f"in predict mode it was initialized for a batch of {before.shape[0]}, got {added.shape[0]}; "
                 "init it again"
             )
-
-        def step(c: Any, x: Any) -> tuple[Any, Any]:
-            f, added = x
-            c = f * c + added
-            return c, c
-
-        last, c = fastmath.scan(step, before, (np.swapaxes(f, 0, 1), np.swapaxes(added, 0, 1)))
+        walk = fastmath.custom_vjp(_walk, _walk_and_keep, _walk_back)
+        c, last = walk(np.swapaxes(f, 0, 1), np.swapaxes(added, 0, 1), before)
         if self.mode == "predict":
             self.state = Carried(last, self.state.position + added.shape[1])
         return np.swapaxes(c, 0, 1)
+
+
+def _walk(f: Any, added: Any, before: Any) -> tuple[Any, Any]:
+    """(every c, the last one) of c_t = f_t c_(t-1) + a_t, along the first axis."""
+
+    def step(c: Any, x: Any) -> tuple[Any, Any]:
+        f, added = x
+        c = f * c + added
+        return c, c
+
+    last, c = fastmath.scan(step, before, (f, added))
+    return c, last
+
+
+def _walk_and_keep(f: Any, added: Any, before: Any) -> tuple[Any, Any]:
+    found = _walk(f, added, before)
+    return found, (f, before, found[0])
+
+
+def _walk_back(kept: Any, slopes: Any) -> tuple[Any, Any, Any]:
+    """Only the slopes of a wait their turn; those of f are one product over all steps."""
+    f, before, c = kept
+    of_c, of_last = slopes
+
+    def step_back(slope: Any, x: Any) -> tuple[Any, Any]:
+        of_c, f = x
+        slope = slope + of_c
+        return f * slope, slope
+
+    of_before, of_added = fastmath.scan(step_back, of_last, (of_c, f), reverse=True)
+    return of_added * np.concatenate([np.expand_dims(before, 0), c])[:-1], of_added, of_before
 
 
 class _Forget(_Linear):
@@ -160,8 +186,8 @@ class _Hold(_Linear):
 
     def forward(self, x: Any) -> Any:
         h, mask = x
-        holds = _holds(mask, h)
-        return self._walked((~holds).astype(h.dtype), np.where(holds, h, np.zeros_like(h)))
+        holds, nothing = _holds(mask, h), np.zeros_like(h)
+        return self._walked(np.where(holds, nothing, np.ones_like(h)), np.where(holds, h, nothing))
 
 
 def _holds(mask: Any, x: Any) -> Any:
