@@ -13,7 +13,7 @@ from typing import Any
 
 from layerkit.errors import LayerkitError, UsageError
 from layerkit.plugins.kind import Registry
-from layerkit.plugins.lasting import lasting
+from layerkit.plugins.no_garbage import no_garbage
 from layerkit.plugins.problems import one_line
 from layerkit.plugins.uninterrupted import uninterrupted
 
@@ -123,7 +123,7 @@ def make_backend(name: str) -> Any:
             if missing_modules(constructor):
                 raise UsageError(_unavailable(name, constructor))
             try:
-                with uninterrupted(), lasting():
+                with uninterrupted(), no_garbage():
                     _made[constructor] = constructor()
             except LayerkitError:
                 raise
