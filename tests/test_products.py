@@ -42,6 +42,15 @@ def test_gradients_are_those_of_numpy(f: Callable[..., Any]) -> None:
         onp.testing.assert_allclose(ours, reference, rtol=2e-5, atol=1e-6)
 
 
+def test_products_are_differentiated_forward_too() -> None:
+    jax = pytest.importorskip("jax")
+    with lk.use_backend("jax"):
+        forward, backward = jax.jit(jax.jacfwd(loss, (0, 1)))(X, W), jax.jit(jax.jacrev(loss, (0, 1)))(X, W)
+        jax.jit(jax.hessian(loss))(X, W)
+    for ours, reference in zip(forward, backward, strict=True):
+        onp.testing.assert_allclose(ours, reference, rtol=1e-5, atol=1e-6)
+
+
 @pytest.mark.parametrize(("x", "w"), [(X.astype(onp.float16), W), (X.astype(onp.int32), W), (X[0], W), (X[None], W)])
 def test_other_products_are_those_of_jax(x: Any, w: Any) -> None:
     with lk.use_backend("jax"):
