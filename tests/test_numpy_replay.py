@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import itertools
+import operator
 import threading
 import weakref
 from collections.abc import Callable, Iterator
@@ -127,6 +128,28 @@ def test_chains_of_functions_give_the_same_bits(chosen: list[int], order: Any) -
         # The last ones lie in memory otherwise than those that were recorded.
         calls = [(x if seed < 3 else onp.asarray(x, order=order),) for seed, x in enumerate(arrays)]
         assert same_every_time(chain, calls) == "played"
+
+
+_NUMBERS = [0, 1, -1, 3, 300, 2**24 + 1, 2**53 + 1, 2**70, 0.1, -2.5, 1e39, onp.inf, onp.nan, True]
+_NUMBERS += [onp.float32(0.1), onp.float64(0.1), onp.int8(3), onp.array(0.1)]
+_DTYPES = "bool int8 uint8 int32 uint32 int64 float16 float32 float64".split()
+_OPERATORS: list[Callable[..., Any]] = [
+    operator.add, operator.sub, operator.mul, operator.truediv, operator.floordiv, operator.mod, operator.pow,
+    operator.eq, operator.ne, operator.lt, operator.le, operator.gt, operator.ge,
+    onp.add, onp.maximum, onp.minimum, onp.true_divide, onp.not_equal, onp.power, np.multiply, np.maximum,
+]  # fmt: skip
+
+
+@pytest.mark.parametrize("dtype", _DTYPES)
+@pytest.mark.parametrize("f", _OPERATORS, ids=lambda f: f.__name__)
+def test_numbers_beside_arrays_give_the_same_bits(f: Callable[..., Any], dtype: str) -> None:
+    arrays = [onp.random.default_rng(seed).normal(size=(2, 3)) * 9 for seed in range(4)]
+    calls = [(onp.abs(x).astype(dtype),) for x in arrays] + [(onp.zeros((2, 3), dtype),)]
+    for number in _NUMBERS:
+        for g in (lambda x, n=number: f(x, n), lambda x, n=number: f(n, x), lambda x, n=number: f(x[0, 0], n)):
+            program = program_of(g)
+            for args in calls:
+                assert outcome(program, args) == outcome(silently(g), args), number
 
 
 # -- what is not recorded --------------------------------------------------------------------------------------------

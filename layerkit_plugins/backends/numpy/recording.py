@@ -18,6 +18,8 @@ from typing import Any, NamedTuple
 
 import numpy as onp
 
+from layerkit_plugins.backends.numpy.constants import with_arrays
+
 __all__ = [
     "Attributes",
     "Recorded",
@@ -102,15 +104,18 @@ class Tape:
         """The result of a call, noted as a step."""
         if len(self.steps) >= _MOST_STEPS:
             raise self.refuse("it makes too many calls")
+        values = self.values_of(args)
         try:
-            value = function(*self.values_of(args), **self.values_of(kwargs))
+            value = function(*values, **self.values_of(kwargs))
         except BaseException:
             # Somebody may catch it and go on, with other numbers otherwise.
             self.reason = self.reason or "a call in it raised an exception"
             raise
         for given in args:
-            if type(given) is Recorded and given._value is value and not always:
-                return given  # asarray, astype(copy=False): for such arguments they do nothing
+            # asarray, astype(copy=False): for such arguments they do nothing. (There is but one True, so not scalars.)
+            if type(given) is Recorded and given._value is value and type(value) is onp.ndarray and not always:
+                return given
+        args = args if kwargs else with_arrays(function, args, values)
         self.steps.append(Step(function, self.slots_of(args), self.slots_of(kwargs), always))
         if type(value) is not tuple and type(value) is not list:
             return self._stand_in(value)

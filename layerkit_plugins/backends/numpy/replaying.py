@@ -13,7 +13,7 @@ import functools
 import operator
 import os
 from collections import OrderedDict
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from contextvars import Context
 from typing import Any
 
@@ -60,9 +60,9 @@ class Program:
         self._latest: tuple[Any, Any] = None, None
 
     def __call__(self, *args: Any) -> Any:
+        kind: list[Any] = []
         leaves: list[Any] = []
-        kind = _kind_of(args, leaves)
-        if kind is None or float64_enabled():
+        if not _note_kind(args, kind, leaves) or float64_enabled():
             return self.function(*args)
         latest, record = self._latest
         if kind != latest:  # as a rule it is the same again, and comparing is sooner than hashing
@@ -106,41 +106,44 @@ class Program:
         return result
 
 
-def _kind_of(args: tuple[Any, ...], leaves: list[Any]) -> list[Any] | None:
-    """What a record depends on: structure, shapes, dtypes, and the values of what is no array. Collects the leaves.
+def _note_kind(nodes: Iterable[Any], kind: list[Any], leaves: list[Any]) -> bool:
+    """Notes what a record depends on: structure, shapes, dtypes, and the values of what is no array. And the leaves.
 
-    ``None`` where there is something that a record cannot take: a box, a stand-in, an object.
+    False where there is something that a record cannot take: a box, a stand-in, an object.
     """
-    kind: list[Any] = []
-    todo = [*args[::-1]]
-    while todo:
-        node = todo.pop()
+    for node in nodes:
         form = type(node)
         if form is onp.ndarray:
             leaves.append(node)
-            kind += node.shape, node.dtype
-            continue
-        if form is tuple:
-            kind.append(len(node))
-            todo += node[::-1]
-            continue
-        kind.append(form)
-        if isinstance(node, (tuple, list)):
-            kind.append(len(node))
-            todo += node[::-1]
-        elif issubclass(form, onp.generic):
-            leaves.append(node)
+            kind.append(node.shape)
             kind.append(node.dtype)
-        elif form is dict:
-            keys = sorted(node)
-            kind.append(tuple(keys))
-            todo += [node[key] for key in reversed(keys)]
-        elif form in (bool, int, float, str):
-            kind.append(repr(node))
-            leaves.append(node)
-        elif node is not None:
-            return None
-    return kind
+        elif isinstance(node, tuple):
+            kind.append(form)
+            kind.append(len(node))
+            if node and not _note_kind(node, kind, leaves):
+                return False
+        elif not _note_rarer(node, form, kind, leaves):
+            return False
+    return True
+
+
+def _note_rarer(node: Any, form: type, kind: list[Any], leaves: list[Any]) -> bool:
+    kind.append(form)
+    if isinstance(node, list):
+        kind.append(len(node))
+        return _note_kind(node, kind, leaves)
+    if form is dict:
+        keys = sorted(node)
+        kind.append(tuple(keys))
+        return _note_kind([node[key] for key in keys], kind, leaves)
+    if isinstance(node, onp.generic):
+        kind.append(node.dtype)
+    elif form in (bool, int, float, str):
+        kind.append(repr(node))
+    else:
+        return node is None
+    leaves.append(node)
+    return True
 
 
 def _recorded(function: _Function, args: tuple[Any, ...], leaves: list[Any]) -> Record:
