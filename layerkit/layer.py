@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
+from types import MappingProxyType
 from typing import Any
 
 import numpy as onp
@@ -79,6 +80,7 @@ class Layer:
     _rng: Any = None
     _initialized: bool = False
     _shares: bool | None = None
+    _trees: Mapping[str, tuple[object, Any]] = MappingProxyType({})
 
     def __new__(cls, *args: Any, **kwargs: Any) -> Any:
         layer = object.__new__(cls)

@@ -21,6 +21,10 @@ from layerkit.fastmath import numpy as np
 on_both = pytest.mark.parametrize("backend", BACKENDS)
 
 
+REMEMBERED = {"_shares", "_trees"}
+"""What a layer knows of itself and those inside it, found when it is asked for."""
+
+
 def snapshot(model: lk.Layer) -> list[tuple[Any, dict[str, Any]]]:
     return [(layer, dict(vars(layer))) for layer in walk(model)]
 
@@ -28,8 +32,8 @@ def snapshot(model: lk.Layer) -> list[tuple[Any, dict[str, Any]]]:
 def assert_untouched(before: list[tuple[Any, dict[str, Any]]]) -> None:
     for layer, attributes in before:
         now = vars(layer)
-        assert set(now) - {"_shares"} == set(attributes) - {"_shares"}
-        assert all(now[name] is value for name, value in attributes.items() if name != "_shares")
+        assert set(now) - REMEMBERED == set(attributes) - REMEMBERED
+        assert all(now[name] is value for name, value in attributes.items() if name not in REMEMBERED)
 
 
 # -- frames -----------------------------------------------------------------------------------------------------------

@@ -179,7 +179,7 @@ def fresh_copy(layer: Layer) -> Layer:
     return copied
 
 
-_MADE_BY_INIT = ("_weights", "_state", "_rng", "_initialized")
+_MADE_BY_INIT = ("_weights", "_state", "_rng", "_initialized", "_trees")
 
 
 def check_axis(owner: str, axis: Any) -> int:

@@ -12,9 +12,8 @@ from contextlib import contextmanager
 from contextvars import ContextVar
 from typing import TYPE_CHECKING, Any
 
-from layerkit.fastmath import random
+from layerkit.fastmath import random, transforms
 from layerkit.fastmath.backend import _region
-from layerkit.fastmath.transforms import trace_keys
 
 if TYPE_CHECKING:
     from layerkit.engine.sources import Trail
@@ -153,4 +152,4 @@ def _training_flag() -> bool:
     return frame is not None and frame.training
 
 
-trace_keys.append(_training_flag)
+transforms.mode = _training_flag

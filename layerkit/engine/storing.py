@@ -14,6 +14,9 @@ if TYPE_CHECKING:
 
 __all__ = ["keep", "require_init", "stored"]
 
+_latest = object()
+"""Another one whenever a layer was given something: a tree that was put together since then is what the layers have."""
+
 
 def keep(layer: Layer, slot: str, tree: Any) -> None:
     """Puts weights (``_weights``) or state (``_state``) on the layer and those inside it; all of the tree, or nothing.
@@ -21,14 +24,18 @@ def keep(layer: Layer, slot: str, tree: Any) -> None:
     Raises:
         LayerError: the tree has not the form of the layer.
     """
+    global _latest
     impure("a layer is given weights or state")
     parts: dict[Layer, Any] = {}
     _take_apart(layer, slot, tree, parts)
     for part, own in parts.items():
-        if not part.sublayers:
+        if part.sublayers:
+            part._trees = {}  # lets go of the arrays that were there before
+        else:
             setattr(part, slot, own)
         if slot == "_weights":
             part._initialized = True
+    _latest = object()
 
 
 def _take_apart(layer: Layer, slot: str, tree: Any, parts: dict[Layer, Any]) -> None:
@@ -48,15 +55,25 @@ def _take_apart(layer: Layer, slot: str, tree: Any, parts: dict[Layer, Any]) -> 
         _take_apart(sublayer, slot, part, parts)
 
 
-def stored(layer: Layer, slot: str, seen: set[Layer] | None = None) -> Any:
+def stored(layer: Layer, slot: str) -> Any:
     """The tree of what the layer and those inside it have; ``()`` in every later place of a layer."""
-    seen = set() if seen is None else seen
+    if not layer.sublayers:
+        return getattr(layer, slot)
+    since, tree = layer._trees.get(slot, (None, None))
+    if since is not _latest:
+        since = _latest  # before it is put together: another thread may be giving weights meanwhile
+        tree = _put_together(layer, slot, set())
+        layer._trees = {**layer._trees, slot: (since, tree)}
+    return tree
+
+
+def _put_together(layer: Layer, slot: str, seen: set[Layer]) -> Any:
     if layer in seen:
         return ()
     seen.add(layer)
     if not layer.sublayers:
         return getattr(layer, slot)
-    return tuple([stored(sublayer, slot, seen) for sublayer in layer.sublayers])
+    return tuple([_put_together(sublayer, slot, seen) for sublayer in layer.sublayers])
 
 
 def require_init(layer: Layer, inputs: Any) -> None:

@@ -14,8 +14,13 @@ __all__ = ["custom_vjp", "grad", "impure", "jit", "recording", "value_and_grad",
 
 _recording: ContextVar[Callable[[str], None] | None] = ContextVar("layerkit_recording", default=None)
 
-trace_keys: list[Callable[[], Hashable]] = []
-"""What else a compiled program depends on, besides its arguments: a layer's training flag registers itself here."""
+
+def _no_mode() -> Hashable:
+    return None
+
+
+mode: Callable[[], Hashable] = _no_mode
+"""What else a compiled program depends on, besides its arguments: layers put their training flag here."""
 
 
 def jit(
@@ -40,7 +45,7 @@ def jit(
     @functools.wraps(f)
     def call(*args: Any) -> Any:
         backend = active()
-        key = (backend.name, float64_enabled(), *[part() for part in trace_keys])
+        key = backend.name, float64_enabled(), mode()
         program = programs.get(key)
         if program is None:
             program = programs[key] = backend.jit(_body(f), static_argnums, donate_argnums)

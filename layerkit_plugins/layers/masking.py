@@ -80,7 +80,8 @@ def MaskedMean() -> lk.Layer:
         if tuple(mask.shape) not in ((batch, length), (batch, 1, 1, length)):
             raise lk.LayerError(f"expected a mask of shape {(batch, length)}, got {tuple(mask.shape)}")
         x = as_float(x)
-        holds = np.reshape(mask != 0, (batch, length) + (1,) * (len(x.shape) - 2))
+        truths = mask if mask.dtype == bool else mask != 0
+        holds = np.reshape(truths, (batch, length) + (1,) * (len(x.shape) - 2))
         count = np.sum(holds.astype(x.dtype), axis=1)
         return np.sum(np.where(holds, x, 0), axis=1) / np.maximum(count, 1)
 

@@ -24,7 +24,7 @@ __all__: list[str] = []
 check = LAYERS.check("tracing")
 
 # What layerkit itself keeps on a layer.
-_OWN = {"_weights", "_state", "_rng", "_initialized", "_shares"}
+_OWN = {"_weights", "_state", "_rng", "_initialized", "_shares", "_trees"}
 
 
 @check
