@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import subprocess
 import sys
+import tomllib
 from pathlib import Path
 
 import click
@@ -158,6 +159,29 @@ def test_every_end_has_its_code_and_its_line(site: Site, how: str, code: int, li
     done = site.layerkit("end", how)
     lines = [line for line in done.errors if "plugin beta 2.0" not in line]
     assert (done.code, done.out, lines) == (code, "begun\n", [line] if line else [])
+
+
+PRESSED = """
+    import os, signal, sys
+    class Pressed:
+        def find_spec(self, name, *where):
+            if name == "{module}":
+                os.kill(os.getpid(), signal.SIGINT)
+    sys.meta_path.insert(0, Pressed())
+    sys.argv[1:] = ["train", "--help"]
+    {start}
+"""
+
+
+@pytest.mark.parametrize("way", ["module", "script"])
+@pytest.mark.parametrize("module", ["layerkit.cli", "click", "layerkit.cli.train"])
+def test_ctrl_c_while_the_command_is_imported(site: Site, way: str, module: str) -> None:
+    project = Path(__file__).parents[1] / "pyproject.toml"
+    home, _, name = tomllib.loads(project.read_text("utf-8"))["project"]["scripts"]["layerkit"].partition(":")
+    script = f"from {home} import {name}; sys.exit({name}())"
+    start = script if way == "script" else "import runpy; runpy.run_module('layerkit', run_name='__main__')"
+    done = site.python(PRESSED.format(module=module, start=start))
+    assert (done.code, done.out, done.err) == (130, "", "layerkit: interrupted\n")
 
 
 @pytest.mark.parametrize(("how", "code"), [("broken", 1), ("usage", 2)])

@@ -58,6 +58,20 @@ def test_train_then_evaluate_and_predict(site: Site) -> None:
     assert site.layerkit("predict", "deep/down", "a text").out == "good  1.000  a text\n"
 
 
+@pytest.mark.skipif(os.name == "nt", reason="Windows ends processes without a signal")
+def test_what_a_run_leaves_that_is_ended_before_it_trains_is_gone_after_the_next(site: Site) -> None:
+    ended = site.python("""
+        import os, signal
+        import layerkit as lk
+        os.replace = lambda *paths: os.kill(os.getpid(), signal.SIGTERM)
+        lk.train("majority", data="lines.txt", output="ended", backend="numpy")
+    """)
+    left = sorted(path.name for path in (site.folder / "ended").iterdir())
+    assert (ended.code, left[0], [name[-6:] for name in left[1:]]) == (-15, ".lock", [".draft"])
+    assert site.layerkit("train", "majority", "--data", "lines.txt", "--output", "ended").code == 0
+    assert sorted(path.name for path in (site.folder / "ended").iterdir()) == ["label.json", "run.json"]
+
+
 def test_a_run_is_continued_with_the_same_settings_and_replaced_on_request(site: Site) -> None:
     first = ["train", "majority", "--data", "lines.txt", "--output", "again"]
     assert site.layerkit(*first).code == 0
