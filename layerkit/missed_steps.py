@@ -46,18 +46,19 @@ class MissedSteps:
         self._axes = (-1,) + (1,) * (len(like.shape) - 1)
         self._dtype = like.dtype
         self._count = step - 1 - last
+        self._numpy = onp if type(self._count) is onp.ndarray else np  # known numbers need no backend
         self.count = self._count.astype(like.dtype)
         """How many steps each row missed, (rows,)."""
 
     def column(self, values: Any) -> Any:
         """Values of rows, (rows,), shaped so that they meet the rows' numbers."""
-        return np.reshape(values, self._axes)
+        return values.reshape(self._axes)
 
     def power(self, base: float) -> Any:
         """``base`` to the number of missed steps, a column: what is left of a slot that each step multiplies by it."""
         if base == 0:
             return self.column(np.where(self._count > 0, 0.0, 1.0).astype(self._dtype))
-        return self.column(np.exp(self.count * self._number(math.log(base))))
+        return self.column(self._numpy.exp(self.count * self._number(math.log(base))))
 
     def decay(self) -> Any:
         """What weight decay left of the weights, a column; ``None`` where there is none."""
@@ -74,7 +75,10 @@ class MissedSteps:
 
     def look_up(self, table: Any) -> Any:
         """(rows, ...): for each row the entry of ``table`` for its number of missed steps, the last one for more."""
-        return take_rows(table.astype(self._dtype), np.clip(self._count, 0, len(table) - 1))
+        table = table.astype(self._dtype, copy=False)
+        if self._numpy is onp:
+            return table.take(self._count, axis=0, mode="clip")
+        return take_rows(table, np.clip(self._count, 0, len(table) - 1))
 
     def sums(self, weights: Any) -> Any:
         """The sums over the missed steps j = 1, 2, ... of learning rate * later decay * ``weights[j - 1]``.

@@ -2,20 +2,20 @@
 
 from __future__ import annotations
 
-import functools
-import itertools
 from collections.abc import Callable
 from typing import Any
 
 import numpy as onp
 
-from layerkit.fastmath import nested_map
-from layerkit.pieces import pieces, put
+from layerkit.fastmath import nested_map, tree_leaves, tree_unflatten
+from layerkit.pieces import put
 from layerkit.training.row_ids import RowIds, padded_count
 
 __all__ = ["RowBuffers"]
 
 Skip = Callable[..., tuple[Any, Any]]
+
+_NO_ROW = 2**31 - 1
 
 
 class RowBuffers:
@@ -41,18 +41,16 @@ class RowBuffers:
         last = last.take(ids.ids)
         order = last.argsort(kind="stable")
         last, ids = last.take(order), _in_order(ids, order)
-        given = table, slots
-        numbers = itertools.count()
-        rows = nested_map(lambda array: self._room(next(numbers), array, len(order)), given)
+        given = tree_leaves((table, slots))
+        rows = [self._room(number, array, len(last)) for number, array in enumerate(given)]
+        for array, out in zip(given, rows, strict=True):
+            # Ids are inside the table; without "clip" NumPy would write to another array first.
+            array.take(ids.ids, axis=0, out=out, mode="clip")
         late = int(last.searchsorted(step - 1))  # from here on rows missed nothing
-        for piece in pieces(rows[0]):
-            own = nested_map(lambda array, piece=piece: array[piece], rows)
-            nested_map(functools.partial(_take, ids.ids[piece]), given, own)
-            if piece.start < late:
-                count = min(piece.stop, late) - piece.start
-                own = nested_map(lambda array, count=count: array[:count], own)
-                nested_map(put, own, tuple(skip(last[piece][:count], *own)))
-        return *rows, ids
+        if late:
+            own = tree_unflatten([array[:late] for array in rows], (table, slots))
+            nested_map(put, own, tuple(skip(last[:late], *own)))
+        return *tree_unflatten(rows, (table, slots)), ids
 
     def filled_up(self, count: int) -> Any:
         """The ``count`` rows that were read last, and some more whose numbers mean nothing."""
@@ -67,14 +65,9 @@ class RowBuffers:
         return buffer[:count]
 
 
-def _take(ids: Any, array: Any, out: Any) -> None:
-    # Ids are inside the table; without "clip" NumPy would write to another array first.
-    array.take(ids, axis=0, out=out, mode="clip")
-
-
 def _in_order(ids: RowIds, order: Any) -> RowIds:
     """The same rows, each in the place where ``order`` has it."""
     rank = onp.empty(len(order) + 1, onp.int32)
     rank[order] = onp.arange(len(order), dtype=onp.int32)
-    rank[-1] = onp.iinfo(onp.int32).max  # an id outside of the table has no row, however many rows are filled up
+    rank[-1] = _NO_ROW  # of an id outside of the table, however many rows are filled up
     return RowIds(ids.ids.take(order), tuple([rank.take(places) for places in ids.places]))

@@ -1,13 +1,12 @@
-"""A step's rows where arrays can be written into: read, updated piece by piece, and written back."""
+"""A step's rows where arrays can be written into: read, updated, and written back."""
 
 from __future__ import annotations
 
 import functools
 from collections.abc import Callable, Iterator, Sequence
-from typing import Any, NamedTuple
+from typing import Any
 
-from layerkit.fastmath import nested_map
-from layerkit.pieces import pieces
+from layerkit.fastmath import tree_leaves
 from layerkit.training.lazy_rows import LazyRows
 from layerkit.training.row_buffers import RowBuffers
 from layerkit.training.row_ids import RowIds
@@ -16,18 +15,6 @@ __all__ = ["RowsInPlace"]
 
 Leaves = tuple[list[Any], list[Any]]
 """Leaves of the weights, and the slots of each."""
-
-
-class Part(NamedTuple):
-    """Something that is updated at once."""
-
-    place: int
-    """Which of the leaves it is, or is of."""
-    ids: Any
-    """Which rows of a table; ``None`` for a leaf that is no table."""
-    gradient: Any
-    param: Any
-    slots: Any
 
 
 class RowsInPlace:
@@ -85,36 +72,19 @@ class RowsInPlace:
             step: the step.
             ids: the rows of each table.
         """
-        parts = self._parts(rows, gradients, ids)
-        given = [part.gradient for part in parts], [part.param for part in parts], [part.slots for part in parts]
+        of_tables = {table.place: own.ids for table, own in zip(self._lazy.tables, ids, strict=True)}
         after = full
-        for part, new in zip(parts, update_all(*given), strict=True):
-            if part.ids is not None:
-                nested_map(functools.partial(_write, part.ids), (full[0][part.place], full[1][part.place]), new)
-            elif not _is_same(new, (part.param, part.slots)):
+        for place, new in enumerate(update_all(gradients, *rows)):
+            to = of_tables.get(place)
+            if to is not None:
+                for array, own in zip(tree_leaves((full[0][place], full[1][place])), tree_leaves(new), strict=True):
+                    array[to] = own
+            elif not _is_same(new, (rows[0][place], rows[1][place])):
                 after = after if after is not full else (list(full[0]), list(full[1]))
-                after[0][part.place], after[1][part.place] = new
+                after[0][place], after[1][place] = new
         for table, own in zip(self._lazy.tables, ids, strict=True):
             waiting.last[table.path][own.ids] = step
         return after
-
-    def _parts(self, rows: Leaves, gradients: list[Any], ids: Sequence[RowIds]) -> list[Part]:
-        """What is updated one after the other: each leaf, and the rows of tables in pieces."""
-        of_tables = {table.place: own.ids for table, own in zip(self._lazy.tables, ids, strict=True)}
-        parts = []
-        for place, whole in enumerate(zip(gradients, *rows, strict=True)):
-            to = of_tables.get(place)
-            if to is None:
-                parts.append(Part(place, None, *whole))
-                continue
-            for piece in pieces(whole[0]):
-                gradient, param, slots = nested_map(lambda array, piece=piece: array[piece], whole)
-                parts.append(Part(place, to[piece], gradient, param, slots))
-        return parts
-
-
-def _write(ids: Any, table: Any, rows: Any) -> None:
-    table[ids] = rows
 
 
 def _is_same(one: Any, other: Any) -> bool:

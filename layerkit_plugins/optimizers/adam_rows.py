@@ -37,14 +37,15 @@ def move_rows(missed: Any, last: Any, rows: Any, slots: Any, rate: Any, numbers:
         numbers: Adam's.
     """
     m, v = slots
-    first = int(last.min())
+    moved = None
     # Without momentum nothing moves, and the rule, whose making takes 2 ms, need not be known.
-    moved = _sum(missed, v, *_quotients(missed, last, first, rate, numbers)) if numbers.b1 and m.any() else None
+    if numbers.b1 and int(last.max()) >= 0:
+        moved = _sum(missed, v, *_quotients(missed, last, int(last.min()), rate, numbers))
+        moved *= m
     kept = missed.decay()
     if kept is not None:
         rows *= kept
     if moved is not None:
-        moved *= m
         rows -= moved
     m *= missed.power(numbers.b1)
     v *= missed.power(numbers.b2)
@@ -60,31 +61,32 @@ def _quotients(missed: Any, last: Any, first: int, rate: Any, numbers: Numbers) 
     """(strengths, offsets), (rows, n) each: a weight moves by m times the sum of strength / (sqrt(v) + offset)."""
     if missed.steady:
         found = missed.look_up(_of_steps(numbers, first >= GROWN))
-        nodes, growth, strengths = found[:, 0], found[:, 1], found[:, 2]
-        strengths *= rate
+        nodes, offsets, strengths = found[:, 0], found[:, 1], found[:, 2]
+        strengths *= float(rate)
     else:
         rule = _rule(changing_rule, numbers, first >= GROWN)
         strengths = missed.sums(rule.weights)
         nodes = rule.nodes.astype(strengths.dtype)
         growth = onp.exp(nodes * (-0.5 * math.log(numbers.b2)))
         strengths *= growth
-    time = nodes + (last + 1)[:, None].astype(nodes.dtype)
+        offsets = growth * numbers.eps
+    time = nodes + (last + 1).astype(nodes.dtype)[:, None]
     if numbers.b1 ** (first + 1) > _NOTHING:
         strengths /= -onp.expm1(time * math.log(numbers.b1))
     time *= math.log(numbers.b2)
-    offsets = onp.sqrt(-onp.expm1(time))
-    strengths *= offsets
-    offsets *= numbers.eps
-    offsets *= growth
-    return strengths, offsets
+    root = onp.sqrt(-onp.expm1(time))
+    return strengths * root, offsets * root
 
 
 @functools.cache
 def _of_steps(numbers: Numbers, grown: bool) -> Any:
-    """(steps + 1, 3, n), float32: a steady rule's nodes, how much more v has faded there, and weights times that."""
+    """(steps + 1, 3, n), float32: a steady rule's nodes, how much more v has faded there, and weights times that.
+
+    The second comes times eps.
+    """
     nodes, weights = _rule(steady_rule, numbers, grown)
     growth = onp.exp(nodes * (-0.5 * math.log(numbers.b2)))
-    return onp.stack([nodes, growth, weights * growth], axis=1).astype(onp.float32)
+    return onp.stack([nodes, growth * numbers.eps, weights * growth], axis=1).astype(onp.float32)
 
 
 def _sum(missed: Any, v: Any, strengths: Any, offsets: Any) -> Any:
