@@ -377,6 +377,7 @@ def _own(array: Any) -> Any:
     return array.copy() if type(array) is onp.ndarray else array
 
 
+@functools.cache
 def _overwrites(cls: type[Optimizer]) -> bool:
     """Whether ``overwrite`` says what an update is: a class that has an ``update`` of its own means that one."""
     names = next(vars(base) for base in cls.__mro__ if "update" in vars(base) or "overwrite" in vars(base))

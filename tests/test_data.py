@@ -338,13 +338,31 @@ def test_items_come_in_order_and_no_more_are_made_than_may_lie_ready() -> None:
         next(ahead)
 
 
+def wait_for_items(ahead: Ahead[int], count: int) -> None:
+    deadline = time.monotonic() + 5
+    while len(ahead._shared.ready) < count and time.monotonic() < deadline:
+        time.sleep(0.01)
+
+
+def test_the_thread_rests_until_half_of_the_items_are_gone() -> None:
+    made = []
+    with Ahead((made.append(i) or i for i in range(20)), 4) as ahead:
+        ahead.peek()
+        wait_for_items(ahead, 4)
+        assert next(ahead) == 0
+        time.sleep(0.05)
+        assert made == [0, 1, 2, 3]
+        assert next(ahead) == 1
+        wait_for_items(ahead, 4)
+        assert made == [0, 1, 2, 3, 4, 5]
+
+
 def test_items_that_were_not_taken_come_back() -> None:
     ahead = Ahead(iter(range(10)), 4)
+    assert ahead.peek() == 0
+    wait_for_items(ahead, 4)
     assert next(ahead) == 0
-    deadline = time.monotonic() + 5
-    while len(ahead._shared.ready) < 4 and time.monotonic() < deadline:
-        time.sleep(0.01)
-    assert ahead.close() == [1, 2, 3, 4]
+    assert ahead.close() == [1, 2, 3]
     assert ahead.close() == []
 
 

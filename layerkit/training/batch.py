@@ -12,7 +12,7 @@ from layerkit.shapes import signature
 
 __all__ = ["as_batch", "batch_weight", "check_arity", "parts"]
 
-_NARROW = {"float64": "float32", "int64": "int32", "uint64": "uint32"}
+_NARROW = {"f": "float32", "i": "int32", "u": "uint32"}
 
 
 def as_batch(raw: Any, source: str) -> tuple[Any, ...]:
@@ -42,8 +42,8 @@ def _as_array(item: Any, index: int, source: str) -> Any:
         raise LayerkitError(f"{source}: array {index} of a batch has {found} are due")
     if item.shape and item.shape[0] == 0:
         raise LayerkitError(f"{source}: array {index} of a batch has no rows: {list(item.shape)}")
-    narrow = _NARROW.get(item.dtype.name)
-    if narrow is None or not isinstance(item, np.ndarray):
+    narrow = _NARROW.get(item.dtype.kind)
+    if item.dtype.itemsize != 8 or narrow is None or not isinstance(item, np.ndarray):
         return item
     small = item.astype(narrow)
     if item.dtype.kind in "iu" and not np.array_equal(small, item):

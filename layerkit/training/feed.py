@@ -17,6 +17,7 @@ if TYPE_CHECKING:
 
 __all__ = ["Feed", "Finders", "Item", "mover", "requests"]
 
+_AHEAD = 16  # batches that may be ready; the more, the seldomer the thread that makes them is woken
 _PATIENCE = 5.0  # seconds that an interrupted run waits for a batch that is being made
 
 
@@ -63,7 +64,7 @@ def requests(
         task = tasks[number]
         rate = _rate(task, n)
         evaluate = bool(eval_at(n + 1))
-        yield _item(number, task.source, move, finders.training)._replace(learning_rate=rate, evaluate=evaluate)
+        yield _item(number, task.source, move, finders.training, rate, evaluate)
         if evaluate:
             for index, eval_task in enumerate(eval_tasks):
                 for _ in range(eval_task.n_eval_batches):
@@ -81,11 +82,18 @@ def mover() -> Callable[[Any], Any]:
     return (lambda batch: batch) if devices()[0].lower().startswith("cpu") else to_device
 
 
-def _item(number: int, source: Source, move: Callable[[Any], Any], find: RowFinder) -> Item:
+def _item(
+    number: int,
+    source: Source,
+    move: Callable[[Any], Any],
+    find: RowFinder,
+    rate: float | None = None,
+    evaluate: bool = False,
+) -> Item:
     before = source.position
     batch = source.next()
     ids = move(find(batch))
-    return Item(number, batch, move(batch), source, before, source.position, ids)
+    return Item(number, batch, move(batch), source, before, source.position, ids, rate, evaluate)
 
 
 def _rate(task: TrainTask, n: int) -> float | None:
@@ -114,7 +122,7 @@ class Feed:
         if background:
             from layerkit.data.prefetch import Ahead  # one batch alone needs no thread
 
-            self._ahead = Ahead(items)
+            self._ahead = Ahead(items, _AHEAD)
         self._returned: list[Item] = []
 
     def take(self) -> Item:

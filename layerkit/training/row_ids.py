@@ -101,7 +101,7 @@ class RowFinder:
                 # Nothing is read of it that was not written for the same batch.
                 mark = self._marks[rows] = np.empty(rows, np.int32)
             mark[ids] = count
-            once = ids[mark[ids] == count].astype(np.int32)
+            once = ids[mark[ids] == count].astype(np.int32, copy=False)
             if self._padded:
                 once.sort()
             mark[once] = count[: once.size]

@@ -8,10 +8,12 @@ from typing import Any
 
 import numpy as onp
 
-from layerkit.fastmath import jit, tree_leaves, tree_unflatten
+from layerkit.fastmath import jit
 from layerkit.layer import Layer
+from layerkit.shapes import signature
 from layerkit.training.lazy_rows import LazyRows, View
 from layerkit.training.precision import require_compute_dtype
+from layerkit.training.row_ids import RowIds
 from layerkit.training.rows_in_place import RowsInPlace
 from layerkit.training.start import Keys
 from layerkit.training.step import Carry, Step, make_gradient
@@ -75,18 +77,20 @@ class _Flat:
 
 def _recorded(differentiate: Step) -> Step:
     """The same inside ``jit``, which is given what the loss depends on and no more: a record is for those arrays."""
+    like: list[Any] = []
 
-    def of_arrays(trained: Any, states: Any, keys: Keys, n: Any, batch: tuple[Any, ...], ids: Any) -> Any:
-        carry = Carry(trained[0], states[0], OfTask(trained[1], states[1], (), ()), None)
-        return differentiate(tree_leaves(trained), carry, keys, n, batch, ids)
+    def of_arrays(rows: list[Any], states: Any, keys: Keys, n: Any, batch: tuple[Any, ...], places: Any) -> Any:
+        weights, loss_weights = like
+        carry = Carry(weights, states[0], OfTask(loss_weights, states[1], (), ()), None)
+        return differentiate(rows, carry, keys, n, batch, [RowIds((), own) for own in places])
 
     program = jit(of_arrays)
 
     def call(rows: list[Any], carry: Carry, keys: Keys, n: int, batch: tuple[Any, ...], ids: Any) -> Any:
         own = carry.task
-        trained = tree_unflatten(rows, (carry.weights, own.loss_weights))
-        places = [found._replace(ids=()) for found in ids]
-        return program(trained, (carry.state, own.loss_state), keys, onp.uint32(n), batch, places)
+        if not like:
+            like.extend(signature((carry.weights, own.loss_weights)))
+        return program(rows, (carry.state, own.loss_state), keys, onp.uint32(n), batch, [one.places for one in ids])
 
     return call
 
