@@ -253,7 +253,7 @@ class Optimizer:
             param *= keep
         elif keep is not None:
             param = keep * param
-        if hasattr(self, "skip_rows") and has_pieces(param, grads, *tree_leaves(slots)):
+        if hasattr(self, "skip_rows") and has_pieces(param, grads, slots):
             whole = (param, slots) if given_up else nested_map(onp.empty_like, (param, slots))
             new, slots = by_pieces(lambda *given: update(step, *given, opt_params), grads, param, slots, whole)
         else:
@@ -377,7 +377,6 @@ def _own(array: Any) -> Any:
     return array.copy() if type(array) is onp.ndarray else array
 
 
-@functools.cache
 def _overwrites(cls: type[Optimizer]) -> bool:
     """Whether ``overwrite`` says what an update is: a class that has an ``update`` of its own means that one."""
     names = next(vars(base) for base in cls.__mro__ if "update" in vars(base) or "overwrite" in vars(base))

@@ -7,7 +7,7 @@ from typing import Any
 
 import numpy as onp
 
-from layerkit.fastmath import is_traced, nested_map
+from layerkit.fastmath import is_traced, nested_map, tree_leaves
 from layerkit.fastmath.rows import writes_in_place
 
 __all__ = ["by_pieces", "has_pieces", "pieces", "put"]
@@ -28,10 +28,10 @@ def pieces(array: Any) -> list[slice]:
 
 
 def has_pieces(param: Any, *others: Any) -> bool:
-    """Whether these are large arrays, alike, whose numbers are known, on a backend whose arrays are NumPy's."""
+    """Whether these trees hold large arrays, alike, whose numbers are known, on a backend whose arrays are NumPy's."""
     if type(param) is not onp.ndarray or param.size < _LARGE or is_traced(param):
         return False
-    alike = all(type(other) is onp.ndarray and other.shape == param.shape for other in others)
+    alike = all(type(other) is onp.ndarray and other.shape == param.shape for other in tree_leaves(others))
     return alike and writes_in_place()
 
 

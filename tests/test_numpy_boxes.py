@@ -339,6 +339,26 @@ def test_rows_that_repeat_add_up(repeats: int) -> None:
     onp.testing.assert_allclose(g, expected, atol=1e-5)
 
 
+@pytest.mark.parametrize("texts", [4, 40, 300], ids=lambda n: f"{n} texts")
+def test_rows_of_a_mean_add_up_and_nan_stays_where_it_is(texts: int) -> None:
+    rng = onp.random.default_rng(texts)
+    ids = onp.minimum(rng.geometric(0.1, (texts, 20)), 60) - 1  # some once, some in nearly every text
+    weights = rng.standard_normal((texts, 6)).astype(F32)
+    ids[0], ids[1:] = 60, ids[1:] % 60
+
+    def gradient() -> Any:
+        return fastmath.grad(lambda table: (fastmath.take_rows(table, ids).mean(1) * weights).sum())(
+            onp.zeros((64, 6), F32)
+        )
+
+    expected = onp.zeros((64, 6))
+    onp.add.at(expected, ids, weights[:, None] / onp.float64(20))
+    onp.testing.assert_allclose(gradient(), expected, atol=1e-5)
+    weights[0] = onp.nan
+    expected[60] = onp.nan
+    onp.testing.assert_allclose(gradient(), expected, atol=1e-5)
+
+
 def test_a_table_read_twice_and_used_whole_gets_one_gradient() -> None:
     table, ids = numbers(6, 3), onp.array([0, 5, 0])
     check(lambda t: fastmath.take_rows(t, ids) @ t.T + fastmath.take_rows(t, ids + 0)[:1].sum(), table)

@@ -31,8 +31,8 @@ class Ahead(Iterator[T]):
 
     The thread starts at the first ``next`` and runs in a copy of that caller's context, so the active backend is the
     same. It rests once ``n_ahead`` items are ready, until half of them are gone: being woken for each would cost 0.1
-    ms of processor time. What the iterator raises is raised here, after the items that came before it. Use it in a ``with`` block, or
-    ``close`` it, and the thread is gone.
+    ms of processor time. What the iterator raises is raised here, after the items that came before it. Use it in a
+    ``with`` block, or ``close`` it, and the thread is gone.
 
     Items must not be changed by the iterator once they are given: an array that is filled anew for each batch is.
 

@@ -66,8 +66,9 @@ def _distinct(g: Any, axes: int) -> tuple[Any, Any]:
     flat = rows.reshape(-1, *g.shape[axes:])
     if not any(stretched):
         return flat, None
-    places = onp.arange(len(flat)).reshape(rows.shape[:axes])
-    return flat, onp.broadcast_to(places, g.shape[:axes]).reshape(-1)
+    which = onp.empty(g.shape[:axes], onp.intp)
+    which[...] = onp.arange(len(flat)).reshape(rows.shape[:axes])
+    return flat, which.reshape(-1)
 
 
 take = primitive(read_rows, "take_rows")

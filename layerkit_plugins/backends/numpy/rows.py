@@ -30,9 +30,9 @@ __all__ = [
 
 # Ids that repeat more often are summed as a block each (3 us); the others in as many rounds, all ids at once (15 us).
 _ROUNDS = 6
-# No more rows than these, each summed several times, are summed by a matrix product; in pieces of so few numbers that
-# BLAS starts no threads for them, which would take longer than the piece.
-_FEW, _PRODUCT = 32, 1 << 18
+# Where there are no more rows than these, each summed several times, all ids are summed by a matrix product, or those
+# that repeat often; in pieces of so few numbers that BLAS starts no threads for them, which would take longer.
+_FEW, _SOME, _PRODUCT = 32, 256, 1 << 18
 
 _UNSIGNED = {size: onp.dtype(f"u{size}") for size in (1, 2, 4)}
 
@@ -70,21 +70,23 @@ def sum_rows(rows: Any, ids: Any, count: int, which: Any = None) -> Any:
     """
     if not ids.size:
         return onp.zeros((count, *rows.shape[1:]), rows.dtype)
-    if which is not None and len(rows) <= _FEW and count <= ids.size and onp.isfinite(rows.sum()):
-        return _sum_few(rows, ids, count, which)
+    # Rows may be counted, and multiplied by how often they come, where none of them makes NaN of 0.
+    counted = which is not None and onp.isfinite(rows.sum())
+    if counted and len(rows) <= _FEW and count <= ids.size:
+        return _product(rows, ids, count, which)
     order = _order(ids, count)
     ordered = ids[order]
     starts = onp.flatnonzero(onp.concatenate(([True], ordered[1:] != ordered[:-1])))
+    counts = onp.diff(onp.append(starts, ids.size))
     order = order if which is None else which[order]
     # The first row of each id is moved, not added. Those of ids that come first stand where they belong.
     in_place = ordered[starts[-1]] == starts.size - 1
     found = onp.empty((count if in_place else starts.size, *rows.shape[1:]), rows.dtype)
     total = rows.take(order[starts], axis=0, out=found[: starts.size], mode="clip")
-    counts = onp.diff(onp.append(starts, ids.size))
-    for segment in onp.flatnonzero(counts > _ROUNDS):
-        start = starts[segment]
-        total[segment] = _sum_of(rows, order[start : start + counts[segment]])
-    several = onp.flatnonzero((counts > 1) & (counts <= _ROUNDS))
+    often = counts > _ROUNDS
+    if often.any():
+        total[often] = _sum_often(rows, order[onp.repeat(often, counts)], counts[often], counted)
+    several = onp.flatnonzero(~often)
     for turn in range(1, _ROUNDS):
         several = several[counts[several] > turn]
         if not several.size:
@@ -98,9 +100,16 @@ def sum_rows(rows: Any, ids: Any, count: int, which: Any = None) -> Any:
     return spread
 
 
-def _sum_few(rows: Any, ids: Any, count: int, which: Any) -> Any:
+def _sum_often(rows: Any, places: Any, counts: Any, counted: bool) -> Any:
+    """The sums of the rows in the first ``counts[0]`` places, in the ``counts[1]`` places after them, and so on."""
+    if counted and len(rows) <= _SOME:
+        return _product(rows, onp.repeat(onp.arange(counts.size), counts), counts.size, places)
+    return onp.stack([_sum_of(rows, own, counted) for own in onp.split(places, onp.cumsum(counts)[:-1])])
+
+
+def _product(rows: Any, ids: Any, count: int, which: Any) -> Any:
     """``sum_rows`` as a matrix product with how many times each id has each row."""
-    times = onp.bincount(ids.astype(onp.intp) * len(rows) + which, minlength=count * len(rows))
+    times = onp.bincount(ids * onp.intp(len(rows)) + which, minlength=count * len(rows))
     times = times.reshape(count, len(rows)).astype(rows.dtype)
     flat = rows.reshape(len(rows), -1)
     total = onp.empty((count, *rows.shape[1:]), rows.dtype)
@@ -111,9 +120,9 @@ def _sum_few(rows: Any, ids: Any, count: int, which: Any) -> Any:
     return total
 
 
-def _sum_of(rows: Any, places: Any) -> Any:
+def _sum_of(rows: Any, places: Any, counted: bool) -> Any:
     """The sum of the rows in these places."""
-    if places.size <= len(rows):
+    if not counted or places.size <= len(rows):
         return rows.take(places, axis=0).sum(axis=0)
     # Padding reads one row many times: counted, it is added once.
     times = onp.bincount(places, minlength=len(rows)).astype(rows.dtype)
