@@ -1,4 +1,4 @@
-"""What things of other libraries are called here: PyTorch's, Keras's and Flax's names, for "did you mean"."""
+"""What is called here what other libraries call otherwise: PyTorch's, Keras's and Flax's names, for "did you mean"."""
 
 from __future__ import annotations
 
@@ -35,6 +35,14 @@ _NAMES = {
     "Swish": "hardswish silu",
     "Transformer": "t5",
     "TransformerLM": "gpt gpt2",
+    # Arguments of optimizers, and settings of recipes.
+    "b1": "beta1 beta_1 betas",
+    "b2": "beta2 beta_2",
+    "clip_grad_norm": "clipnorm global_clipnorm max_grad_norm",
+    "eps": "epsilon",
+    "learning_rate": "lr",
+    "steps": "epochs max_steps n_steps num_steps",
+    "weight_decay_rate": "decay wd",
 }
 
 

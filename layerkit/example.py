@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from typing import Any, NamedTuple, TypeVar
 
+from layerkit.errors import UsageError, shown
 from layerkit.shapes import ShapeDtype, signature
 
 __all__ = ["Example", "example", "example_of"]
@@ -41,6 +42,9 @@ def example(
         expected_failures: checks of ``layerkit plugins check`` that fail by intention: {name of the check: reason}.
         arguments: arguments for the constructor.
 
+    Raises:
+        UsageError: an input is neither a signature nor an array.
+
     >>> from layerkit import Fn, f32
     >>> @example(f32(4, 8))
     ... def Double():
@@ -48,7 +52,11 @@ def example(
     >>> example_of(Double).signature
     float32[4,8]
     """
-    made = Example(tuple(map(signature, inputs)), rows_independent, arguments, dict(expected_failures or {}))
+    signatures = tuple(map(signature, inputs))
+    for given, of in zip(inputs, signatures, strict=True):
+        if callable(given) or not isinstance(of, ShapeDtype):
+            raise UsageError(f"lk.example takes signatures, as in @lk.example(lk.f32(4, 8)), got {shown(given)}")
+    made = Example(signatures, rows_independent, arguments, dict(expected_failures or {}))
 
     def decorate(constructor: Constructor) -> Constructor:
         constructor.layerkit_example = made  # type: ignore[attr-defined]

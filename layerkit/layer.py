@@ -97,9 +97,11 @@ class Layer:
     ) -> None:
         self.n_in = n_in
         self.n_out = n_out
-        self.sublayers = tuple(sublayers)
         self.mode = check_mode(mode)
         self._name = check_name(name)
+        if isinstance(n_in, Layer) or isinstance(sublayers, Layer):
+            raise LayerError(f"{self.name}: layers that it calls are given as a list: super().__init__(sublayers=[f])")
+        self.sublayers = tuple(sublayers)
         for sublayer in self.sublayers:
             if not isinstance(sublayer, Layer):
                 raise LayerError(f"{self.name}: {sublayer!r} is no layer; sublayers are Layer objects")

@@ -6,6 +6,7 @@ import inspect
 from collections.abc import Callable
 from typing import Any
 
+from layerkit.errors import shown
 from layerkit.layer import Layer, LayerError
 
 __all__ = ["Fn", "PureLayer"]
@@ -46,7 +47,7 @@ def Fn(name: str, f: Callable[..., Any], n_out: int = 1) -> PureLayer:
         n_out: number of arrays ``f`` returns (a tuple where it is not 1).
 
     Raises:
-        LayerError: ``f`` has default, keyword-only or ``*`` arguments, so that n_in cannot be told.
+        LayerError: ``f`` is no function, or has default, keyword-only or ``*`` arguments, so that n_in cannot be told.
 
     >>> from layerkit.fastmath import numpy as np
     >>> minus = Fn("Minus", lambda x, y: x - y)
@@ -55,6 +56,8 @@ def Fn(name: str, f: Callable[..., Any], n_out: int = 1) -> PureLayer:
     >>> float(minus((np.array(5.0), np.array(3.0))))
     2.0
     """
+    if not callable(f):
+        raise LayerError(f"Fn: a name and a function are due, got {shown(name)} and {shown(f)}")
     parameters = inspect.signature(f).parameters.values()
     remedy = f"wrap it: Fn({name!r}, lambda x: f(x, ...))"
     for parameter in parameters:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import dataclasses
+import inspect
 from typing import Any
 
 import pytest
@@ -12,15 +14,18 @@ from layerkit import layers as tl
 from layerkit.bench.subjects import find
 from layerkit.elsewhere import called_here
 from layerkit.errors import UsageError
+from layerkit.plugins.registry import recipes
 
-HERE = {*dir(layers), *dir(models), *dir(optimizers)}
+OPTIONS = {name for each in dir(optimizers) for name in inspect.signature(getattr(optimizers, each)).parameters}
+SETTINGS = {field.name for field in dataclasses.fields(recipes.get("sentiment")().Settings)}
+THINGS = {*dir(layers), *dir(models), *dir(optimizers)}
 THERE = [there for names in elsewhere._NAMES.values() for there in names.split()]
 
 
 @pytest.mark.parametrize("here", elsewhere._NAMES)
 def test_what_is_suggested_can_be_written(here: str) -> None:
     name, call, _ = here.partition("(")
-    assert name in HERE
+    assert name in THINGS | OPTIONS | SETTINGS
     if call:
         assert isinstance(eval(f"tl.{here}", {"tl": tl}), lk.Layer)
 
@@ -28,7 +33,7 @@ def test_what_is_suggested_can_be_written(here: str) -> None:
 def test_every_name_is_there_once_and_is_not_one_of_ours() -> None:
     assert all(there == there.lower() for there in THERE)
     assert len(set(THERE)) == len(THERE)
-    assert {name.lower() for name in HERE}.isdisjoint(THERE)
+    assert {name.lower() for name in THINGS}.isdisjoint(THERE)
 
 
 LAYERS = """

@@ -17,7 +17,7 @@ from layerkit.bench.result import Result, Row
 from layerkit.bench.sizes import parse_sizes
 from layerkit.bench.statistics import FEWEST, median, ratio_of_pairs
 from layerkit.bench.subjects import MODES, Case, cases_of, everything, find
-from layerkit.errors import UsageError
+from layerkit.errors import UsageError, shown
 from layerkit.fastmath.memory import free_memory
 from layerkit.plugins import registry
 from layerkit.testing.blame import installed_backends
@@ -66,9 +66,9 @@ def run(
         print(result)
         result.rows[1].ratio.median
     """
-    mode = MODES[train]
+    mode, names = MODES[train], _names(names)
     chosen = _backends(backends)
-    cases, without = _cases([names] if isinstance(names, str) else list(names), sizes, mode, len(chosen))
+    cases, without = _cases(names, sizes, mode, len(chosen))
     if not (seconds > 0 and processes >= 1):
         raise UsageError(f"seconds is a number above 0 and processes is 1 or more, got {seconds} and {processes}")
     if earlier is not None:
@@ -88,6 +88,14 @@ def run(
         crossovers=crossovers(rows),
         without_example=tuple(without),
     )
+
+
+def _names(names: Any) -> list[str]:
+    found = [names] if isinstance(names, str) or not isinstance(names, (list, tuple)) else list(names)
+    for name in found:
+        if not isinstance(name, str):
+            raise UsageError(f"names are those of registered things, as in 'Dense(512)', got {shown(name)}")
+    return found
 
 
 def _measure(

@@ -70,6 +70,10 @@ def _always(words: str) -> Callable[[re.Match[str]], str]:
 
 
 _WORDS: list[tuple[str, Callable[[re.Match[str]], str]]] = [
+    (
+        r"forward\(\) missing \d+ required positional argument",
+        _always("forward takes one argument, a tuple of several inputs: super().__init__(n_in=2), and x, y = inputs"),
+    ),
     (r"remapped shapes \[original->remapped\]: .*newaxis.*", _product_of_remapped),
     (r"matmul arguments: .*", _product),
     (

@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import contextlib
 import os
+import warnings
 from collections.abc import Callable, Iterator, Sequence
-from contextvars import ContextVar
+from contextvars import ContextVar, Token
 from typing import Any, Protocol
 
-from layerkit.errors import LayerkitError
+from layerkit.errors import LayerkitError, LayerkitWarning
 
 __all__ = ["ArrayError", "Backend", "active", "backend_name", "float64", "float64_enabled", "region", "use_backend"]
 
@@ -200,8 +201,7 @@ def _resolve_default() -> Backend:
     return _default
 
 
-@contextlib.contextmanager
-def use_backend(name: str | Backend) -> Iterator[Backend]:
+def use_backend(name: str | Backend) -> contextlib.AbstractContextManager[Backend]:
     """Computes with the backend ``name`` inside the ``with`` block, in this thread or task alone.
 
     Args:
@@ -217,12 +217,26 @@ def use_backend(name: str | Backend) -> Iterator[Backend]:
     """
     from layerkit.plugins import registry
 
-    backend = registry.make_backend(name) if isinstance(name, str) else name
-    token = _active.set(backend)
-    try:
-        yield backend
-    finally:
-        _active.reset(token)
+    return _Use(registry.make_backend(name) if isinstance(name, str) else name)
+
+
+class _Use(contextlib.AbstractContextManager[Backend]):
+    def __init__(self, backend: Backend) -> None:
+        self._backend = backend
+        self._token: Token[Backend | None] | None = None
+
+    def __enter__(self) -> Backend:
+        self._token = _active.set(self._backend)
+        return self._backend
+
+    def __exit__(self, *error: object) -> None:
+        if self._token is not None:
+            _active.reset(self._token)
+
+    def __del__(self) -> None:
+        if self._token is None:
+            text = f"use_backend({self._backend.name!r}) by itself changes nothing: write with lk.use_backend(...), or "
+            warnings.warn(f"{text}set LAYERKIT_BACKEND={self._backend.name}", LayerkitWarning, stacklevel=2)
 
 
 @contextlib.contextmanager

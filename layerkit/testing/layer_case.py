@@ -9,7 +9,7 @@ from typing import Any
 
 import numpy as onp
 
-from layerkit.errors import LayerkitError
+from layerkit.errors import LayerkitError, UsageError, shown
 from layerkit.example import Example, example_of
 from layerkit.layer import Layer
 from layerkit.plugins import registry
@@ -44,6 +44,9 @@ class LayerCase:
         tolerance: float = 2e-6,
         backends: Sequence[str] | None = None,
     ) -> None:
+        for part in inputs:
+            if type(part) is tuple:
+                raise UsageError(f"inputs are signatures, as in check_layer(Scale, lk.f32(4, 8)), got {shown(part)}")
         given = example_of(thing) if hasattr(thing, "__dict__") and not isinstance(thing, Layer) else None
         example = given or Example((), arguments={})
         self.thing, self.tolerance = thing, tolerance

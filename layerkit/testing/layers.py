@@ -41,7 +41,7 @@ def check_layer(
             far.
 
     Raises:
-        UsageError: a check or a backend is named that there is not.
+        UsageError: a check or a backend is named that there is not, or an input is a tuple.
 
     >>> from layerkit import Fn, f32
     >>> print(check_layer(Fn("Double", lambda x: 2 * x), f32(4, 8), only=["arity_is_declared"]))
