@@ -120,6 +120,8 @@ def test_the_console_script_is_the_same_command() -> None:
         (["summary", "majority"], ["'majority' is a recipe: train it, and give the folder of the run"]),
         (["summary", "run"], ["the run in 'run' has no model and signature to show"]),
         (["summary", "Serail"], ["no run, model or layer 'Serail'"]),
+        (["summary", "Linear"], ["no run, model or layer 'Linear': did you mean 'Dense'?"]),
+        (["summary", "zzz"], ["no run, model or layer 'zzz': dir(layerkit.layers) and dir(layerkit.models) list the "]),
         (["summary", "Serial"], ["'Serial' has no example to show it on", "lk.summary(Serial(...), signature)"]),
         (["summary", "nowhere/at/all"], ["no run, model or layer 'nowhere/at/all'"]),
     ],
@@ -345,3 +347,13 @@ def test_tables_fit() -> None:
     assert max(map(len, lines)) <= 40
     assert "".join("".join(lines).split()).count("x") == 30
     assert table(("a",), []) == "a\n-"
+
+
+def test_tables_wrap_names_where_their_parts_meet() -> None:
+    rows = [("layerkit-optimizers", "layerkit_plugins.optimizers:them"), ("numpy", "0.9 of it: a/b-c")]
+    found = [line.split() for line in table(("one", "two"), rows, width=36).splitlines()[2:]]
+    assert found == [
+        ["layerkit-", "layerkit_plugins."],
+        ["optimizers", "optimizers:them"],
+        ["numpy", "0.9", "of", "it:", "a/b-c"],
+    ]

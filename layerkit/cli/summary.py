@@ -56,4 +56,8 @@ def _constructor(name: str) -> Callable[..., Any]:
             continue
     if name in recipes.names():
         raise UsageError(f"{name!r} is a recipe: train it, and give the folder of the run")
-    raise UsageError(f"no run, model or layer {name!r}: {suggest(name, [*models.names(), *layers.names()])}")
+    known = [*models.names(), *layers.names()]
+    hint = suggest(name, known)
+    if hint.startswith("known:"):
+        hint = f"dir(layerkit.layers) and dir(layerkit.models) list the {len(known)} there are"
+    raise UsageError(f"no run, model or layer {name!r}: {hint}")

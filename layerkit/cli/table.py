@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import shutil
 import textwrap
 from collections.abc import Iterable, Sequence
@@ -31,8 +32,14 @@ def table(header: Sequence[str], rows: Iterable[Sequence[str]], width: int | Non
     return "\n".join(parts)
 
 
+class _AtSeams(textwrap.TextWrapper):
+    """Wraps names too where their parts meet, ``layerkit_plugins.`` and ``backends``, before it cuts a word."""
+
+    wordsep_re = re.compile(r"(\s+|[^\s./:_-]*[./:_-]+)")
+
+
 def _wrapped(cells: Sequence[str], widths: Sequence[int]) -> list[str]:
-    columns = [textwrap.wrap(cell, w) or [""] for cell, w in zip(cells, widths, strict=True)]
+    columns = [_AtSeams(w).wrap(cell) or [""] for cell, w in zip(cells, widths, strict=True)]
     height = max(map(len, columns))
     padded = [column + [""] * (height - len(column)) for column in columns]
     return [

@@ -112,7 +112,7 @@ def _check_name(name: str) -> None:
     if not re.fullmatch(r"[A-Za-z][A-Za-z0-9]*([-_][A-Za-z0-9]+)*", name):
         raise UsageError(
             f"{name[:_LONGEST]!r} cannot be the name of a package: it is a letter, then letters and digits, with "
-            "single '-' or '_' between: my-layers"
+            "single '-' or '_' between, such as my-layers"
         )
     if len(name) > _LONGEST:
         raise UsageError(f"{name[:20] + '...'!r} has {len(name)} characters: {_LONGEST} are the most")
