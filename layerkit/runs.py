@@ -11,7 +11,7 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
-from layerkit.errors import LayerkitError, LayerkitWarning, UsageError
+from layerkit.errors import LayerkitError, LayerkitWarning, UsageError, shown
 from layerkit.files import DamagedError, disk
 from layerkit.files.lock import NAME as LOCK
 from layerkit.files.lock import InUseError, locked
@@ -57,7 +57,7 @@ def train(
     made = make_settings(recipe, maker.Settings, settings)
     with use_backend(backend) if backend else contextlib.nullcontext():
         if output is None:
-            return maker.train(made, None)
+            return _trained(recipe, maker, made, None)
         offer = recipes.offer(recipe)
         about = RunFile(offer.name, offer.distribution, offer.version, backend or "", as_json(made))
         may_change = {name for name, rule in settings_of(recipe, maker.Settings).items() if rule.may_change}
@@ -137,6 +137,13 @@ def recipe_of(name: str) -> Recipe:
     return recipe
 
 
+def _trained(name: str, maker: Recipe, settings: Any, folder: Path | None) -> Run:
+    run = maker.train(settings, folder)
+    if not hasattr(run, "metrics"):
+        raise LayerkitError(f"recipe {name!r}: its train returned {shown(run)}, which is no run: it has no metrics")
+    return run
+
+
 def _train_alone(folder: Path, maker: Recipe, settings: Any, about: RunFile, may_change: set[str]) -> Run:
     """Trains into ``folder`` and keeps others out; if it fails before the recipe wrote anything, no trace stays."""
     from layerkit.fastmath import backend_name
@@ -161,7 +168,7 @@ def _train_into(folder: Path, maker: Recipe, settings: Any, about: RunFile, begu
             disk.remove(folder / name)
     if not begun:
         write_run_file(folder, about)
-    run = maker.train(settings, folder)
+    run = _trained(about.recipe, maker, settings, folder)
     write_run_file(folder, replace(about, complete=True, metrics=as_metrics(run.metrics)))
     return run
 

@@ -221,6 +221,22 @@ def test_training_without_a_folder_writes_nothing(
     assert not list(tmp_path.iterdir())
 
 
+@pytest.mark.parametrize("output", [None, "run"])
+def test_a_recipe_that_forgets_to_return_its_run(output: str | None, tmp_path: Path, monkeypatch: Any) -> None:
+    class Forgetful:
+        Settings = dataclasses.make_dataclass("Settings", [])
+
+        def train(self, settings: Any, output: Path | None) -> None:
+            pass
+
+    monkeypatch.chdir(tmp_path)
+    recipes.register(Forgetful, owner="tests")
+    with pytest.raises(lk.LayerkitError) as caught:
+        lk.train("forgetful", output=output)
+    assert str(caught.value) == "recipe 'forgetful': its train returned None, which is no run: it has no metrics"
+    assert not list(tmp_path.iterdir())
+
+
 def test_the_backend_is_the_one_asked_for_and_only_then(train: Train, seen: list[Any]) -> None:
     with lk.use_backend("jax"):
         train(backend="numpy")
