@@ -76,9 +76,7 @@ class MissedSteps:
     def look_up(self, table: Any) -> Any:
         """(rows, ...): for each row the entry of ``table`` for its number of missed steps, the last one for more."""
         table = table.astype(self._dtype, copy=False)
-        if self._numpy is onp:
-            return table.take(self._count, axis=0, mode="clip")
-        return take_rows(table, np.clip(self._count, 0, len(table) - 1))
+        return self._numpy.take(table, self._count, axis=0, mode="clip")
 
     def sums(self, weights: Any) -> Any:
         """The sums over the missed steps j = 1, 2, ... of learning rate * later decay * ``weights[j - 1]``.

@@ -219,9 +219,7 @@ class LazyRows:
 
     def _rows(self, table: Any, slots: Any, last: Any, rates: Any, step: Any, ids: Any) -> tuple[Any, Any]:
         """Rows of a table and of its slots, up to date before ``step``; any row for an id beyond the table."""
-        inside = np.minimum(ids, onp.int32(table.shape[0] - 1))
-        last, rows = take_rows(last, inside), take_rows(table, inside)
-        slot_rows = nested_map(lambda slot: take_rows(slot, inside), slots)
+        last, rows, slot_rows = nested_map(lambda array: np.take(array, ids, axis=0, mode="clip"), (last, table, slots))
         if is_traced(last):
             return self.skip(step, rates, last, rows, slot_rows)
         # Where numbers are known, those of rows that missed nothing are left alone.
