@@ -12,7 +12,7 @@ import numpy as onp
 from layerkit.engine import frames
 from layerkit.engine.calls import check_reach, find, run, run_inside, run_sublayer
 from layerkit.engine.frames import Frame
-from layerkit.engine.initializing import init, init_by_hook, init_outermost, signature_for
+from layerkit.engine.initializing import init, init_by_hook, init_described, init_outermost, signature_for
 from layerkit.engine.layer_error import LayerError
 from layerkit.engine.naming import check_mode, check_name, count, line_of_caller
 from layerkit.engine.storing import keep, require_init, stored
@@ -216,8 +216,7 @@ class Layer:
 
     def signatures(self, signature: Any) -> tuple[Any, Any]:
         """The signatures of the weights and state that ``init`` would make; nothing is kept."""
-        weights, state, _ = init_outermost(self, signature, self._rng)
-        return _signature(weights), _signature(state)
+        return init_described(self, signature, self._rng)
 
     # -- weights, state, rng ------------------------------------------------------------------------------------------
 
@@ -332,10 +331,9 @@ class Layer:
         """
         from layerkit.weights_file import load
 
-        if signature is not None:
-            self.init(signature)
-        require_init(self, ())
-        load(self, path)
+        if signature is None:
+            require_init(self, ())
+        load(self, path, *((self.weights, self.state) if signature is None else self.signatures(signature)))
         return self.weights, self.state
 
     # -- printing -----------------------------------------------------------------------------------------------------

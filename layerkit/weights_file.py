@@ -32,8 +32,8 @@ def save(layer: Layer, path: str | os.PathLike[str], about: Any = None) -> None:
         raise LayerError(f"{layer.name}: {error}") from error
 
 
-def load(layer: Layer, path: str | os.PathLike[str]) -> None:
-    """Puts the arrays of a file of ``save`` on the layer, whose own weights say which there have to be.
+def load(layer: Layer, path: str | os.PathLike[str], weights: Any, state: Any) -> None:
+    """Puts the arrays of a file of ``save`` on the layer; ``weights`` and ``state`` say which there have to be.
 
     Values that are not finite are loaded, with a warning. A file of another program, which has no checksums, is read
     as well.
@@ -46,7 +46,7 @@ def load(layer: Layer, path: str | os.PathLike[str]) -> None:
     except LayerkitError as error:
         raise LayerError(f"{layer.name}: {error}") from error
     where = f"{layer.name}: {os.fspath(path)}"
-    wanted = named_arrays(layer, layer.weights, layer.state)
+    wanted = named_arrays(layer, weights, state)
     for name in [*wanted, *found]:
         if name not in found or name not in wanted:
             fault = "is missing" if name not in found else "has no place in this layer"
@@ -61,7 +61,6 @@ def load(layer: Layer, path: str | os.PathLike[str]) -> None:
         remedy = "what it computes means nothing; load an earlier file, or train again"
         warnings.warn(f"{where}: {sick}: {remedy}", LayerkitWarning, stacklevel=3)
     paths = iter(wanted)
-    weights, state = layer.weights, layer.state
     weights = tree_unflatten([found[next(paths)] for _ in tree_leaves(weights)], weights)
     state = tree_unflatten([found[next(paths)] for _ in tree_leaves(state)], state)
     layer.weights, layer.state = nested_map(to_device, weights), nested_map(to_device, state)

@@ -149,6 +149,54 @@ def test_weights_and_state_come_back_from_a_file(backend: str, tmp_path: Any) ->
         assert [p.name for p in tmp_path.iterdir()] == ["model.safetensors"]
 
 
+def test_reading_a_file_draws_no_weights_to_be_replaced(tmp_path: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+    def build() -> lk.Layer:
+        return lk.Serial(tl.Embedding(9, 4), tl.Dropout(0.5), lk.Residual(tl.Dense(4)), tl.LSTM(3))
+
+    def refuse(*args: Any) -> Any:
+        raise AssertionError("numbers are drawn")
+
+    with lk.use_backend("numpy"):
+        weights, state = (model := build()).init(lk.i32(2, 3), random.get_prng(8))
+        model.save_to_file(tmp_path / "model")
+        monkeypatch.setattr("layerkit_plugins.backends.numpy.random.random_blocks", refuse)
+        assert_same(build().init_from_file(tmp_path / "model", lk.i32(2, 3)), (weights, state))
+        with pytest.raises(lk.LayerError, match="numbers are drawn"):
+            build().init(lk.i32(2, 3))
+
+
+class Peculiar(lk.Layer):
+    """Looks at its first numbers, or keeps some that are no weights."""
+
+    def __init__(self, looks: bool) -> None:
+        super().__init__()
+        self.looks = looks
+
+    def init_weights_and_state(self, signature: Any) -> None:
+        self.weights = drawn = random.uniform(self.rng, (3,))
+        if not self.looks:
+            self.drawn = drawn * 2
+        elif not float(drawn[0]) > 0:
+            raise ValueError("a number that was not drawn")
+
+    def forward(self, x: Any) -> Any:
+        return x * self.weights
+
+
+@on_both
+def test_layers_that_use_their_first_numbers_are_read_from_a_file_too(backend: str, tmp_path: Any) -> None:
+    with lk.use_backend(backend):
+        for looks in (True, False):
+            model, twin, path = lk.Serial(Peculiar(looks)), lk.Serial(Peculiar(looks)), tmp_path / f"{looks}"
+            weights, _ = model.init(lk.f32(3), random.get_prng(5))
+            model.save_to_file(path)
+            assert_same(twin.init_from_file(path, lk.f32(3))[0], weights)
+            if not looks:
+                real = lk.Serial(Peculiar(looks))
+                real.init(lk.f32(3))
+                assert_same(twin.sublayers[0].drawn, real.sublayers[0].drawn)
+
+
 def test_every_tensor_has_a_path() -> None:
     tied = tl.Dense(3)
     model = lk.Serial(

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import contextlib
 import inspect
+import operator
 from typing import TYPE_CHECKING, Any
 
 from layerkit.engine import frames
@@ -16,7 +18,7 @@ from layerkit.shapes import signature
 if TYPE_CHECKING:
     from layerkit.layer import Layer
 
-__all__ = ["init", "init_by_hook", "init_outermost", "signature_for"]
+__all__ = ["init", "init_by_hook", "init_described", "init_outermost", "signature_for"]
 
 _current = frames._current
 
@@ -29,6 +31,26 @@ def init_outermost(layer: Layer, inputs: Any, rng: Any) -> tuple[Any, Any, Any]:
     if shares(layer):
         weights, state = _in_first_places(layer, weights, state)
     return weights, state, outputs
+
+
+def init_described(layer: Layer, inputs: Any, rng: Any) -> tuple[Any, Any]:
+    """The signatures of the weights and state that ``init_outermost`` makes; no random number is drawn for them."""
+    before = _attributes(layer)
+    described: tuple[Any, Any] | None = None
+    with contextlib.suppress(Exception):  # some layer looks at its numbers; or is at fault, as is said below
+        described = abstract_eval(lambda: init_outermost(layer, inputs, rng)[:2])
+    after = _attributes(layer)
+    # A layer that keeps something of its own on the way must keep what it makes of real numbers.
+    if described and len(before) == len(after) and all(map(operator.is_, before, after)):
+        return described
+    weights, state, _ = init_outermost(layer, inputs, rng)
+    return signature(weights), signature(state)
+
+
+def _attributes(layer: Layer) -> list[Any]:
+    """The names and values of what every layer holds, but for what it remembers of itself."""
+    held = [item for part in walk(layer) for item in vars(part).items() if item[0] not in ("_shares", "_trees")]
+    return [thing for item in held for thing in item]
 
 
 def signature_for(layer: Layer, inputs: Any) -> Any:

@@ -104,7 +104,7 @@ def fill(model: lk.Layer, about: About, folder: Path) -> None:
       DamagedError: they have changed since they were written, or are another model's.
     """
     path = folder / WEIGHTS
-    # The model makes its first weights before the file's come in their place.
+    # A layer that looks at its first weights makes them before the file's come in their place.
     if 4 * (len(about.words) + len(about.labels)) * about.settings["embedding_dim"] > path.stat().st_size:
         raise DamagedError(f"{path} is damaged: its model would be larger than the file")
     try:

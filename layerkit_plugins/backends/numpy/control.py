@@ -22,7 +22,7 @@ from layerkit_plugins.backends.numpy.namespace import known, np
 from layerkit_plugins.backends.numpy.precision import narrow, narrow_dtype
 from layerkit_plugins.backends.numpy.silence import silence
 
-__all__ = ["abstract_eval", "cond", "is_abstract", "map_slices", "scan", "vmap", "while_loop"]
+__all__ = ["abstract_eval", "blank", "cond", "is_abstract", "map_slices", "scan", "vmap", "while_loop"]
 
 _Function = Callable[..., Any]
 
@@ -43,7 +43,7 @@ def abstract_eval(f: _Function, *signatures: Any) -> Any:
     try:
         with silence():
             try:
-                result = f(*nested_map(_blank, described))
+                result = f(*nested_map(blank, described))
             except Exception as error:
                 if not _wrote_a_view(error):
                     raise
@@ -61,7 +61,8 @@ def _zeros(described: ShapeDtype) -> Any:
     return onp.zeros(described.shape, described.dtype)
 
 
-def _blank(described: ShapeDtype) -> Any:
+def blank(described: ShapeDtype) -> Any:
+    """Zeros that are there to be looked at for their shape and dtype."""
     if described.nbytes <= _REAL_ZEROS:
         return _zeros(described)
     return onp.broadcast_to(onp.zeros((), described.dtype), described.shape)

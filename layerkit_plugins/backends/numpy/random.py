@@ -9,7 +9,9 @@ from typing import Any
 import numpy as onp
 
 from layerkit.fastmath import random as language
+from layerkit.shapes import ShapeDtype
 from layerkit_plugins.backends.numpy import xla
+from layerkit_plugins.backends.numpy.control import blank, is_abstract
 from layerkit_plugins.backends.numpy.namespace import known
 from layerkit_plugins.backends.numpy.recording import one_step
 from layerkit_plugins.backends.numpy.threefry import fold_in, random_bits, random_blocks, split
@@ -56,6 +58,8 @@ def uniform(key: Any, shape: Shape = (), dtype: Any = onp.float32, minval: Any =
 
 def _drawn(key: Any, shape: Shape, dtype: onp.dtype[Any], f: Callable[[Array, Array], Any] = onp.copyto) -> Array:
     """Numbers spread evenly over [0, 1), or what ``f(out, numbers)`` makes of a block of them."""
+    if is_abstract():
+        return blank(ShapeDtype(shape, dtype))
     drawn = onp.empty(shape, dtype)
     flat = drawn.reshape(-1)
     for start, bits in random_blocks(key, dtype.itemsize * 8, shape):
