@@ -2,11 +2,10 @@
 
 from __future__ import annotations
 
-import warnings
 from typing import Any
 
 from layerkit import arguments
-from layerkit.errors import LayerkitWarning, shown
+from layerkit.errors import shown, warn
 from layerkit.layer import Layer, LayerError
 
 __all__ = ["Accelerate"]
@@ -34,9 +33,5 @@ def Accelerate(layer: Layer, n_devices: int | None = None) -> Layer:
         raise LayerError(f"Accelerate: layer is a layer, got {shown(layer)}")
     count: Any = 1 if n_devices is None else arguments.whole_number("Accelerate", "n_devices", n_devices)
     if count > 1:
-        warnings.warn(
-            f"Accelerate: {layer.name} computes on one device, not on {count}: layerkit does not spread batches",
-            LayerkitWarning,
-            stacklevel=2,
-        )
+        warn(f"Accelerate: {layer.name} computes on one device, not on {count}: layerkit does not spread batches")
     return layer

@@ -2,11 +2,17 @@
 
 from __future__ import annotations
 
+import os
+import sys
+import warnings
 from collections.abc import Iterable
 from types import FunctionType
 from typing import Any
 
-__all__ = ["LayerkitError", "LayerkitWarning", "UsageError", "shown", "suggest"]
+__all__ = ["LayerkitError", "LayerkitWarning", "UsageError", "shown", "suggest", "warn"]
+
+_PACKAGE = os.path.dirname(os.path.abspath(__file__))
+_HOUSE = (_PACKAGE + os.sep, _PACKAGE + "_plugins" + os.sep)
 
 
 class LayerkitError(Exception):
@@ -26,6 +32,14 @@ class UsageError(LayerkitError):
 
 class LayerkitWarning(UserWarning):
     """What a person should know, and what stops nothing: one plain line, which a command prints as its own."""
+
+
+def warn(text: str) -> None:
+    """A LayerkitWarning, at the innermost line outside of this library: the one that somebody can change."""
+    level, frame = 2, sys._getframe(1)
+    while frame.f_back is not None and frame.f_code.co_filename.startswith(_HOUSE):
+        level, frame = level + 1, frame.f_back
+    warnings.warn(text, LayerkitWarning, stacklevel=level)
 
 
 def shown(value: Any) -> str:

@@ -5,13 +5,12 @@ from __future__ import annotations
 import contextlib
 import os
 import shutil
-import warnings
 from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
-from layerkit.errors import LayerkitError, LayerkitWarning, UsageError, shown
+from layerkit.errors import LayerkitError, UsageError, shown, warn
 from layerkit.files import DamagedError, disk
 from layerkit.files.lock import NAME as LOCK
 from layerkit.files.lock import InUseError, locked
@@ -187,7 +186,7 @@ def _holds_run(folder: Path, about: RunFile, may_change: set[str]) -> bool:
         earlier = read_run_file(folder)
     except DamagedError as error:
         # What it says is known again: the settings are given, and checkpoints tell whether they are of this run.
-        warnings.warn(f"{error}; it is written anew", LayerkitWarning, stacklevel=5)
+        warn(f"{error}; it is written anew")
         return False
     if earlier.qualified != about.qualified:
         raise UsageError(f"output {str(folder)!r} holds a run of the recipe {earlier.recipe!r}: give another folder")

@@ -3,12 +3,11 @@
 from __future__ import annotations
 
 import os
-import warnings
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from layerkit.engine.layer_error import LayerError
-from layerkit.errors import LayerkitError, LayerkitWarning
+from layerkit.errors import LayerkitError, warn
 from layerkit.fastmath import nested_map, to_device, to_host, tree_leaves, tree_unflatten
 from layerkit.fastmath.finite import first_not_finite
 from layerkit.files import disk, tensors
@@ -59,7 +58,7 @@ def load(layer: Layer, path: str | os.PathLike[str], weights: Any, state: Any) -
             )
     if sick := first_not_finite(found):
         remedy = "what it computes means nothing; load an earlier file, or train again"
-        warnings.warn(f"{where}: {sick}: {remedy}", LayerkitWarning, stacklevel=3)
+        warn(f"{where}: {sick}: {remedy}")
     paths = iter(wanted)
     weights = tree_unflatten([found[next(paths)] for _ in tree_leaves(weights)], weights)
     state = tree_unflatten([found[next(paths)] for _ in tree_leaves(state)], state)

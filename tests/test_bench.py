@@ -264,7 +264,11 @@ def nothing_starts(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPat
         (lambda: lk.bench.run("Relu", backends=[]), "no backend is given"),
         (lambda: lk.bench.run("Relu", sizes="big"), "sizes 'big': give batches"),
         (lambda: lk.bench.run("Relu", sizes="1000000x-x1000000"), "does not fit memory: it needs at least 1[0-9].0 TB"),
+        (lambda: lk.bench.run("Relu", sizes=[16, 32]), r"sizes \[16, 32\]: give batches, as in 16,128"),
+        (lambda: lk.bench.run("Relu", backends="nump"), "unknown backend 'nump': did you mean 'numpy'"),
         (lambda: lk.bench.run("Relu", seconds=0), "seconds is a number above 0"),
+        (lambda: lk.bench.run("Relu", seconds="1"), "seconds is a number above 0 .* got '1' and 6"),
+        (lambda: lk.bench.run("Relu", processes=1.5), "processes is 1 or more, got 3.0 and 1.5"),
         (lambda: lk.bench.run("Relu", processes=0), "processes is 1 or more, got 3.0 and 0"),
     ],
 )  # fmt: skip

@@ -26,7 +26,7 @@ def warnings_of(model: lk.Layer, loss: lk.Layer, weights: Any = 1.0) -> list[str
     with warnings.catch_warnings(record=True) as caught:
         warnings.simplefilter("always")
         lk.Loop(model, task, log=None).run(20)
-    assert all(warning.category is LayerkitWarning for warning in caught)
+    assert all((w.category, w.filename) == (LayerkitWarning, __file__) for w in caught)
     return [str(warning.message) for warning in caught]
 
 

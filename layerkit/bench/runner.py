@@ -32,7 +32,7 @@ _BUSY = 0.15
 def run(
     names: str | Sequence[str] = (),
     *,
-    backends: Sequence[str] | None = None,
+    backends: str | Sequence[str] | None = None,
     sizes: str = "example",
     train: bool = False,
     seconds: float = 3.0,
@@ -67,10 +67,10 @@ def run(
         result.rows[1].ratio.median
     """
     mode, names = MODES[train], _names(names)
-    chosen = _backends(backends)
+    chosen = _backends([backends] if isinstance(backends, str) else backends)
     cases, without = _cases(names, sizes, mode, len(chosen))
-    if not (seconds > 0 and processes >= 1):
-        raise UsageError(f"seconds is a number above 0 and processes is 1 or more, got {seconds} and {processes}")
+    if not (isinstance(seconds, (int, float)) and seconds > 0 and isinstance(processes, int) and processes >= 1):
+        raise UsageError(f"seconds is a number above 0 and processes is 1 or more, got {seconds!r} and {processes!r}")
     if earlier is not None:
         require_common([(*case.key, name) for case in cases for name in chosen], earlier)
     load = environment.Load()

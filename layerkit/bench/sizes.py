@@ -46,6 +46,8 @@ def parse_sizes(text: str) -> list[Size]:
     >>> [str(size) for size in parse_sizes("1,16x-x256")]
     ['1x-x256', '16x-x256']
     """
+    if not isinstance(text, str):
+        raise _not_understood(text)
     wanted = {"grid": GRID, "example": "-"}.get(text.strip(), text)
     parts = [_numbers(part, text) for part in wanted.split("x")]
     if len(parts) not in (1, len(AXES)):

@@ -4,12 +4,11 @@ from __future__ import annotations
 
 import contextlib
 import os
-import warnings
 from collections.abc import Callable, Iterator, Sequence
 from contextvars import ContextVar, Token
 from typing import Any, Protocol
 
-from layerkit.errors import LayerkitError, LayerkitWarning
+from layerkit.errors import LayerkitError, warn
 
 __all__ = ["ArrayError", "Backend", "active", "backend_name", "float64", "float64_enabled", "region", "use_backend"]
 
@@ -236,7 +235,7 @@ class _Use(contextlib.AbstractContextManager[Backend]):
     def __del__(self) -> None:
         if self._token is None:
             text = f"use_backend({self._backend.name!r}) by itself changes nothing: write with lk.use_backend(...), or "
-            warnings.warn(f"{text}set LAYERKIT_BACKEND={self._backend.name}", LayerkitWarning, stacklevel=2)
+            warn(f"{text}set LAYERKIT_BACKEND={self._backend.name}")
 
 
 @contextlib.contextmanager

@@ -7,11 +7,10 @@ import os
 import socket
 import sys
 import threading
-import warnings
 from collections.abc import Iterator
 from pathlib import Path
 
-from layerkit.errors import LayerkitError, LayerkitWarning
+from layerkit.errors import LayerkitError, warn
 from layerkit.files import disk
 
 __all__ = ["NAME", "InUseError", "locked"]
@@ -103,11 +102,7 @@ def _lock(handle: int, folder: Path) -> None:
             f"{folder} is in use by process {owner or '(unknown)'}: wait until it has ended, or give another folder"
         ) from error
     except OSError as error:
-        warnings.warn(
-            f"{folder} cannot be locked ({disk.reason(error)}): see to it that no other process writes there",
-            LayerkitWarning,
-            stacklevel=5,
-        )
+        warn(f"{folder} cannot be locked ({disk.reason(error)}): see to it that no other process writes there")
 
 
 def _is_still(path: Path, handle: int) -> bool:

@@ -2,12 +2,11 @@
 
 from __future__ import annotations
 
-import warnings
 from collections.abc import Callable
 from typing import TYPE_CHECKING, Any
 
 from layerkit.engine.sources import last_layer
-from layerkit.errors import LayerkitWarning
+from layerkit.errors import warn
 from layerkit.layer import Layer
 from layerkit.training.evaluate import make_evaluation
 from layerkit.training.feed import Feed, Item
@@ -112,11 +111,9 @@ class Measuring:
         if loss.stands_after in ("", last.kind) or self._doubted:
             return
         self._doubted = True
-        warnings.warn(
+        warn(
             f"{loss.name} is {mean:.4g} by step {self._steps.done}: it stands after a {loss.stands_after}, and the "
-            f"model ends with {last.name}: end it with tl.{loss.stands_after}()",
-            LayerkitWarning,
-            stacklevel=2,
+            f"model ends with {last.name}: end it with tl.{loss.stands_after}()"
         )
 
     def _batch(self, number: int, feed: Feed | None, taken: list[Item]) -> tuple[Any, Any, Any]:

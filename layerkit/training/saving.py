@@ -4,13 +4,12 @@ from __future__ import annotations
 
 import os
 import tempfile
-import warnings
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, NamedTuple
 
-from layerkit.errors import LayerkitError, LayerkitWarning, UsageError
+from layerkit.errors import LayerkitError, UsageError, warn
 from layerkit.fastmath import backend_name, to_device, to_host
 from layerkit.files import sealed
 from layerkit.files.disk import DamagedError
@@ -204,8 +203,7 @@ class Saver:
                 first = first or error
                 continue
             if first is not None:
-                text = f"{first}; going on from {place.name}, the last one that is sound"
-                warnings.warn(text, LayerkitWarning, stacklevel=2)
+                warn(f"{first}; going on from {place.name}, the last one that is sound")
             return loaded
         raise DamagedError(f"{first}; no other checkpoint in {parent} is sound: give another output_dir") from first
 

@@ -10,10 +10,9 @@ from __future__ import annotations
 import functools
 import re
 import string
-import warnings
 from collections.abc import Iterable, Sequence
 
-from layerkit.errors import LayerkitWarning, UsageError
+from layerkit.errors import UsageError, warn
 
 from .stop_words import STOP_WORDS
 from .tokens import nltk, pieces, tokens
@@ -156,11 +155,9 @@ def _shortened(text: str) -> str:
 
 @functools.cache  # once a process; Python's own filter forgets what it has shown when a library adds a filter
 def _say_that_texts_are_cut() -> None:
-    warnings.warn(
+    warn(
         f"only the first {MAX_CHARACTERS:,} characters of a text are read, and the first {MAX_RUN:,} of a run "
-        "without a space: a longer text was cut (split long documents to use all of them)",
-        LayerkitWarning,
-        stacklevel=2,
+        "without a space: a longer text was cut (split long documents to use all of them)"
     )
 
 
