@@ -3,14 +3,16 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import Any, NamedTuple
+from typing import Any
 
 import numpy as onp
+
+from layerkit.named import Named
 
 __all__ = ["ShapeDtype", "bf16", "bool_", "f16", "f32", "f64", "i32", "signature", "u32"]
 
 
-class _Fields(NamedTuple):
+class _Fields(Named):
     shape: tuple[int, ...]
     dtype: Any
     max: int | None

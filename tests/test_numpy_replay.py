@@ -21,7 +21,8 @@ from layerkit import fastmath
 from layerkit import layers as tl
 from layerkit.fastmath import numpy as np
 from layerkit.fastmath import random
-from layerkit_plugins.backends.numpy.replaying import Program, Record, jit
+from layerkit_plugins.backends.numpy.records import Record
+from layerkit_plugins.backends.numpy.replaying import Program, jit
 from layerkit_plugins.backends.numpy.silence import silently
 
 

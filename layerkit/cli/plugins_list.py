@@ -56,7 +56,7 @@ def command(timing: bool, as_json: bool) -> None:
 
 def _imported() -> dict[Entry, _Import]:
     # pluggy is imported here, where somebody asked for it, and before the clock runs.
-    from layerkit.plugins import loader
+    from layerkit.plugins import loader, outside  # noqa: F401
 
     return {plugin.entry: _Import(taken, plugin.state == "ready") for plugin, taken in loader.timed()}
 

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any, NamedTuple
+from typing import TYPE_CHECKING, Any
 
+from layerkit.named import Named
 from layerkit.shapes import ShapeDtype
 
 if TYPE_CHECKING:
@@ -40,7 +41,7 @@ class Trail:
         return found[item] if item < len(found) else None
 
 
-class _Place(NamedTuple):
+class _Place(Named):
     layer: Layer
     position: int | None
     trail: Trail | None

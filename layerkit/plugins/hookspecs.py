@@ -14,9 +14,7 @@ asked for by.
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from typing import Any
-
-import pluggy
+from typing import Any, TypeVar, overload
 
 __all__ = [
     "API_VERSION",
@@ -32,13 +30,31 @@ __all__ = [
 API_VERSION = 1
 """The version of these hooks. It changes when a plugin written for them would have to change."""
 
-hookimpl = pluggy.HookimplMarker("layerkit")
-"""Marks a function as the implementation of the hook whose name it bears."""
-
-_hookspec = pluggy.HookspecMarker("layerkit")
+F = TypeVar("F", bound=Callable[..., Any])
 
 
-@_hookspec
+@overload
+def hookimpl(function: F, /) -> F: ...
+@overload
+def hookimpl(*, specname: str | None = None, optionalhook: bool = False) -> Callable[[F], F]: ...
+def hookimpl(function: Any = None, /, *, specname: str | None = None, optionalhook: bool = False) -> Any:
+    """Marks a function as the implementation of the hook whose name it bears.
+
+    The mark is pluggy's, which registers the plugins of other people; layerkit's own do not wait for its import.
+
+    Args:
+        function: the function.
+        specname: the hook's name, where the function has another.
+        optionalhook: whether a layerkit that does not have the hook passes over it in silence.
+    """
+
+    def mark(function: Any) -> Any:
+        function.layerkit_impl = {"specname": specname, "optionalhook": optionalhook}
+        return function
+
+    return mark if function is None else mark(function)
+
+
 def layerkit_layers() -> Sequence[Callable[..., Any]]:  # type: ignore[empty-body]
     """Constructors of layers, found as ``layerkit.layers.NAME``.
 
@@ -56,7 +72,6 @@ def layerkit_layers() -> Sequence[Callable[..., Any]]:  # type: ignore[empty-bod
     """
 
 
-@_hookspec
 def layerkit_optimizers() -> Sequence[Callable[..., Any]]:  # type: ignore[empty-body]
     """Optimizer classes, found as ``layerkit.optimizers.NAME``.
 
@@ -74,7 +89,6 @@ def layerkit_optimizers() -> Sequence[Callable[..., Any]]:  # type: ignore[empty
     """
 
 
-@_hookspec
 def layerkit_backends() -> Sequence[Callable[..., Any]]:  # type: ignore[empty-body]
     """Functions that make a backend (``layerkit.fastmath.Backend``), each named as the backend is asked for.
 
@@ -99,7 +113,6 @@ def layerkit_backends() -> Sequence[Callable[..., Any]]:  # type: ignore[empty-b
     """
 
 
-@_hookspec
 def layerkit_models() -> Sequence[Callable[..., Any]]:  # type: ignore[empty-body]
     """Functions that compose a model from layers, found as ``layerkit.models.NAME``.
 
@@ -117,7 +130,6 @@ def layerkit_models() -> Sequence[Callable[..., Any]]:  # type: ignore[empty-bod
     """
 
 
-@_hookspec
 def layerkit_recipes() -> Sequence[Callable[..., Any]]:  # type: ignore[empty-body]
     """Recipe classes (``layerkit.recipe.Recipe`` says what one is): whole tasks, from data to predictions.
 
@@ -135,7 +147,6 @@ def layerkit_recipes() -> Sequence[Callable[..., Any]]:  # type: ignore[empty-bo
     """
 
 
-@_hookspec
 def layerkit_commands(cli: Any) -> None:
     """Adds commands to ``cli``, a click group: each is then run as ``layerkit NAME``.
 

@@ -11,27 +11,20 @@ from __future__ import annotations
 import contextlib
 import functools
 import importlib
-import inspect
 import threading
 import time
 from collections.abc import Callable, Iterable, Iterator
-from types import ModuleType, SimpleNamespace
 from typing import Any
 
-import pluggy
-
-from layerkit.errors import suggest
-from layerkit.plugins import hookspecs
 from layerkit.plugins.discovery import Entry, discover
-from layerkit.plugins.problems import PluginError, explain, one_line, report
+from layerkit.plugins.problems import explain, one_line, report
 from layerkit.plugins.selection import canonical
 from layerkit.plugins.standard_output import printed_to_stderr
 
 __all__ = ["Plugin", "bundled", "plugins_of", "third_party", "third_party_lock", "timed", "unusable"]
 
-_HOOKS: dict[str, Callable[..., Any]] = {
-    name: getattr(hookspecs, name) for name in hookspecs.__all__ if name.startswith("layerkit_")
-}
+Implementation = Callable[..., list[Any]]
+"""Calls a plugin's implementation of a hook; the list has what it returns, or nothing where that is ``None``."""
 
 # One lock for all plugins of other people and what they offer: they may use each other while imported.
 third_party_lock = threading.RLock()
@@ -46,7 +39,7 @@ class Plugin:
         self.state = "new"
         # A bundled plugin is imported by whoever needs it first, perhaps while somebody else's loads.
         self._lock = threading.RLock() if entry.bundled else third_party_lock
-        self._hooks: pluggy.HookRelay | None = None
+        self._hooks: dict[str, Implementation] = {}
         self.error: BaseException | None = None
 
     def load(self) -> bool:
@@ -62,7 +55,7 @@ class Plugin:
     def _load(self) -> None:
         try:
             with self._own_output():
-                self._hooks = self._register(_resolve(self.entry))
+                self._hooks, problems = self._register(_resolve(self.entry))
         except KeyboardInterrupt:
             self.state = "new"
             raise
@@ -71,39 +64,24 @@ class Plugin:
             report(explain(self.entry, error), error)
         else:
             self.state = "ready"
-            self._check_names()
+            for problem in problems:
+                report(problem)
 
     def _own_output(self) -> contextlib.AbstractContextManager[None]:
         return contextlib.nullcontext() if self.entry.bundled else printed_to_stderr()
 
-    def _register(self, plugin: Any) -> pluggy.HookRelay:
-        _check_api(self.entry, plugin)
-        for name, spec in _HOOKS.items():
-            if inspect.isroutine(function := getattr(plugin, name, None)):
-                _check_hook(self.entry, name, spec, function)
-        # A manager each: pluggy calls all implementations of a hook together, and stops at the first that fails.
-        manager = pluggy.PluginManager("layerkit")
-        manager.add_hookspecs(hookspecs)
-        # pluggy goes through dir(), which in a module that imports its names lazily is a list of things to import.
-        hooks = _functions(plugin) if isinstance(plugin, ModuleType) else plugin
-        manager.register(hooks, self.entry.name)
-        if not manager.get_hookcallers(hooks):
-            what = "module" if isinstance(plugin, ModuleType) else type(plugin).__name__
-            raise PluginError(f"it is no plugin, but a {what} without a hook marked @lk.hookimpl: ask its author")
-        return manager.hook
+    def _register(self, plugin: Any) -> tuple[dict[str, Implementation], list[str]]:
+        """Its implementations of hooks, and what to say about it."""
+        if self.entry.bundled:
+            marked = {name: thing for name, thing in vars(plugin).items() if hasattr(thing, "layerkit_impl")}
+            return {name: _listed(hook) for name, hook in marked.items()}, []
+        from layerkit.plugins import outside  # it needs pluggy, whose import takes as long as twenty of layerkit's
 
-    def _check_names(self) -> None:
-        """Says which hooks of the plugin are none of layerkit's: a slip would otherwise be silence."""
-        for name, caller in sorted(vars(self._hooks).items()):
-            if isinstance(caller, pluggy.HookCaller) and not caller.has_spec():
-                if all(hook.optionalhook for hook in caller.get_hookimpls()):
-                    continue
-                advice = suggest(name, _HOOKS)
-                report(f"plugin {self.entry} implements {name!r}, which is no hook of layerkit: {advice}")
+        return outside.register(self.entry, plugin)
 
     def implements(self, hook: str) -> bool:
         """Whether the plugin, once loaded, implements ``hook``."""
-        return self._hooks is not None and bool(getattr(self._hooks, hook).get_hookimpls())
+        return hook in self._hooks
 
     def call(self, hook: str, **arguments: Any) -> list[Any] | None:
         """What the plugin's implementation of ``hook`` returns, listed; None if it fails, which is reported.
@@ -112,7 +90,7 @@ class Plugin:
         """
         try:
             with self._own_output():
-                return list(getattr(self._hooks, hook)(**arguments))
+                return self._hooks[hook](**arguments)
         except KeyboardInterrupt:
             raise
         except BaseException as error:
@@ -141,8 +119,12 @@ class Plugin:
         report(f"plugin {self.entry}: {hook} {fault}: upgrade {self.entry.distribution}", error)
 
 
-def _functions(module: ModuleType) -> SimpleNamespace:
-    return SimpleNamespace(**{name: thing for name, thing in vars(module).items() if inspect.isroutine(thing)})
+def _listed(function: Callable[..., Any]) -> Implementation:
+    def call(**arguments: Any) -> list[Any]:
+        answer = function(**arguments)
+        return [] if answer is None else [answer]
+
+    return call
 
 
 def _resolve(entry: Entry) -> Any:
@@ -150,33 +132,6 @@ def _resolve(entry: Entry) -> Any:
     module_name, _, attributes = entry.value.partition("[")[0].strip().partition(":")
     module = importlib.import_module(module_name.strip())
     return functools.reduce(getattr, attributes.strip().split("."), module) if attributes.strip() else module
-
-
-def _check_api(entry: Entry, plugin: Any) -> None:
-    ours = hookspecs.API_VERSION
-    theirs = getattr(plugin, "layerkit_api", None)
-    if theirs is None:
-        module = importlib.import_module(entry.value.partition("[")[0].partition(":")[0].strip())
-        theirs = getattr(module, "layerkit_api", ours)
-    if theirs == ours:
-        return
-    newer = isinstance(theirs, int) and theirs > ours
-    remedy = "upgrade layerkit" if newer else f"upgrade {entry.distribution}"
-    raise PluginError(f"it is written for plugin API {theirs!r}, this layerkit has {ours}: {remedy}")
-
-
-def _check_hook(entry: Entry, name: str, spec: Callable[..., Any], function: Callable[..., Any]) -> None:
-    """Refuses what pluggy would take for no hook at all, or refuse in several lines."""
-    if not hasattr(function, "layerkit_impl"):
-        raise PluginError(f"{name} is not marked: write @lk.hookimpl above it")
-    taken = [
-        p.name
-        for p in inspect.signature(function).parameters.values()
-        if p.default is p.empty and p.kind in (p.POSITIONAL_ONLY, p.POSITIONAL_OR_KEYWORD, p.KEYWORD_ONLY)
-    ]
-    given = list(inspect.signature(spec).parameters)
-    if wrong := [argument for argument in taken if argument not in given]:
-        raise PluginError(f"{name}({', '.join(taken)}) takes {wrong[0]!r}: write {name}({', '.join(given)})")
 
 
 def _plugins() -> tuple[Plugin, ...]:

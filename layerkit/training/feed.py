@@ -15,13 +15,15 @@ from layerkit.training.task import EvalTask, TrainTask
 if TYPE_CHECKING:
     from layerkit.data.prefetch import Ahead
 
+from layerkit.named import Named
+
 __all__ = ["Feed", "Finders", "Item", "mover", "requests"]
 
 _AHEAD = 16  # batches that may be ready; the more, the seldomer the thread that makes them is woken
 _PATIENCE = 5.0  # seconds that an interrupted run waits for a batch that is being made
 
 
-class Finders(NamedTuple):
+class Finders(Named):
     """What finds the rows that a batch reads, in training and for each evaluation task."""
 
     training: RowFinder

@@ -4,15 +4,16 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping
-from typing import Any, NamedTuple
+from typing import Any
 
 from layerkit.data.batches import whole
 from layerkit.errors import UsageError, suggest
+from layerkit.named import Named
 
 __all__ = ["Keeping"]
 
 
-class Keeping(NamedTuple):
+class Keeping(Named):
     """Which checkpoints stay, and how they are written."""
 
     last: int

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable
-from typing import Any, NamedTuple
+from typing import Any
 
 import numpy as onp
 
@@ -12,6 +12,7 @@ from layerkit.fastmath import abstract_eval, devices, take_rows, tree_leaves, tr
 from layerkit.fastmath.backend import region
 from layerkit.fastmath.rows import OtherUse, RowTable, has_put_rows, observing_reads
 from layerkit.layer import Layer
+from layerkit.named import Named
 from layerkit.tensor_names import leaf_layers, tensor_paths
 
 __all__ = ["Run", "Table", "find_tables", "paths_of", "with_tables"]
@@ -26,7 +27,7 @@ _FEWEST_BYTES_ELSEWHERE = 64 << 20
 _COMPUTED, _COMPUTED_IDS = -1, "ids of its rows are computed inside the model"
 
 
-class Table(NamedTuple):
+class Table(Named):
     """A table whose rows are trained as they are read."""
 
     place: int
@@ -37,7 +38,7 @@ class Table(NamedTuple):
     """Which arrays of a batch hold its ids."""
 
 
-class Run(NamedTuple):
+class Run(Named):
     """Something that reads weights: ``call(trained, batch)``, with signatures of both."""
 
     call: Callable[[Any, Any], Any]

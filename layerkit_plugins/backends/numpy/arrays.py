@@ -9,8 +9,8 @@ import numpy as onp
 
 from layerkit_plugins.backends.numpy.einsum import einsum
 from layerkit_plugins.backends.numpy.precision import default_float, narrow, narrow_dtype
-from layerkit_plugins.backends.numpy.recording import as_array, one_step
 from layerkit_plugins.backends.numpy.silence import silence
+from layerkit_plugins.backends.numpy.stand_ins import as_array, one_step
 
 __all__ = ["PLAIN"]
 

@@ -16,10 +16,10 @@ from layerkit_plugins.backends.numpy import (
     measures,
     namespace,
     random,
-    recording,
     replaying,
     rows,
     special,
+    stand_ins,
 )
 from layerkit_plugins.backends.numpy.precision import narrow
 
@@ -47,7 +47,7 @@ class NumpyBackend:
     segment_sum = staticmethod(rows.segment_sum)
     logsumexp = staticmethod(special.logsumexp)
     erf = staticmethod(special.erf)
-    rarely = staticmethod(recording.rarely)
+    rarely = staticmethod(stand_ins.rarely)
     top_k = staticmethod(special.top_k)
     update_slice = staticmethod(special.update_slice)
     conv = staticmethod(convolution.conv)

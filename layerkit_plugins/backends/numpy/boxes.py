@@ -15,7 +15,7 @@ from typing import Any
 import numpy as onp
 
 from layerkit_plugins.backends.numpy.namespace import UFUNCS, box_types, differentiable, known, np
-from layerkit_plugins.backends.numpy.recording import Attributes, Recorded, as_array
+from layerkit_plugins.backends.numpy.stand_ins import Attributes, as_array, stand_in_types
 
 __all__ = [
     "Box",
@@ -269,10 +269,14 @@ def _add(so_far: tuple[Any, bool] | None, part: Any, dtype: Any) -> tuple[Any, b
     if so_far is None:
         return part, False
     total, ours = so_far
-    if ours and type(total) is not Recorded and type(part) not in box_types and type(part) is not Recorded:
+    if ours and _is_plain(total) and _is_plain(part):
         return onp.add(total, part, out=total), True
     total = total + part
     return total, isinstance(total, onp.ndarray)
+
+
+def _is_plain(array: Any) -> bool:
+    return type(array) not in box_types and type(array) not in stand_in_types
 
 
 def _add_part(so_far: tuple[Any, bool] | None, part: _Part) -> tuple[_Part, bool]:
@@ -288,7 +292,7 @@ def _pour(so_far: tuple[Any, bool] | None, part: Any, dtype: Any) -> tuple[Any, 
     """Adds a cotangent that touches a few places only to an array that was made here, in place."""
     if so_far is None:
         return part.dense(dtype), True
-    if type(so_far[0]) is Recorded:
+    if type(so_far[0]) in stand_in_types:
         return part.added_to(so_far[0]), False
     if so_far[1]:
         total = so_far[0]

@@ -9,7 +9,7 @@ from typing import Any, NamedTuple
 import numpy as onp
 
 from layerkit_plugins.backends.numpy.namespace import np, overloaded
-from layerkit_plugins.backends.numpy.recording import one_step
+from layerkit_plugins.backends.numpy.stand_ins import one_step
 
 __all__ = ["Plan", "conv", "fold", "plain_fold", "plain_windows", "windows"]
 

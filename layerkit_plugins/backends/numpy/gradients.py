@@ -24,8 +24,8 @@ from layerkit_plugins.backends.checks import (
 from layerkit_plugins.backends.numpy import methods  # noqa: F401  (defines boxes' methods, and all gradients)
 from layerkit_plugins.backends.numpy.boxes import Box, Node, bundle, is_box, next_trace, pull_back, top_trace, unbox
 from layerkit_plugins.backends.numpy.precision import default_float
-from layerkit_plugins.backends.numpy.recording import as_array, one_step
 from layerkit_plugins.backends.numpy.silence import silence
+from layerkit_plugins.backends.numpy.stand_ins import as_array, one_step
 
 __all__ = ["custom_vjp", "remat", "value_and_grad", "vjp"]
 

@@ -15,8 +15,8 @@ import numpy as onp
 from layerkit.fastmath.numpy import NAMES
 from layerkit_plugins.backends.numpy.arrays import PLAIN
 from layerkit_plugins.backends.numpy.precision import FLOAT32, narrow
-from layerkit_plugins.backends.numpy.recording import as_array, box_types
 from layerkit_plugins.backends.numpy.silence import is_silent, silence
+from layerkit_plugins.backends.numpy.stand_ins import as_array, box_types
 
 __all__ = ["UFUNCS", "box_types", "differentiable", "known", "np", "overloaded"]
 

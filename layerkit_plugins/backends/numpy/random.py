@@ -13,7 +13,7 @@ from layerkit.shapes import ShapeDtype
 from layerkit_plugins.backends.numpy import xla
 from layerkit_plugins.backends.numpy.control import blank, is_abstract
 from layerkit_plugins.backends.numpy.namespace import known
-from layerkit_plugins.backends.numpy.recording import one_step
+from layerkit_plugins.backends.numpy.stand_ins import one_step
 from layerkit_plugins.backends.numpy.threefry import fold_in, random_bits, random_blocks, split
 
 __all__ = [
@@ -83,7 +83,8 @@ def _stretch(out: Array, floats: Array, low: Array, high: Array) -> Array:
         xla.fused_multiply_add(floats, span, low, out)
     else:
         onp.add(floats * span, low, out=out)
-    return onp.maximum(low, out, out=out)
+    # Adding what is not negative rounds to no less than ``low``.
+    return out if onp.all(span >= 0) else onp.maximum(low, out, out=out)
 
 
 def _in_blocks(f: Callable[[Array], Array], x: Array) -> Array:

@@ -8,35 +8,20 @@ cannot reach its numbers but by the calls that are noted here.
 
 from __future__ import annotations
 
-import functools
 import gc
 import operator
 import weakref
 from collections.abc import Callable
-from dataclasses import dataclass
 from typing import Any, NamedTuple
 
 import numpy as onp
 
 from layerkit_plugins.backends.numpy.constants import with_arrays
+from layerkit_plugins.backends.numpy.stand_ins import Attributes, box_types, has_stand_in, stand_in_types
 
-__all__ = [
-    "Attributes",
-    "Recorded",
-    "Slot",
-    "Step",
-    "Tape",
-    "Unrecordable",
-    "as_array",
-    "box_types",
-    "map_parts",
-    "one_step",
-]
+__all__ = ["Recorded", "Slot", "Step", "Tape", "Unrecordable", "map_parts"]
 
 _Function = Callable[..., Any]
-
-box_types: set[type] = set()
-"""The types that stand for an array while it is differentiated; they may hold a stand-in."""
 
 _MOST_STEPS = 4096
 """A loop of Python's is recorded turn by turn: a longer one takes long enough for overhead not to matter."""
@@ -46,11 +31,16 @@ class Unrecordable(BaseException):
     """Ends a recording. No Exception, so that no layer's ``except`` takes it for its own."""
 
 
-@dataclass(frozen=True, slots=True)
 class Slot:
     """Where a value is during a replay: the inputs come first, then the result of each step."""
 
-    index: int
+    __slots__ = ("index",)
+
+    def __init__(self, index: int) -> None:
+        self.index = index
+
+    def __eq__(self, other: object) -> bool:
+        return type(other) is Slot and other.index == self.index
 
 
 class Step(NamedTuple):
@@ -172,19 +162,6 @@ def _slot(recorded: Recorded) -> Slot:
     return Slot(recorded._slot)
 
 
-class Attributes:
-    """What an array tells of itself, for a class that holds one as ``_value``."""
-
-    __slots__ = ()
-
-    shape = property(lambda self: self._value.shape)
-    ndim = property(lambda self: self._value.ndim)
-    size = property(lambda self: self._value.size)
-    dtype = property(lambda self: self._value.dtype)
-    nbytes = property(lambda self: self._value.nbytes)
-    itemsize = property(lambda self: self._value.itemsize)
-
-
 class Recorded(Attributes):
     """Stands for an array of a call that is being recorded."""
 
@@ -251,20 +228,12 @@ class Recorded(Attributes):
     def _of_arrays(self, count: int, args: tuple[Any, ...], kwargs: Any) -> tuple[tuple[Any, ...], Any]:
         """The arguments of a call, if only the first ``count`` are arrays: another would be a shape, or be written."""
         for value in (*args[count:], *kwargs.values()):
-            if isinstance(value, onp.ndarray) or _has_recorded(value):
+            if isinstance(value, onp.ndarray) or has_stand_in(value):
                 raise self._tape.refuse("it computes shapes, or writes into an array")
         return args, kwargs
 
     def _look(self, *args: Any, **kwargs: Any) -> Any:
         raise self._tape.refuse("it looks at a value, or writes one")
-
-
-def _has_recorded(tree: Any) -> bool:
-    if type(tree) is Recorded:
-        return True
-    if isinstance(tree, dict):
-        return any(map(_has_recorded, tree.values()))
-    return isinstance(tree, (tuple, list)) and any(map(_has_recorded, tree))
 
 
 def _in_places(inputs: tuple[Any, ...], kwargs: Any) -> Any:
@@ -276,52 +245,6 @@ def _in_places(inputs: tuple[Any, ...], kwargs: Any) -> Any:
     if "initial" in kwargs:
         placed.append(kwargs.pop("initial"))
     return (*inputs, *placed), kwargs
-
-
-def as_array(a: Any, dtype: Any = None) -> Any:
-    """``numpy.asarray(a, dtype)``, which a stand-in may pass."""
-    return a._tape.call(onp.asarray, (a, dtype), {}) if type(a) is Recorded else onp.asarray(a, dtype)
-
-
-def one_step(*arrays: int, always: bool = False) -> Callable[[_Function], _Function]:
-    """Decorates a function that is recorded as one step: one that looks at numbers, or writes into arrays of its own.
-
-    It must be a function of its arguments alone and write into none of them. Stand-ins are taken for the positions
-    ``arrays``; what stands in the others decides, with the shapes, on the shape of the result.
-    """
-
-    def decorate(function: _Function) -> _Function:
-        @functools.wraps(function)
-        def call(*args: Any, **kwargs: Any) -> Any:
-            for place in arrays:
-                if place < len(args) and type(args[place]) is Recorded:
-                    rest = [value for i, value in enumerate(args) if i not in arrays]
-                    if _has_recorded((rest, kwargs)):
-                        raise args[place]._tape.refuse(f"the shape of what {function.__name__} gives is computed")
-                    return args[place]._tape.call(function, args, kwargs, always)
-            return function(*args, **kwargs)
-
-        return call
-
-    return decorate
-
-
-def rarely(truths: Any) -> bool:
-    """Whether one of the truths holds; recorded, a step that raises where one does."""
-    while type(truths) in box_types:
-        truths = truths._value
-    if type(truths) is not Recorded:
-        return bool(onp.any(truths))
-    if truths._value.any():
-        raise truths._tape.refuse("something in it holds that rarely does")
-    truths._tape.call(_none_of, (truths,), {}, always=True)
-    return False
-
-
-def _none_of(truths: Any) -> Any:
-    if truths.any():
-        raise ValueError("what was not so when this was recorded is so now")
-    return truths
 
 
 _OF_SHAPE = {onp.iscomplexobj, onp.ndim, onp.shape, onp.size, onp.result_type}
@@ -392,3 +315,4 @@ for _name in _METHODS:
     _define_method(_name)
 for _name in _LOOKS:
     setattr(Recorded, f"__{_name}__", Recorded._look)
+stand_in_types.add(Recorded)

@@ -14,7 +14,7 @@ import numpy as onp
 from layerkit_plugins.backends.checks import check_segments, check_table
 from layerkit_plugins.backends.ids import check_id_dtype, check_ids
 from layerkit_plugins.backends.numpy.namespace import known, overloaded
-from layerkit_plugins.backends.numpy.recording import as_array, one_step
+from layerkit_plugins.backends.numpy.stand_ins import as_array, one_step
 
 __all__ = [
     "add_rows",

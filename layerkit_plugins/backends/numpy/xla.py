@@ -19,13 +19,15 @@ Array = onp.ndarray[Any, Any]
 _f32 = onp.float32
 
 
-def fused_multiply_add(a: Any, b: Any, c: Any, out: Array | None = None) -> Array:
+def fused_multiply_add(a: Array, b: Any, c: Any, out: Array | None = None) -> Array:
     """a * b + c in float32 with one rounding: the product of two float32 numbers is exact in float64."""
-    total = onp.multiply(a, b, dtype=onp.float64)
+    total = a.astype(onp.float64)
+    total *= b
+    total += c
     if out is None:
-        total += c
         return total.astype(_f32)
-    return onp.add(total, c, out=out, dtype=onp.float64, casting="same_kind")
+    out[...] = total
+    return out
 
 
 def _polynomial(coefficients: Sequence[float], x: Array) -> Array:
