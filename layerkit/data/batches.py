@@ -9,8 +9,9 @@ import numpy as np
 
 from layerkit.data.order import BalancedOrder, PlainOrder, Rows
 from layerkit.errors import LayerkitError, UsageError, shown
+from layerkit.whole import whole
 
-__all__ = ["Batches", "as_array", "whole"]
+__all__ = ["Batches", "as_array"]
 
 Array = np.ndarray[Any, Any]
 
@@ -128,20 +129,6 @@ class Batches(Iterator[tuple[Array, ...]]):
         values = [self._padding] * (len(batch) - 2) + [0, 0]
         rows = [np.full((short, *array.shape[1:]), v, array.dtype) for array, v in zip(batch, values, strict=True)]
         return tuple(map(np.concatenate, zip(batch, rows, strict=True)))
-
-
-def whole(name: str, value: Any, least: int) -> int:
-    """``value`` as a whole number from ``least`` up.
-
-    Raises:
-        UsageError: it is none.
-
-    >>> whole("batch_size", 16, 1)
-    16
-    """
-    if isinstance(value, bool) or not hasattr(value, "__index__") or not least <= value.__index__() < 2**64:
-        raise UsageError(f"{name} is a whole number from {least} up, got {value!r}")
-    return int(value.__index__())
 
 
 def as_array(name: str, values: Any) -> Array:

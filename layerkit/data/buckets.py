@@ -7,11 +7,12 @@ from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from layerkit.data.batches import Array, whole
+from layerkit.data.batches import Array
 from layerkit.data.padding import padded_batch
 from layerkit.data.parts import checked_keys, longest
 from layerkit.data.stage import Stage, checked_position, position_of, seek
 from layerkit.errors import LayerkitError, UsageError, shown
+from layerkit.whole import whole
 
 __all__ = ["BucketByLength"]
 

@@ -5,9 +5,9 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import Any
 
-from layerkit.data.batches import whole
 from layerkit.data.stage import Stage, as_items, checked_position, mapped, position_of
 from layerkit.errors import UsageError, shown
+from layerkit.whole import whole
 
 __all__ = ["Map", "Parallel", "Serial"]
 

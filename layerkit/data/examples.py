@@ -5,9 +5,9 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping
 from typing import Any
 
-from layerkit.data.batches import whole
 from layerkit.data.order import PlainOrder
 from layerkit.errors import LayerkitError, UsageError, shown
+from layerkit.whole import whole
 
 __all__ = ["Examples"]
 

@@ -6,11 +6,12 @@ from typing import Any
 
 import numpy as np
 
-from layerkit.data.batches import Array, whole
+from layerkit.data.batches import Array
 from layerkit.data.order import shuffled
 from layerkit.data.padding import numbers
 from layerkit.data.stage import Blocks, Stage
 from layerkit.errors import LayerkitError, UsageError, shown
+from layerkit.whole import whole
 
 __all__ = ["MLM", "PrefixLM"]
 

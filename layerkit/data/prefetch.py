@@ -8,8 +8,8 @@ from collections.abc import Iterable, Iterator
 from contextvars import copy_context
 from typing import Any, Generic, TypeVar
 
-from layerkit.data.batches import whole
 from layerkit.data.stage import Stage
+from layerkit.whole import whole
 
 __all__ = ["Ahead", "Prefetch"]
 

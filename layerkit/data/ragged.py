@@ -9,9 +9,10 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from layerkit.data.batches import Array, Batches, whole
+from layerkit.data.batches import Array, Batches
 from layerkit.data.order import Rows
 from layerkit.errors import UsageError, shown
+from layerkit.whole import whole
 
 __all__ = ["RaggedBatches", "bucket_lengths"]
 

@@ -8,12 +8,12 @@ from typing import Any
 
 import numpy as np
 
-from layerkit.data.batches import whole
 from layerkit.data.order import shuffled
 from layerkit.data.padding import padded_batch
 from layerkit.data.parts import parts_of, whole_item
 from layerkit.data.stage import Blocks, Stage, Through
 from layerkit.errors import LayerkitError, shown
+from layerkit.whole import whole
 
 __all__ = ["Batch", "Shuffle", "UnBatch"]
 

@@ -7,11 +7,12 @@ from typing import Any
 
 import numpy as np
 
-from layerkit.data.batches import Array, whole
+from layerkit.data.batches import Array
 from layerkit.data.padding import numbers
 from layerkit.data.parts import changed, checked_keys, checked_map, parts_of
 from layerkit.data.stage import Stage, mapped
 from layerkit.errors import LayerkitError, UsageError, shown
+from layerkit.whole import whole
 
 __all__ = ["AddLossWeights", "AppendValue", "CastTo", "ConcatenateToLMInput"]
 

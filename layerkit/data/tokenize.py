@@ -9,10 +9,11 @@ from typing import Any
 
 import numpy as np
 
-from layerkit.data.batches import Array, whole
+from layerkit.data.batches import Array
 from layerkit.data.parts import changed, checked_keys, parts_of
 from layerkit.data.stage import Stage, mapped
 from layerkit.errors import LayerkitError, UsageError, shown, suggest
+from layerkit.whole import whole
 
 __all__ = ["Tokenize", "Tokenizer", "tokenizer"]
 

@@ -6,9 +6,9 @@ import math
 from collections.abc import Mapping
 from typing import Any
 
-from layerkit.data.batches import whole
 from layerkit.errors import UsageError, suggest
 from layerkit.named import Named
+from layerkit.whole import whole
 
 __all__ = ["Keeping"]
 

@@ -6,7 +6,6 @@ import functools
 from collections.abc import Callable, Mapping, Sequence
 from typing import TYPE_CHECKING, Any, Concatenate, ParamSpec, TypeVar, cast
 
-from layerkit.data.batches import whole
 from layerkit.errors import LayerkitError, UsageError, shown
 from layerkit.fastmath import backend_name, random, use_backend
 from layerkit.fastmath.memory import explained
@@ -21,6 +20,7 @@ from layerkit.training.measuring import Measuring
 from layerkit.training.output import Folder, Output, prepared
 from layerkit.training.steps import Steps
 from layerkit.training.task import EvalTask, TrainTask, listed, shared_sources
+from layerkit.whole import whole
 
 if TYPE_CHECKING:
     from pathlib import Path

@@ -6,13 +6,13 @@ import math
 from collections.abc import Callable, Sequence
 from typing import Any
 
-from layerkit.data.batches import whole
 from layerkit.engine.naming import in_place_of_function
 from layerkit.errors import UsageError, shown
 from layerkit.layer import Layer
 from layerkit.optimizer import Optimizer
 from layerkit.training.precision import check_compute_dtype
 from layerkit.training.source import Source
+from layerkit.whole import whole
 
 __all__ = ["EvalTask", "TrainTask", "listed", "shared_sources"]
 
