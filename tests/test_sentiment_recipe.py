@@ -225,6 +225,8 @@ def test_a_run_says_what_it_was_made_from(run: SentimentRun) -> None:
     assert run.settings["steps"] == 60
     assert list(run.vocabulary)[:3] == ["__PAD__", "__</e>__", "__UNK__"]
     assert run.signature.shape == (1, 8)
+    words, accuracy, loss = f"{len(run.vocabulary):,} words", run.metrics["accuracy"], run.metrics["loss"]
+    assert repr(run) == f"<sentiment run: negative, positive; {words}; accuracy {accuracy:.4f}; loss {loss:.4f}>"
     lk.summary(run.model, run.signature)
 
 

@@ -83,6 +83,10 @@ class SentimentRun:
         self._held_out = held_out
         latest.append(self)
 
+    def __repr__(self) -> str:
+        figures = "".join(f"; {name} {value:.4f}" for name, value in self.metrics.items())
+        return f"<sentiment run: {', '.join(self.labels)}; {len(self.vocabulary):,} words{figures}>"
+
     @property
     def signature(self) -> Any:
         """The signature of a batch: of one text of eight words."""
@@ -143,8 +147,8 @@ class SentimentRun:
         loss = -np.mean(scores[np.arange(len(targets)), targets], dtype=np.float64)
         return {"accuracy": float(accuracy), "loss": float(loss)}
 
-    def save(self, folder: Path) -> None:
-        """Writes the model, the vocabulary and the labels into ``folder``.
+    def write_files(self, folder: Path) -> None:
+        """Writes the model, the vocabulary and the labels into ``folder``, to which ``lk.train`` adds ``run.json``.
 
         Raises:
           LayerkitError: a file cannot be written.
@@ -159,7 +163,7 @@ class SentimentRun:
     def load(
         cls, folder: Path, about: run_folder.About, held_out: Callable[[Mapping[str, Any]], Examples]
     ) -> SentimentRun:
-        """The run that ``save`` wrote into ``folder``, of which ``run_folder.read`` gave what it is ``about``.
+        """The run that ``write_files`` wrote into ``folder``, of which ``run_folder.read`` gave what it is ``about``.
 
         Args:
           held_out: finds its held-out examples from its settings.

@@ -67,7 +67,7 @@ def train(settings: SentimentSettings, output: Path | None) -> SentimentRun:
     run = SentimentRun(loop.eval_model, vocabulary, labels, {}, about, lambda: corpus.validation)
     run.metrics = run.measure(*validation)
     if output is not None:
-        run.save(output)
+        run.write_files(output)
     return run
 
 
