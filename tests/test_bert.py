@@ -253,7 +253,7 @@ NAMES = [
 @pytest.mark.parametrize("name", NAMES)
 def test_the_kit_finds_no_fault(name: str) -> None:
     report = check_layer(getattr(models, name))
-    assert report.ok, report
+    assert report.ok, str(report)
 
 
 def _run(ids: Any, types: Any) -> Any:

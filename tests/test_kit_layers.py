@@ -108,7 +108,7 @@ class Fitting(lk.Layer):
 )
 def test_a_constructor_and_a_layer_are_taken(thing: Any, inputs: Any, options: Any) -> None:
     report = check_layer(thing, *inputs, backends=["numpy"], **options)
-    assert report.ok, report
+    assert report.ok, str(report)
     assert report.ran >= report.minimum
 
 
@@ -155,7 +155,7 @@ def test_without_jax_what_compares_backends_is_skipped_with_the_reason(monkeypat
 
     monkeypatch.setattr(registry, "_importable", lambda module: module != "jax")
     report = check_layer(Scale, SHAPE)
-    assert report.ok, report
+    assert report.ok, str(report)
     reasons = {result.name: result.message for result in report.skipped}
     for name in ("runs_on_every_backend", "outputs_are_the_same_on_every_backend", "compiled_is_as_uncompiled"):
         assert reasons[name].startswith("jax is not installed (")

@@ -27,13 +27,13 @@ def test_the_kit_finds_no_fault(row: Row) -> None:
         rows_independent=row.rows_independent,
         tolerance=row.tolerance,
     )
-    assert report.ok, report
+    assert report.ok, str(report)
 
 
 @pytest.mark.parametrize("name", sorted(registry.layers.own()))
 def test_the_kit_finds_no_fault_with_the_example(name: str) -> None:
     report = check_layer(registry.layers.own()[name].constructor)
-    assert report.ok, report
+    assert report.ok, str(report)
 
 
 @pytest.mark.parametrize("row", [*ROWS, *COMBINATORS], ids=lambda row: row.id)

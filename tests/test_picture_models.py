@@ -146,4 +146,4 @@ def test_the_gradient_in_training_is_the_slope(make: Callable[[], lk.Layer]) -> 
 @pytest.mark.parametrize("name", ["NeuralGPU", "Resnet50", "TextCNN", "WideResnet"])
 def test_the_kit_finds_no_fault(name: str) -> None:
     report = check_layer(getattr(models, name))
-    assert report.ok, report
+    assert report.ok, str(report)

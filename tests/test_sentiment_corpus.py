@@ -99,6 +99,12 @@ def test_the_starter_corpus_is_balanced_varied_and_without_repeats() -> None:
     assert "starter corpus" in corpus.notes[0]
 
 
+def test_a_corpus_shows_itself_without_its_texts() -> None:
+    shown = repr(load_corpus("starter"))
+    assert shown.startswith("Corpus(name='starter', label_names=('negative', 'positive'), split=")
+    assert len(shown) < 500
+
+
 def test_the_starter_corpus_can_be_learnt() -> None:
     """Naive Bayes with add-one counts: what a model of single words can do with it."""
     pytest.importorskip("nltk", reason="texts are split by NLTK")

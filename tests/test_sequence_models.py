@@ -255,7 +255,7 @@ def test_one_vocabulary_has_one_embedding() -> None:
 @pytest.mark.parametrize("name", ["TransformerEncoder", "LSTMClassifier", "GRULM", "ReformerLM", "Reformer"])
 def test_the_kit_finds_no_fault(name: str) -> None:
     report = check_layer(getattr(models, name))
-    assert report.ok, report
+    assert report.ok, str(report)
 
 
 def test_rezero_models_take_what_the_others_take() -> None:

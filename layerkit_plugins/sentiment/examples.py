@@ -5,7 +5,7 @@ from __future__ import annotations
 import hashlib
 from collections import Counter
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import NamedTuple
 
 from layerkit.errors import LayerkitError, UsageError
@@ -39,11 +39,11 @@ class Corpus:
     """
 
     name: str
-    texts: tuple[str, ...]
-    labels: tuple[str, ...]
+    texts: tuple[str, ...] = field(repr=False)
+    labels: tuple[str, ...] = field(repr=False)
     label_names: tuple[str, ...]
     """The classes: the place of a label here is its number in targets."""
-    validation_rows: frozenset[int]
+    validation_rows: frozenset[int] = field(repr=False)
     split: str
     """The rule of the split, in words."""
     notes: tuple[str, ...] = ()
