@@ -536,8 +536,8 @@ BAD_TASKS = [
     (lambda: lk.TrainTask([], total(), Descent()), "labeled_data of the training task has no batches"),
     (lambda: lk.TrainTask(powers(0), total(), Descent()), "labeled_data of the training task has no batches"),
     (
-        lambda: lk.TrainTask([onp.ones(3)], total(), Descent()),
-        "a batch is a tuple (inputs..., targets, weights), got nd",
+        lambda: lk.TrainTask((onp.ones(3), onp.ones(3)), total(), Descent()),
+        "a batch is a tuple (inputs..., targets, weights), got ndarray; a single batch is given in a list, [(inputs",
     ),
     (lambda: lk.TrainTask([()], total(), Descent()), "got tuple without arrays"),
     (lambda: lk.TrainTask([("a", "b")], total(), Descent()), "array 0 of a batch has text, and ids are due"),

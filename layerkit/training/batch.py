@@ -21,10 +21,11 @@ def as_batch(raw: Any, source: str) -> tuple[Any, ...]:
     Raises:
         LayerkitError: it is no tuple of arrays of numbers, or has no rows.
     """
-    if not isinstance(raw, (tuple, list)) or not raw:
+    several = isinstance(raw, (tuple, list))
+    if not several or not raw:
+        rest = " without arrays" if several else "; a single batch is given in a list, [(inputs, targets, weights)]"
         raise LayerkitError(
-            f"{source}: a batch is a tuple (inputs..., targets, weights), got {type(raw).__name__}"
-            + (" without arrays" if isinstance(raw, (tuple, list)) else "")
+            f"{source}: a batch is a tuple (inputs..., targets, weights), got {type(raw).__name__}{rest}"
         )
     return tuple(_as_array(item, index, source) for index, item in enumerate(raw))
 
