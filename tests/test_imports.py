@@ -216,6 +216,15 @@ def site(tmp_path: Path) -> Site:
 
 
 CLI = "from layerkit.cli import main; assert main({}) == 0"
+SAVED = """
+import layerkit as lk, numpy
+from layerkit import layers as tl, optimizers
+from layerkit.data import ArrayBatches
+with lk.use_backend("numpy"):
+    batches = ArrayBatches(numpy.ones((4, 2), "float32"), numpy.zeros(4, "int32"), batch_size=2)
+    task = lk.TrainTask(batches, tl.CrossEntropyLoss(), optimizers.Adam(0.1))
+    lk.Loop(tl.Serial(tl.Dense(2), tl.LogSoftmax()), task, output_dir="run", learning_curve=False, log=None).run(1)
+"""
 
 
 @pytest.mark.parametrize(
@@ -236,6 +245,7 @@ CLI = "from layerkit.cli import main; assert main({}) == 0"
         ("from layerkit import layers as tl; tl.Dense(3), tl.Serial", HEAVY - {"numpy"}),
         ("import layerkit as lk\nwith lk.use_backend('numpy'): pass", HEAVY - {"numpy"}),
         ("from layerkit.plugins.registry import recipes; recipes.get('sentiment')", HEAVY),
+        pytest.param(SAVED, {"jax", "nltk", "matplotlib", "importlib.metadata"}, id="a checkpoint"),
     ],
     ids=lambda value: value if isinstance(value, str) else "",
 )

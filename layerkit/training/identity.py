@@ -7,7 +7,6 @@ from typing import Any
 
 import numpy as np
 
-import layerkit
 from layerkit.engine.calls import walk
 from layerkit.errors import LayerkitError, UsageError, shown
 from layerkit.files import sealed
@@ -130,5 +129,5 @@ def distributions(model: Layer, tasks: Iterable[TrainTask]) -> dict[str, str]:
     """{distribution: version} of the plugins that a run is made of; layerkit's own is always there."""
     parts = [*walk(model), *(part for task in tasks for part in (*walk(task.loss_layer), task.optimizer))]
     modules = {type(part).__module__.partition(".")[0] for part in parts}
-    entries = [entry for entry in discover().entries if entry.value.partition(":")[0].partition(".")[0] in modules]
-    return {"layerkit": layerkit.__version__, **{e.distribution: e.version for e in entries}}
+    entries = [e for e in discover().entries if e.bundled or e.value.partition(":")[0].partition(".")[0] in modules]
+    return {entry.distribution: entry.version for entry in entries}
