@@ -3,10 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from typing import Any, TypeVar
+from typing import Any, NamedTuple, TypeVar
 
 from layerkit.errors import UsageError, shown
-from layerkit.named import Named
 from layerkit.shapes import ShapeDtype, signature
 
 __all__ = ["Example", "example", "example_of"]
@@ -14,7 +13,7 @@ __all__ = ["Example", "example", "example_of"]
 Constructor = TypeVar("Constructor", bound=Callable[..., Any])
 
 
-class Example(Named):
+class Example(NamedTuple):
     """One way to try a constructor: its arguments, and the signature of the inputs.
 
     ``rows_independent`` says that a row of the output depends on the same row of the inputs alone;

@@ -3,18 +3,17 @@
 from __future__ import annotations
 
 import math
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as onp
 
 from layerkit.fastmath import numpy as np
 from layerkit.fastmath import take_rows
-from layerkit.named import Named
 
 __all__ = ["MissedSteps", "Rates"]
 
 
-class Rates(Named):
+class Rates(NamedTuple):
     """The learning rates of past steps, where they change: that of step n stands at n % length.
 
     ``decays`` are the sums of log(1 - learning rate * weight decay) up to each step; ``()`` without weight decay.

@@ -3,16 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as onp
-
-from layerkit.named import Named
 
 __all__ = ["ShapeDtype", "bf16", "bool_", "f16", "f32", "f64", "i32", "signature", "u32"]
 
 
-class _Fields(Named):
+class _Fields(NamedTuple):
     shape: tuple[int, ...]
     dtype: Any
     max: int | None

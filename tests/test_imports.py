@@ -20,7 +20,7 @@ ROOT = Path(layerkit.__file__).parent.parent
 
 # The rooms of the house: the modules in each, and the rooms that each may import from. A new module needs a room.
 ROOMS = {
-    "errors": "elsewhere errors faces named whole",
+    "errors": "elsewhere errors faces whole",
     "cache": "cache_folder",
     "files": "files",
     "shapes": "shapes",

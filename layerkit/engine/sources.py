@@ -2,9 +2,8 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, NamedTuple
 
-from layerkit.named import Named
 from layerkit.shapes import ShapeDtype
 
 if TYPE_CHECKING:
@@ -41,7 +40,7 @@ class Trail:
         return found[item] if item < len(found) else None
 
 
-class _Place(Named):
+class _Place(NamedTuple):
     layer: Layer
     position: int | None
     trail: Trail | None

@@ -6,8 +6,8 @@ import functools
 import os
 import sys
 from collections.abc import Iterator
+from typing import NamedTuple
 
-from layerkit.named import Named
 from layerkit.plugins.selection import Selection, canonical
 
 __all__ = ["GROUP", "Discovery", "Entry", "discover"]
@@ -16,7 +16,7 @@ GROUP = "layerkit"
 _BUNDLED_MODULES = "layerkit_plugins"
 
 
-class Entry(Named):
+class Entry(NamedTuple):
     """One installed plugin: an entry point of the group ``layerkit``, and the distribution it comes from.
 
     >>> print(Entry("acme", "1.0", "layers", "acme.layers"))
@@ -38,7 +38,7 @@ class Entry(Named):
         return f"{self.distribution} {self.version} (entry point {self.name!r} = {self.value})"
 
 
-class Discovery(Named):
+class Discovery(NamedTuple):
     """What ``discover`` found: the plugins, those that LAYERKIT_PLUGINS turns off, and problems in words."""
 
     entries: tuple[Entry, ...]

@@ -10,10 +10,9 @@ import importlib
 import re
 import threading
 from collections.abc import Callable, Iterable
-from typing import Any, TypeVar
+from typing import Any, NamedTuple, TypeVar
 
 from layerkit.errors import LayerkitError, UsageError, suggest
-from layerkit.named import Named
 from layerkit.plugins import loader
 from layerkit.plugins.deferral import Deferred
 from layerkit.plugins.discovery import discover
@@ -34,7 +33,7 @@ class UnknownName(UsageError):
     """Nobody offers a thing of that name."""
 
 
-class Offer(Named):
+class Offer(NamedTuple):
     """A constructor somebody offers under a name."""
 
     name: str

@@ -18,9 +18,9 @@ from __future__ import annotations
 import os
 import re
 from collections.abc import Iterable
+from typing import NamedTuple
 
 from layerkit.errors import UsageError, suggest
-from layerkit.named import Named
 
 __all__ = ["VARIABLE", "Selection", "canonical"]
 
@@ -36,7 +36,7 @@ def canonical(distribution: str) -> str:
     return re.sub(r"[-_.]+", "-", distribution.strip()).lower()
 
 
-class Selection(Named):
+class Selection(NamedTuple):
     """LAYERKIT_PLUGINS, read: distributions that may be loaded (None: all), and those that may not.
 
     >>> Selection.parse("acme,-beta").allows("Acme")

@@ -15,7 +15,6 @@ from layerkit.training.task import EvalTask, TrainTask
 if TYPE_CHECKING:
     from layerkit.data.prefetch import Ahead
 
-from layerkit.named import Named
 
 __all__ = ["Feed", "Finders", "Item", "mover", "requests"]
 
@@ -23,7 +22,7 @@ _AHEAD = 16  # batches that may be ready; the more, the seldomer the thread that
 _PATIENCE = 5.0  # seconds that an interrupted run waits for a batch that is being made
 
 
-class Finders(Named):
+class Finders(NamedTuple):
     """What finds the rows that a batch reads, in training and for each evaluation task."""
 
     training: RowFinder

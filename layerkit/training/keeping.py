@@ -4,16 +4,15 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping
-from typing import Any
+from typing import Any, NamedTuple
 
 from layerkit.errors import UsageError, suggest
-from layerkit.named import Named
 from layerkit.whole import whole
 
 __all__ = ["Keeping"]
 
 
-class Keeping(Named):
+class Keeping(NamedTuple):
     """Which checkpoints stay, and how they are written."""
 
     last: int

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as onp
 
@@ -14,7 +14,6 @@ from layerkit.fastmath import numpy as np
 from layerkit.fastmath.memory import MemoryShortageError
 from layerkit.fastmath.rows import writes_in_place
 from layerkit.layer import Layer
-from layerkit.named import Named
 from layerkit.shapes import ShapeDtype, signature
 from layerkit.training.batch import parts
 from layerkit.training.limits import check_memory
@@ -28,7 +27,7 @@ __all__ = ["Keys", "Start", "start"]
 _TRAIN, _LOSS, _EVAL, _USER, _LOSS_WEIGHTS = (0xFFFFFFFF - i for i in range(5))
 
 
-class Keys(Named):
+class Keys(NamedTuple):
     """The random keys of a run: for the model's steps, the loss's steps, evaluation, and ``new_rng``."""
 
     train: Any
@@ -37,7 +36,7 @@ class Keys(Named):
     user: Any
 
 
-class Start(Named):
+class Start(NamedTuple):
     """What a run starts with.
 
     ``private`` says whether steps may overwrite the variables, ``compiled`` whether the backend compiles programs.

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as onp
 
@@ -12,7 +12,6 @@ from layerkit.fastmath import abstract_eval, devices, take_rows, tree_leaves, tr
 from layerkit.fastmath.backend import region
 from layerkit.fastmath.rows import OtherUse, RowTable, has_put_rows, observing_reads
 from layerkit.layer import Layer
-from layerkit.named import Named
 from layerkit.tensor_names import leaf_layers, tensor_paths
 
 __all__ = ["Run", "Table", "find_tables", "paths_of", "with_tables"]
@@ -27,7 +26,7 @@ _FEWEST_BYTES_ELSEWHERE = 64 << 20
 _COMPUTED, _COMPUTED_IDS = -1, "ids of its rows are computed inside the model"
 
 
-class Table(Named):
+class Table(NamedTuple):
     """A table whose rows are trained as they are read."""
 
     place: int
@@ -38,7 +37,7 @@ class Table(Named):
     """Which arrays of a batch hold its ids."""
 
 
-class Run(Named):
+class Run(NamedTuple):
     """Something that reads weights: ``call(trained, batch)``, with signatures of both."""
 
     call: Callable[[Any, Any], Any]
