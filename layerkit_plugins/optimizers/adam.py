@@ -123,24 +123,14 @@ def _sum_of_quotients(strengths: Any, offsets: Any, v: Any) -> Any:
     Two quotients become one: a division takes as long as ten multiplications.
     """
     root: Any = np.sqrt(v)
-    (w0, w1), (e0, e1) = ((x[:, ::2], x[:, 1::2]) for x in (strengths, offsets))
-    columns = (-1, len(v), *[1] * (len(v.shape) - 1))
-    factors = [np.reshape(np.transpose(x), columns) for x in (w0 + w1, w0 * e1 + w1 * e0, e0 + e1, e0 * e1)]
-    total: Any = None
-    for i in range(strengths.shape[1] // 2):
-        above, rest, slope, constant = (x[i] for x in factors)
-        # What may be is written in place: the arrays are new, and NumPy spares itself others.
-        quotient = above * root
-        quotient += rest
-        below = slope + root
-        below *= root
-        below += constant
-        quotient /= below
-        if total is None:
-            total = quotient
-        else:
-            total += quotient
-    return total
+    n = strengths.shape[1] // 2
+    (w0, w1), (e0, e1) = ((x[:, :n], x[:, n:]) for x in (strengths, offsets))
+    factors = np.concatenate([w0 + w1, w0 * e1 + w1 * e0, e0 + e1, e0 * e1], axis=1)
+    columns = np.split(np.reshape(factors, (*factors.shape, *[1] * (len(v.shape) - 2))), 4 * n, axis=1)
+    return sum(
+        (above * root + rest) / ((slope + root) * root + constant)
+        for above, rest, slope, constant in zip(*[columns[i * n : (i + 1) * n] for i in range(4)], strict=True)
+    )
 
 
 class AdamW(Adam):

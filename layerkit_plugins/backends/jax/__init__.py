@@ -96,7 +96,13 @@ class JaxBackend:
         return _segment_sum(values, _checked(ids, num_segments), num_segments)
 
     def logsumexp(self, x: Any, axis: Any = None, keepdims: bool = False) -> Any:
-        return jax.nn.logsumexp(x, axis=axis, keepdims=keepdims)
+        # jax.nn's knows signs and weights as well, and takes twice as long to trace.
+        x = jnp.asarray(x)
+        x = x.astype(jnp.result_type(x, float))
+        largest = jnp.max(jax.lax.stop_gradient(x), axis, keepdims=True, initial=-jnp.inf)
+        largest = jnp.where(jnp.isfinite(largest), largest, 0)
+        y = jnp.log(jnp.sum(jnp.exp(x - largest), axis, keepdims=True)) + largest
+        return y if keepdims else jnp.squeeze(y, axis)
 
     def erf(self, x: Any) -> Any:
         return jax.lax.erf(jnp.asarray(x))
@@ -168,14 +174,21 @@ def _checked(ids: Any, rows: int) -> Any:
 
 @functools.partial(jax.jit, inline=True)
 def _rows(table: Any, ids: Any) -> Any:
-    # Read as unsigned, a negative id is one beyond the table, not one that counts from the end.
-    return table.at[ids.astype(onp.uint32)].get(mode="fill")
+    # Not table.at[ids], which would count a negative id from the end, and takes several times as long to trace.
+    within = tuple(range(ids.ndim, ids.ndim + table.ndim - 1))
+    numbers = jax.lax.GatherDimensionNumbers(within, collapsed_slice_dims=(0,), start_index_map=(0,))
+    return jax.lax.gather(table, _as_indices(ids), numbers, (1, *table.shape[1:]), mode="fill")
 
 
 @functools.partial(jax.jit, inline=True)
 def _put_rows(table: Any, ids: Any, rows: Any) -> Any:
-    places = table.at[ids.astype(onp.uint32)]
-    return places.set(rows, mode="drop", indices_are_sorted=True, unique_indices=True)
+    numbers = jax.lax.ScatterDimensionNumbers(tuple(range(1, table.ndim)), (0,), (0,))
+    options = {"indices_are_sorted": True, "unique_indices": True, "mode": "drop"}
+    return jax.lax.scatter(table, _as_indices(ids), rows.astype(table.dtype), numbers, **options)
+
+
+def _as_indices(ids: Any) -> Any:
+    return jax.lax.expand_dims(ids, (ids.ndim,))
 
 
 @functools.partial(jax.jit, static_argnums=2, inline=True)
