@@ -20,7 +20,7 @@ from layerkit.fastmath import numpy as np
 from layerkit.missed_steps import Rates
 from layerkit.training import lazy_rows, lr_schedules
 from layerkit.training.row_ids import RowFinder
-from layerkit_plugins.optimizers import quadrature
+from layerkit_plugins.optimizers import momenta, quadrature
 
 WORDS, WIDTH = 60, 3
 
@@ -217,7 +217,7 @@ def test_adams_missed_steps_are_summed_to_millionths(last: int, gap: int) -> Non
 def test_adams_that_are_known_to_have_rules_have_them(b1: float) -> None:
     for share in (4, 40):
         b2 = 1 - (1 - b1) / share
-        assert quadrature.has_rules(b1, b2)
+        assert momenta.has_rules(b1, b2)
         assert quadrature.changing_rule(b1, b2) is not None
         assert quadrature.steady_rule(b1, b2) is not None
 

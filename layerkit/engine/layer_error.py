@@ -5,7 +5,6 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 from layerkit.engine.frames import Frame
-from layerkit.engine.plain_words import in_plain_words
 from layerkit.engine.sources import OUTSIDE, shorten, sources
 from layerkit.errors import LayerkitError
 
@@ -42,6 +41,8 @@ def explain(frame: Frame, inputs: Any, error: Exception) -> LayerError:
     """
     if isinstance(error, LayerError) and error.path:
         return error
+    from layerkit.engine.plain_words import in_plain_words  # what goes well needs no words
+
     path = path_in_words(frame)
     fault = in_plain_words(error).removeprefix(f"{frame.layer.name}: ")
     text = fault + _about_inputs(fault, _arrays(inputs), sources(frame, inputs))

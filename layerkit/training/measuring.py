@@ -8,7 +8,6 @@ from typing import TYPE_CHECKING, Any
 from layerkit.engine.sources import last_layer
 from layerkit.errors import warn
 from layerkit.layer import Layer
-from layerkit.training.evaluate import make_evaluation
 from layerkit.training.feed import Feed, Item
 from layerkit.training.history import History
 from layerkit.training.log import distinct, line
@@ -55,17 +54,13 @@ class Measuring:
         self._steps, self._eval_tasks, self._move = steps, eval_tasks, move
         self._output_dir, self._log, self._scalars = output_dir, log, scalars
         self._drawn = 0
-        variables, key = steps.variables, steps.keys.evaluate
-        self._evaluations = [
-            make_evaluation(models[1], task, variables.weights, variables.state, key, steps.lazy, arrays)
-            for task, arrays in zip(eval_tasks, steps.eval_arrays, strict=True)
-        ]
+        self._evaluations = _evaluations(models[1], eval_tasks, steps) if eval_tasks else []
         self._loss_names = distinct([[task.loss_layer.name] for task in tasks])
         self._metric_names = distinct([task.metric_names for task in eval_tasks])
         self._model, self._losses = models[0], [task.loss_layer for task in tasks]
         self._doubted = False
         self._summaries = Summaries([models[0], *self._losses], self._loss_names, output_dir, scalars)
-        names = (*self._loss_names, self.metrics, self._summaries.numbers(variables))
+        names = (*self._loss_names, self.metrics, self._summaries.numbers(steps.variables))
         self._width = max(len(name) for several in names for name in several)
 
     @property
@@ -142,3 +137,13 @@ class Measuring:
 
             draw(history, self._output_dir)
             self._drawn = measured
+
+
+def _evaluations(model: Layer, tasks: list[EvalTask], steps: Steps) -> list[Callable[..., dict[str, float]]]:
+    from layerkit.training.evaluate import make_evaluation  # a program that only trains needs none
+
+    variables, key = steps.variables, steps.keys.evaluate
+    return [
+        make_evaluation(model, task, variables.weights, variables.state, key, steps.lazy, arrays)
+        for task, arrays in zip(tasks, steps.eval_arrays, strict=True)
+    ]

@@ -11,7 +11,7 @@ import numpy as onp
 import layerkit as lk
 from layerkit.fastmath import numpy as np
 from layerkit_plugins.optimizers.adam_rows import Numbers, move_rows
-from layerkit_plugins.optimizers.quadrature import changing_rule, has_rules, steady_rule
+from layerkit_plugins.optimizers.momenta import has_rules
 
 __all__ = ["Adam", "AdamW"]
 
@@ -97,6 +97,8 @@ class Adam(lk.Optimizer):
         if type(param_rows) is onp.ndarray and not lk.fastmath.is_traced(last):
             move_rows(missed, last, param_rows, slot_rows, opt_params.learning_rate, Numbers(b1, b2, eps))
             return param_rows, slot_rows
+        from layerkit_plugins.optimizers.quadrature import changing_rule, steady_rule  # a first step needs no rule
+
         rule = steady_rule(b1, b2) if missed.steady else changing_rule(b1, b2)
         if rule is None:
             raise lk.LayerkitError(f"{type(self).__name__}: {self.cannot_skip()}")

@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import functools
 import math
-from collections.abc import Callable
-from typing import Any, NamedTuple
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as onp
 
-from layerkit_plugins.optimizers.quadrature import GROWN, Rule, changing_rule, steady_rule
+from layerkit_plugins.optimizers.momenta import GROWN
+
+if TYPE_CHECKING:
+    from layerkit_plugins.optimizers.quadrature import Rule
 
 __all__ = ["Numbers", "move_rows"]
 
@@ -51,7 +53,10 @@ def move_rows(missed: Any, last: Any, rows: Any, slots: Any, rate: Any, numbers:
     v *= missed.power(numbers.b2)
 
 
-def _rule(find: Callable[..., Rule | None], numbers: Numbers, grown: bool) -> Rule:
+def _rule(steady: bool, numbers: Numbers, grown: bool) -> Rule:
+    from layerkit_plugins.optimizers.quadrature import changing_rule, steady_rule  # a first step needs neither
+
+    find = steady_rule if steady else changing_rule
     rule = (find(numbers.b1, numbers.b2, GROWN) if grown else None) or find(numbers.b1, numbers.b2)
     assert rule is not None  # or the table would be dense
     return rule
@@ -64,7 +69,7 @@ def _quotients(missed: Any, last: Any, first: int, rate: Any, numbers: Numbers) 
         nodes, offsets, strengths = found[:, 0], found[:, 1], found[:, 2]
         strengths *= float(rate)
     else:
-        rule = _rule(changing_rule, numbers, first >= GROWN)
+        rule = _rule(False, numbers, first >= GROWN)
         strengths = missed.sums(rule.weights)
         nodes = rule.nodes.astype(strengths.dtype)
         growth = onp.exp(nodes * (-0.5 * math.log(numbers.b2)))
@@ -84,7 +89,7 @@ def _of_steps(numbers: Numbers, grown: bool) -> Any:
 
     The second comes times eps.
     """
-    nodes, weights = _rule(steady_rule, numbers, grown)
+    nodes, weights = _rule(True, numbers, grown)
     growth = onp.exp(nodes * (-0.5 * math.log(numbers.b2)))
     return onp.stack([nodes, growth * numbers.eps, weights * growth], axis=1).astype(onp.float32)
 

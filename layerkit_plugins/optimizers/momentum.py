@@ -9,7 +9,7 @@ import numpy as onp
 
 import layerkit as lk
 from layerkit.fastmath import numpy as np
-from layerkit_plugins.optimizers.quadrature import n_steps_of
+from layerkit_plugins.optimizers.momenta import n_steps_of
 
 __all__ = ["Momentum"]
 

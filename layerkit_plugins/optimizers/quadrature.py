@@ -15,16 +15,12 @@ from typing import Any, NamedTuple
 
 import numpy as onp
 
-__all__ = ["GROWN", "Rule", "changing_rule", "has_rules", "n_steps_of", "steady_rule"]
+from layerkit_plugins.optimizers.momenta import n_steps_of
 
-_NEGLIGIBLE = 5e-8
-"""What is left of a momentum when its rest no longer counts: half a unit in the last place of float32."""
-_LONGEST = 2048
-"""The most steps that a rule spans."""
+__all__ = ["Rule", "changing_rule", "steady_rule"]
+
 _NODES = (4, 6, 8, 10, 12, 16, 20, 24)
 _NODES_GROWN = (1, 2, 3, *_NODES)
-GROWN = 96
-"""From which step on fewer nodes are enough."""
 # The relative error of a sum that a rule may have, in the first steps of training and later. Early sums are few.
 _EARLY, _LATE = 5e-5, 3e-6
 
@@ -42,27 +38,6 @@ def spread(step: Any, later: Any, b2: float) -> Any:
     """What divides the moments, ``later`` steps after ``step``: sqrt(b2^later / (1 - b2^(step + later + 1)))."""
     log = math.log(b2)
     return onp.exp(0.5 * later * log) / onp.sqrt(-onp.expm1((step + later + 1) * log))
-
-
-def n_steps_of(mass: float) -> int | None:
-    """For how many steps a gradient moves a weight whose momentum shrinks by ``mass``; ``None`` for too many.
-
-    >>> n_steps_of(0.9), n_steps_of(0.0), n_steps_of(0.9999)
-    (160, 2, None)
-    """
-    # An even number: nodes come in pairs, and there are no more than steps.
-    steps = 2 * math.ceil(math.log(_NEGLIGIBLE) / math.log(mass) / 2) if mass else 2
-    return steps if steps <= _LONGEST else None
-
-
-def has_rules(b1: float, b2: float) -> bool:
-    """Whether there are rules for Adam's numbers. For those in use that is known, and the rules can wait for their use.
-
-    >>> has_rules(0.9, 0.999), has_rules(0.9, 0.5)
-    (True, False)
-    """
-    # The nearer b2 is to 1, beside b1, the slower f changes.
-    return (n_steps_of(b1) is not None and 1 - b2 <= (1 - b1) / 4) or changing_rule(b1, b2) is not None
 
 
 @functools.cache
@@ -95,7 +70,7 @@ def steady_rule(b1: float, b2: float, since: int = 0) -> Rule | None:
     >>> rule = steady_rule(0.9, 0.999)
     >>> rule.nodes.shape, float(rule.weights[2].sum().round(9))  # of f = 1 over two steps
     ((161, 4), 1.71)
-    >>> steady_rule(0.9, 0.999, since=GROWN).nodes.shape
+    >>> steady_rule(0.9, 0.999, since=96).nodes.shape
     (161, 2)
     """
     steps = n_steps_of(b1)

@@ -12,7 +12,6 @@ from layerkit.errors import UsageError
 from layerkit.fastmath import nested_map
 from layerkit_plugins.backends.numpy import (
     control,
-    convolution,
     measures,
     namespace,
     random,
@@ -50,7 +49,6 @@ class NumpyBackend:
     rarely = staticmethod(stand_ins.rarely)
     top_k = staticmethod(special.top_k)
     update_slice = staticmethod(special.update_slice)
-    conv = staticmethod(convolution.conv)
     scan = staticmethod(control.scan)
     cond = staticmethod(control.cond)
     while_loop = staticmethod(control.while_loop)
@@ -71,6 +69,11 @@ class NumpyBackend:
 
     def vjp(self, f: _Function, *primals: Any) -> tuple[Any, Callable[[Any], tuple[Any, ...]]]:
         return _gradients().vjp(f, *primals)
+
+    def conv(self, *args: Any) -> Any:
+        from layerkit_plugins.backends.numpy import convolution  # few models have one
+
+        return convolution.conv(*args)
 
     def stop_gradient(self, x: Any) -> Any:
         return nested_map(namespace.known, x)

@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import itertools
 import math
+from collections.abc import Callable
 from typing import Any, NamedTuple
 
 import numpy as onp
 
-from layerkit_plugins.backends.numpy.namespace import np, overloaded
+from layerkit_plugins.backends.numpy.namespace import differentiable, np, overloaded
 from layerkit_plugins.backends.numpy.stand_ins import one_step
 
 __all__ = ["Plan", "conv", "fold", "plain_fold", "plain_windows", "windows"]
@@ -76,6 +77,18 @@ windows = overloaded("windows", plain_windows, warns=False)
 
 fold = overloaded("fold", plain_fold, warns=False)
 """``fold(w, plan)``: (n, lengths..., c)."""
+
+
+def _with_gradient(name: str) -> Callable[..., Any]:
+    def differentiate(*args: Any) -> Any:
+        from layerkit_plugins.backends.numpy import window_gradients  # noqa: F401  (it takes this one's place)
+
+        return differentiable[name](*args)
+
+    return differentiate
+
+
+differentiable.update(windows=_with_gradient("windows"), fold=_with_gradient("fold"))
 
 
 def conv(

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from layerkit_plugins.backends.numpy import products, reductions, shapes, window_gradients  # noqa: F401  (define gradients)
+from layerkit_plugins.backends.numpy import products, reductions, shapes  # noqa: F401  (define gradients)
 from layerkit_plugins.backends.numpy.boxes import Box
 from layerkit_plugins.backends.numpy.elementwise import astype
 from layerkit_plugins.backends.numpy.indexing import getitem
