@@ -79,6 +79,21 @@ def test_slips(slip: Any, said: str) -> None:
     assert str(caught.value).startswith(said)
 
 
+@pytest.mark.parametrize(
+    ("name", "said"),
+    [
+        ("random", "layerkit.fastmath.random draws numbers, each from a key such as self.rng"),
+        ("einsums", "did you mean 'einsum'?"),
+        ("vectorize", "it has the names of NumPy that every backend has, see dir()"),
+    ],
+)
+def test_what_numpy_has_and_the_array_language_has_not(name: str, said: str) -> None:
+    with pytest.raises(AttributeError) as caught:
+        getattr(np, name)
+    assert str(caught.value) == f"module 'layerkit.fastmath.numpy' has no attribute {name!r}: {said}"
+    assert not hasattr(np, "__wrapped__")
+
+
 def test_use_backend_by_itself_is_told_that_it_does_nothing() -> None:
     before = backend_name()
     with pytest.warns(LayerkitWarning) as caught:

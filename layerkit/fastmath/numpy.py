@@ -8,10 +8,11 @@ from __future__ import annotations
 
 import builtins
 from collections.abc import Callable
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as onp
 
+from layerkit.errors import suggest
 from layerkit.fastmath import backend as _backend
 from layerkit.fastmath.backend import ArrayError
 
@@ -84,6 +85,15 @@ def _explain(name: str, args: tuple[Any, ...], options: dict[str, Any], error: E
 globals().update({_name: _dispatch(_name) for _name in NAMES})
 globals().update({_name: getattr(onp, _name) for _name in _DTYPES})
 
-if TYPE_CHECKING:
 
-    def __getattr__(name: str) -> Any: ...
+def __getattr__(name: str) -> Any:
+    """Says of a name of NumPy's that is not here what is."""
+    hint = ""
+    if name == "random":
+        hint = ": layerkit.fastmath.random draws numbers, each from a key such as self.rng"
+    elif not name.startswith("_"):
+        near = suggest(name, NAMES)
+        hint = (
+            f": {near}" if near.startswith("did") else ": it has the names of NumPy that every backend has, see dir()"
+        )
+    raise AttributeError(f"module {__name__!r} has no attribute {name!r}{hint}")
