@@ -24,8 +24,12 @@ def with_arrays(function: Callable[..., Any], args: tuple[Any, ...], values: tup
     >>> with_arrays(operator.mul, (None, 3), (onp.ones(2, onp.float32), 3))
     (None, array(3., dtype=float32))
     """
-    if len(args) != 2 or function not in _ELEMENTWISE:
-        return args
+    if function is onp.where and len(args) == 3:
+        return args[0], *_in_arrays(args[1:], values[1:])
+    return _in_arrays(args, values) if len(args) == 2 and function in _ELEMENTWISE else args
+
+
+def _in_arrays(args: tuple[Any, ...], values: tuple[Any, ...]) -> tuple[Any, ...]:
     made = list(args)
     for place, number in enumerate(args):
         beside = values[1 - place]

@@ -36,9 +36,12 @@ _MOST_KINDS = 64
 
 
 def jit(f: _Function, static_argnums: Sequence[int] = (), donate_argnums: Sequence[int] = ()) -> _Function:
-    """``f``, recorded and played where that can be; one with static arguments, or that may overwrite some, as it is."""
+    """``f``, recorded and played where that can be; one with static arguments, or that may overwrite some, as it is.
+
+    So is one that is made inside ``float64()``: ``fastmath.jit`` has another for each precision.
+    """
     plain = silently(f)
-    return plain if static_argnums or donate_argnums or not _is_on() else Program(plain)
+    return plain if static_argnums or donate_argnums or float64_enabled() or not _is_on() else Program(plain)
 
 
 def _is_on() -> bool:
@@ -61,7 +64,7 @@ class Program:
     def __call__(self, *args: Any) -> Any:
         kind: list[Any] = []
         leaves: list[Any] = []
-        if not _note_kind(args, kind, leaves) or float64_enabled():
+        if not _note_kind(args, kind, leaves):
             return self.function(*args)
         latest, record = self._latest
         if kind != latest:  # as a rule it is the same again, and comparing is sooner than hashing
