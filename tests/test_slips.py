@@ -111,3 +111,11 @@ def test_use_backend_is_silent_where_it_is_used() -> None:
         with lk.use_backend("numpy") as backend, lk.use_backend(backend) as same:
             assert backend is same
             assert backend_name() == "numpy"
+
+        @lk.use_backend("numpy")
+        def name_of(times: int) -> list[str]:
+            return [backend_name(), *(name_of(times - 1) if times else [])]
+
+        with lk.use_backend("jax"):
+            assert name_of(2) == ["numpy"] * 3
+            assert backend_name() == "jax"

@@ -3,14 +3,18 @@
 from __future__ import annotations
 
 import contextlib
+import functools
 import os
 from collections.abc import Callable, Iterator, Sequence
 from contextvars import ContextVar, Token
-from typing import Any, Protocol
+from typing import Any, ParamSpec, Protocol, TypeVar
 
 from layerkit.errors import LayerkitError, warn
 
 __all__ = ["ArrayError", "Backend", "active", "backend_name", "float64", "float64_enabled", "region", "use_backend"]
+
+P = ParamSpec("P")
+T = TypeVar("T")
 
 
 class ArrayError(LayerkitError, ValueError):
@@ -200,8 +204,10 @@ def _resolve_default() -> Backend:
     return _default
 
 
-def use_backend(name: str | Backend) -> contextlib.AbstractContextManager[Backend]:
+def use_backend(name: str | Backend) -> UseBackend:
     """Computes with the backend ``name`` inside the ``with`` block, in this thread or task alone.
+
+    Above a function, ``@use_backend("numpy")``, it holds for each call of it.
 
     Args:
         name: a registered backend's name, such as ``"numpy"`` or ``"jax"``; or a backend.
@@ -216,15 +222,19 @@ def use_backend(name: str | Backend) -> contextlib.AbstractContextManager[Backen
     """
     from layerkit.plugins import registry
 
-    return _Use(registry.make_backend(name) if isinstance(name, str) else name)
+    return UseBackend(registry.make_backend(name) if isinstance(name, str) else name)
 
 
-class _Use(contextlib.AbstractContextManager[Backend]):
+class UseBackend(contextlib.AbstractContextManager[Backend]):
+    """What ``use_backend`` gives."""
+
     def __init__(self, backend: Backend) -> None:
         self._backend = backend
+        self._used = False
         self._token: Token[Backend | None] | None = None
 
     def __enter__(self) -> Backend:
+        self._used = True
         self._token = _active.set(self._backend)
         return self._backend
 
@@ -232,8 +242,18 @@ class _Use(contextlib.AbstractContextManager[Backend]):
         if self._token is not None:
             _active.reset(self._token)
 
+    def __call__(self, function: Callable[P, T]) -> Callable[P, T]:
+        self._used = True
+
+        @functools.wraps(function)
+        def call(*args: P.args, **kwargs: P.kwargs) -> T:
+            with UseBackend(self._backend):
+                return function(*args, **kwargs)
+
+        return call
+
     def __del__(self) -> None:
-        if self._token is None:
+        if not self._used:
             text = f"use_backend({self._backend.name!r}) by itself changes nothing: write with lk.use_backend(...), or "
             warn(f"{text}set LAYERKIT_BACKEND={self._backend.name}")
 
