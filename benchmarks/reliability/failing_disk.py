@@ -72,7 +72,7 @@ def another_run(folder: Path) -> Work:
         run, about = finished(parent / "longer", 4), read_run_file(parent / "longer")
 
     def save() -> None:
-        run.save(folder)
+        run.write_files(folder)
         write_run_file(folder, about)
 
     return save
