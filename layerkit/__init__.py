@@ -4,6 +4,7 @@ Every name here is imported from its module when it is first used, so that ``imp
 """
 
 import importlib
+import os
 import sys
 
 ModuleType = type(sys)
@@ -43,12 +44,18 @@ def __getattr__(name: str) -> object:
     elif name == "__version__":
         value = importlib.import_module("importlib.metadata").version("layerkit")
     else:
-        # Python itself and tools ask for names that begin with an underscore: no reason to import plugins.
-        place = "" if name[0] == "_" else importlib.import_module("layerkit.plugins.namespace").place_of(name)
-        hint = f": did you mean {place}?" if place else ""
-        raise AttributeError(f"module 'layerkit' has no attribute {name!r}{hint}")
+        raise AttributeError(f"module 'layerkit' has no attribute {name!r}{_hint(name)}")
     globals()[name] = value
     return value
+
+
+def _hint(name: str) -> str:
+    """Where a name stands that is not here; all that registers names is imported for it."""
+    # Python and tools ask for names with an underscore, and `from layerkit import arguments` before it imports that.
+    if name[0] == "_" or any(os.path.exists(os.path.join(__path__[0], name + end)) for end in (".py", "")):
+        return ""
+    place = importlib.import_module("layerkit.plugins.namespace").place_of(name)
+    return f": did you mean {place}?" if place else ""
 
 
 def __dir__() -> list[str]:

@@ -243,6 +243,15 @@ with lk.use_backend("numpy"):
         ("from layerkit.plugins import hookimpl", HEAVY),
         ("import layerkit as lk; lk.Layer, lk.Serial, lk.f32(2)", HEAVY - {"numpy"}),
         ("from layerkit import layers as tl; tl.Dense(3), tl.Serial", HEAVY - {"numpy"}),
+        (
+            "from layerkit import layers as tl; tl.Embedding(9, 4)",
+            {
+                "layerkit_plugins.models",
+                "layerkit_plugins.optimizers",
+                "layerkit.densities",
+                "layerkit.combinators.axes",
+            },
+        ),
         ("import layerkit as lk\nwith lk.use_backend('numpy'): pass", HEAVY - {"numpy"}),
         ("from layerkit.plugins.registry import recipes; recipes.get('sentiment')", HEAVY),
         pytest.param(SAVED, {"jax", "nltk", "matplotlib", "importlib.metadata"}, id="a checkpoint"),

@@ -84,10 +84,10 @@ def _metadata_folders() -> Iterator[str]:
     """The folders of installed distributions' metadata, in the order of the path."""
     for place in dict.fromkeys(sys.path):
         try:
-            names = sorted(os.listdir(place or "."))
+            names = [name for name in os.listdir(place or ".") if name.endswith((".dist-info", ".egg-info"))]
         except OSError:
             continue  # a zip archive, or nothing
-        yield from (os.path.join(place, name) for name in names if name.endswith((".dist-info", ".egg-info")))
+        yield from (os.path.join(place, name) for name in sorted(names))
 
 
 def _entries_in(folder: str) -> list[Entry]:
