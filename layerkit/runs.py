@@ -5,7 +5,7 @@ from __future__ import annotations
 import contextlib
 import os
 import shutil
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -18,7 +18,7 @@ from layerkit.recipe import Recipe, Run
 from layerkit.run_file import NAME, RunFile, as_metrics, os_reason, read_run_file, write_run_file
 from layerkit.settings import as_json, make_settings, settings_of
 
-__all__ = ["RunFile", "load", "predict", "prediction_backend", "read_run_file", "recipe_of", "train"]
+__all__ = ["RunFile", "load", "predict", "prediction_backend", "read_run_file", "recipe_of", "save", "train"]
 
 
 def train(
@@ -50,21 +50,48 @@ def train(
         run.predict("I hated my day").label
     """
     from layerkit.fastmath import use_backend
-    from layerkit.plugins.registry import recipes
 
     maker = recipe_of(recipe)
     made = make_settings(recipe, maker.Settings, settings)
     with use_backend(backend) if backend else contextlib.nullcontext():
         if output is None:
             return _trained(recipe, maker, made, None)
-        offer = recipes.offer(recipe)
-        about = RunFile(offer.name, offer.distribution, offer.version, backend or "", as_json(made))
+        about = _about(recipe, made)
         may_change = {name for name, rule in settings_of(recipe, maker.Settings).items() if rule.may_change}
-        if not str(output):
-            raise UsageError("output is the path of a folder, got ''")
-        folder = Path(output).resolve() if overwrite else Path(output)
-        with _put_aside(folder) if overwrite and (folder / NAME).exists() else contextlib.nullcontext():
-            return _train_alone(folder, maker, made, about, may_change)
+        folder = _folder(output).resolve() if overwrite else _folder(output)
+        aside = _put_aside(folder) if overwrite and (folder / NAME).exists() else contextlib.nullcontext()
+        with aside, _in_folder(folder, about, may_change) as about:
+            run = _trained(about.recipe, maker, made, folder)
+            write_run_file(folder, replace(about, complete=True, metrics=as_metrics(run.metrics)))
+            return run
+
+
+def save(
+    recipe: str,
+    settings: Any,
+    metrics: Mapping[str, Any],
+    output: str | os.PathLike[str],
+    write: Callable[[Path], Any],
+) -> None:
+    """Keeps a run that was trained without an ``output``: for a recipe whose runs have a ``save`` method.
+
+    Args:
+        recipe: the recipe's name.
+        settings: its settings, as its ``train`` was given them.
+        metrics: the run's.
+        output: the folder to keep it in, made if need be.
+        write: writes into a folder what the recipe's ``load`` will need.
+
+    Raises:
+        UsageError: ``output`` holds a run, or something else.
+        LayerkitError: a file cannot be written, or another process has ``output``.
+    """
+    folder = _folder(output)
+    if (folder / NAME).exists() and read_run_file(folder).complete:
+        raise UsageError(f"output {str(folder)!r} holds a run already: give a new or empty folder")
+    with _in_folder(folder, _about(recipe, settings), set()) as about:
+        write(folder)
+        write_run_file(folder, replace(about, complete=True, metrics=as_metrics(metrics)))
 
 
 def load(path: str | os.PathLike[str]) -> Run:
@@ -136,6 +163,19 @@ def recipe_of(name: str) -> Recipe:
     return recipe
 
 
+def _about(recipe: str, settings: Any) -> RunFile:
+    from layerkit.plugins.registry import recipes
+
+    offer = recipes.offer(recipe)
+    return RunFile(offer.name, offer.distribution, offer.version, "", as_json(settings))
+
+
+def _folder(output: str | os.PathLike[str]) -> Path:
+    if not str(output):
+        raise UsageError("output is the path of a folder, got ''")
+    return Path(output)
+
+
 def _trained(name: str, maker: Recipe, settings: Any, folder: Path | None) -> Run:
     run = maker.train(settings, folder)
     if not hasattr(run, "metrics"):
@@ -143,8 +183,12 @@ def _trained(name: str, maker: Recipe, settings: Any, folder: Path | None) -> Ru
     return run
 
 
-def _train_alone(folder: Path, maker: Recipe, settings: Any, about: RunFile, may_change: set[str]) -> Run:
-    """Trains into ``folder`` and keeps others out; if it fails before the recipe wrote anything, no trace stays."""
+@contextlib.contextmanager
+def _in_folder(folder: Path, about: RunFile, may_change: set[str]) -> Iterator[RunFile]:
+    """Keeps others out of a run's folder; if nothing but ``run.json`` was written there when it fails, no trace stays.
+
+    What it gives is what ``run.json`` says: of a run that is not complete.
+    """
     from layerkit.fastmath import backend_name
 
     begun = _holds_run(folder, about, may_change)
@@ -152,24 +196,18 @@ def _train_alone(folder: Path, maker: Recipe, settings: Any, about: RunFile, may
     made = _make_folder(folder)
     try:
         with locked(folder):
-            return _train_into(folder, maker, settings, about, begun)
+            for name in os.listdir(folder):
+                if disk.is_draft(name):  # of a process that was killed
+                    disk.remove(folder / name)
+            if not begun:
+                write_run_file(folder, about)
+            yield about
     except InUseError:
         raise
     except BaseException:
         if not begun:
             _clear(folder, made)
         raise
-
-
-def _train_into(folder: Path, maker: Recipe, settings: Any, about: RunFile, begun: bool) -> Run:
-    for name in os.listdir(folder):
-        if disk.is_draft(name):  # of a process that was killed
-            disk.remove(folder / name)
-    if not begun:
-        write_run_file(folder, about)
-    run = _trained(about.recipe, maker, settings, folder)
-    write_run_file(folder, replace(about, complete=True, metrics=as_metrics(run.metrics)))
-    return run
 
 
 def _holds_run(folder: Path, about: RunFile, may_change: set[str]) -> bool:

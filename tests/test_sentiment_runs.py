@@ -108,6 +108,42 @@ def test_what_a_run_holds(saved: tuple[Path, SentimentRun, str]) -> None:
     assert not [name for name in contents(folder) if Path(name).name.startswith(".")]
 
 
+def test_a_run_that_was_trained_without_a_folder_is_kept(two: tuple[Path, Path], tmp_path: Path) -> None:
+    kept, output = train(None, backend="numpy"), tmp_path / "new" / "run"
+    kept.save(output)
+    again = load(output)
+    assert contents(output).keys() == {"run.json", "model.safetensors"}
+    np.testing.assert_array_equal(log_probs(again), log_probs(kept))
+    assert (again.metrics, again.settings) == (kept.metrics, kept.settings)
+    assert again.evaluate() == pytest.approx(kept.metrics)
+    ours, trained = (lk.runs.read_run_file(folder) for folder in (output, two[0]))
+    assert ours.settings == {**trained.settings, "corpus": "starter"}
+    assert ours.complete
+
+
+def test_a_run_is_not_kept_in_the_place_of_something_else(
+    folder: Path, two: tuple[Path, Path], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    run, before = load(two[1]), contents(folder)
+    with pytest.raises(UsageError, match="holds a run already: give a new or empty folder"):
+        run.save(folder)
+    assert contents(folder) == before
+    (tmp_path / "diary").mkdir()
+    (tmp_path / "diary" / "monday.txt").write_text("rain")
+    with pytest.raises(UsageError, match="holds something that is no run"):
+        run.save(tmp_path / "diary")
+    with pytest.raises(UsageError, match="output is the path of a folder, got ''"):
+        run.save("")
+
+    def full(folder: Path) -> None:
+        raise LayerkitError("the disk is full")
+
+    monkeypatch.setattr(run, "write_files", full)
+    with pytest.raises(LayerkitError, match="the disk is full"):
+        run.save(tmp_path / "new" / "run")
+    assert not (tmp_path / "new").exists()
+
+
 def test_odd_words_and_labels_survive(tmp_path: Path) -> None:
     path = tmp_path / "odd.jsonl"
     odd = ["\ud800", "e\u0301", "\0", "😀", "naïve"]

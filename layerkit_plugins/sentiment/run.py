@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import functools
+import os
 from collections import deque
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
@@ -17,6 +18,7 @@ from layerkit.recipe import Prediction
 
 from . import run_folder
 from .model import MODELS
+from .settings import SentimentSettings
 from .text import as_tokens
 from .vocabulary import UNKNOWN, tokens_to_ids
 
@@ -146,6 +148,17 @@ class SentimentRun:
         accuracy = np.mean(scores.argmax(axis=1) == np.asarray(targets))
         loss = -np.mean(scores[np.arange(len(targets)), targets], dtype=np.float64)
         return {"accuracy": float(accuracy), "loss": float(loss)}
+
+    def save(self, output: str | os.PathLike[str]) -> None:
+        """Keeps a run that was trained without an ``output`` folder, for ``lk.load`` and ``layerkit predict``.
+
+        The folder is made if need be. It has no checkpoints: training does not go on from it.
+
+        Raises:
+          UsageError: the folder holds a run, or something else.
+          LayerkitError: a file cannot be written.
+        """
+        lk.runs.save("sentiment", SentimentSettings(**self.settings), self.metrics, output, self.write_files)
 
     def write_files(self, folder: Path) -> None:
         """Writes the model, the vocabulary and the labels into ``folder``, to which ``lk.train`` adds ``run.json``.
