@@ -56,6 +56,20 @@ def test_a_hook_of_a_newer_layerkit_may_be_optional(site: Site) -> None:
     assert (done.out, others(done.errors)) == ("fine\n", [])
 
 
+def test_a_hook_may_have_a_name_of_its_own(site: Site) -> None:
+    text = offers("Good").replace("@lk.hookimpl", "@lk.hookimpl(specname='layerkit_models')")
+    site.add("good", entry_points="main = good", good=text.replace("def layerkit_models", "def all_of_them"))
+    done = site.python(LOADS_ALL)
+    assert (done.out, others(done.errors)) == ("fine\n", [])
+
+
+def test_pluggys_own_mark_is_as_good(site: Site) -> None:
+    text = offers("Good").replace("@lk.hookimpl", "@pluggy.HookimplMarker('layerkit')")
+    site.add("good", entry_points="main = good", good="import pluggy\n" + text)
+    done = site.python(LOADS_ALL)
+    assert (done.out, others(done.errors)) == ("fine\n", [])
+
+
 def test_a_plugin_may_be_an_object(site: Site) -> None:
     site.add(
         "good",

@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import re
-import struct
-import zlib
 from collections.abc import Callable, Iterator, Mapping
 from typing import TYPE_CHECKING, Any
 
@@ -98,6 +96,9 @@ def write_images(folder: Path, step: int, images: Mapping[str, Any]) -> None:
 
 def _png(image: Any) -> bytes:
     """An image (h, w, c) of numbers from 0 to 1 in the Portable Network Graphics format (ISO/IEC 15948)."""
+    import struct
+    import zlib  # the library behind it is loaded for whoever has pictures
+
     height, width, channels = image.shape
     pixels = np.round(np.nan_to_num(np.clip(image, 0, 1)) * 255).astype(np.uint8).reshape(height, -1)
     rows = np.concatenate([np.zeros((height, 1), np.uint8), pixels], axis=1)  # each row begins with its filter, none
