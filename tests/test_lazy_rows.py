@@ -213,6 +213,23 @@ def test_adams_missed_steps_are_summed_to_millionths(last: int, gap: int) -> Non
     onp.testing.assert_allclose(got, wanted, rtol=6e-5 if last < 64 else 6e-6)
 
 
+@pytest.mark.parametrize("scheduled", [False, True])
+def test_rows_that_were_never_touched_change_nothing_for_others(scheduled: bool) -> None:
+    rng = onp.random.default_rng(0)
+    adam, step = optimizers.Adam(0.01), 1000
+    rows, m, v = (onp.abs(rng.normal(size=(3, 8))).astype(onp.float32) for _ in range(3))
+    last = onp.array([500, -1, 900], onp.int32)
+    m[1] = v[1] = 0
+    record = adam.opt_params
+    if scheduled:
+        record = record._replace(learning_rate=Rates(onp.linspace(0.01, 0, step, dtype=onp.float32)))
+    with lk.use_backend("numpy"):
+        got, _ = adam.skip_rows(step, last, rows.copy(), (m.copy(), v.copy()), record)
+        alone, _ = adam.skip_rows(step, last[::2], rows[::2].copy(), (m[::2].copy(), v[::2].copy()), record)
+    assert got[::2].tobytes() == alone.tobytes()
+    assert got[1].tobytes() == rows[1].tobytes()
+
+
 @pytest.mark.parametrize("b1", [0.0, 0.01, 0.1, 0.3, 0.5, 0.7, 0.8, 0.9, 0.95, 0.98])
 def test_adams_that_are_known_to_have_rules_have_them(b1: float) -> None:
     for share in (4, 40):

@@ -28,7 +28,7 @@ class RowBuffers:
         self._arrays: dict[int, Any] = {}
 
     def read(self, table: Any, slots: Any, last: Any, step: int, ids: RowIds, skip: Skip) -> tuple[Any, Any, RowIds]:
-        """(rows, rows of the slots, ids) before ``step``; those that missed most steps come first.
+        """(rows, rows of the slots, ids) before ``step``; those that missed steps come first.
 
         Args:
             table: the table.
@@ -39,17 +39,17 @@ class RowBuffers:
             skip: the optimizer's ``skip_rows(last, rows, slot_rows)`` for this step.
         """
         last = last.take(ids.ids)
-        order = last.argsort(kind="stable")
-        last, ids = last.take(order), _in_order(ids, order)
+        late = last < step - 1
+        order = (~late).argsort(kind="stable")
+        last, ids, n_late = last.take(order), _in_order(ids, order), onp.count_nonzero(late)
         given = tree_leaves((table, slots))
         rows = [self._room(number, array, len(last)) for number, array in enumerate(given)]
         for array, out in zip(given, rows, strict=True):
             # Ids are inside the table; without "clip" NumPy would write to another array first.
             array.take(ids.ids, axis=0, out=out, mode="clip")
-        late = int(last.searchsorted(step - 1))  # from here on rows missed nothing
-        if late:
-            own = tree_unflatten([array[:late] for array in rows], (table, slots))
-            nested_map(put, own, tuple(skip(last[:late], *own)))
+        if n_late:
+            own = tree_unflatten([array[:n_late] for array in rows], (table, slots))
+            nested_map(put, own, tuple(skip(last[:n_late], *own)))
         return *tree_unflatten(rows, (table, slots)), ids
 
     def filled_up(self, count: int) -> Any:

@@ -40,9 +40,10 @@ def move_rows(missed: Any, last: Any, rows: Any, slots: Any, rate: Any, numbers:
     """
     m, v = slots
     moved = None
+    touched = last[last >= 0]  # other rows have no momentum, and do not make a run a young one
     # Without momentum nothing moves, and the rule, whose making takes 2 ms, need not be known.
-    if numbers.b1 and int(last.max()) >= 0:
-        moved = _sum(missed, v, *_quotients(missed, last, int(last.min()), rate, numbers))
+    if numbers.b1 and touched.size:
+        moved = _sum(missed, v, *_quotients(missed, last, int(touched.min()), rate, numbers))
         moved *= m
     kept = missed.decay()
     if kept is not None:
@@ -65,8 +66,7 @@ def _rule(steady: bool, numbers: Numbers, grown: bool) -> Rule:
 def _quotients(missed: Any, last: Any, first: int, rate: Any, numbers: Numbers) -> tuple[Any, Any]:
     """(strengths, offsets), (rows, n) each: a weight moves by m times the sum of strength / (sqrt(v) + offset)."""
     if missed.steady:
-        found = missed.look_up(_of_steps(numbers, first >= GROWN))
-        nodes, offsets, strengths = found[:, 0], found[:, 1], found[:, 2]
+        nodes, offsets, strengths = missed.look_up(_of_steps(numbers, first >= GROWN)).swapaxes(0, 1)
         strengths *= float(rate)
     else:
         rule = _rule(False, numbers, first >= GROWN)
@@ -98,9 +98,9 @@ def _sum(missed: Any, v: Any, strengths: Any, offsets: Any) -> Any:
     """sum_i strengths[:, i] / (sqrt(v) + offsets[:, i])."""
     root = onp.sqrt(v)
     total = None
-    for strength, offset in zip(strengths.T, offsets.T, strict=True):
+    for place, (strength, offset) in enumerate(zip(strengths.T, offsets.T, strict=True), start=1):
+        quotient = onp.add(root, missed.column(offset), out=root if place == strengths.shape[1] else None)
         # A division takes NumPy no longer than any other pass over memory.
-        quotient = root + missed.column(offset)
         onp.divide(missed.column(strength), quotient, out=quotient)
         total = quotient if total is None else onp.add(total, quotient, out=total)
     return total
