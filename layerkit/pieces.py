@@ -12,19 +12,19 @@ from layerkit.fastmath.rows import writes_in_place
 
 __all__ = ["by_pieces", "has_pieces", "pieces", "put"]
 
-_LARGE, _PIECE = 1 << 20, 1 << 16
+_LARGE, _PIECE = 1 << 18, 1 << 17
 """From how many numbers on an array is updated by pieces, and how many numbers make a piece."""
 
 
 def pieces(array: Any) -> list[slice]:
     """Which rows of an array make a piece each.
 
-    >>> pieces(onp.zeros((600, 256)))
-    [slice(0, 256, None), slice(256, 512, None), slice(512, 600, None)]
+    >>> pieces(onp.zeros((1200, 256)))
+    [slice(0, 600, None), slice(600, 1200, None)]
     """
     count = len(array)
-    length = max(1, count * _PIECE // max(1, array.size))
-    return [slice(start, min(start + length, count)) for start in range(0, count, length)]
+    length = -(-count // max(1, round(array.size / _PIECE)))
+    return [slice(start, min(start + length, count)) for start in range(0, count, max(1, length))]
 
 
 def has_pieces(param: Any, *others: Any) -> bool:

@@ -8,7 +8,7 @@ from typing import Any
 import numpy as onp
 
 from layerkit.fastmath import nested_map, tree_leaves, tree_unflatten
-from layerkit.pieces import put
+from layerkit.pieces import pieces, put
 from layerkit.training.row_ids import RowIds, padded_count
 
 __all__ = ["RowBuffers"]
@@ -47,9 +47,9 @@ class RowBuffers:
         for array, out in zip(given, rows, strict=True):
             # Ids are inside the table; without "clip" NumPy would write to another array first.
             array.take(ids.ids, axis=0, out=out, mode="clip")
-        if n_late:
-            own = tree_unflatten([array[:n_late] for array in rows], (table, slots))
-            nested_map(put, own, tuple(skip(last[:n_late], *own)))
+        for piece in pieces(rows[0][:n_late]):
+            own = tree_unflatten([array[piece] for array in rows], (table, slots))
+            nested_map(put, own, tuple(skip(last[piece], *own)))
         return *tree_unflatten(rows, (table, slots)), ids
 
     def filled_up(self, count: int) -> Any:
