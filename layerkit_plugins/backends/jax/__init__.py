@@ -130,7 +130,9 @@ class JaxBackend:
     def to_host(self, tree: Any) -> Any:
         if isinstance(tree, jax.Array):  # one array needs no walk over a tree, which takes longer than the copy
             return narrow(onp.asarray(tree))
-        return jax.tree.map(lambda x: narrow(onp.asarray(x)), jax.device_get(tree))
+        if not setup.on_cpu():
+            tree = jax.device_get(tree)  # begins with all copies before it waits for the first
+        return jax.tree.map(lambda x: narrow(onp.asarray(x)), tree)
 
     def to_device(self, tree: Any, device: Any = None) -> Any:
         place = setup.find_device(device, "to_device") if isinstance(device, str) else device
