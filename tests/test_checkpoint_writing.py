@@ -9,6 +9,7 @@ import shutil
 import time
 import warnings
 from pathlib import Path
+from threading import Event
 from typing import Any
 
 import numpy as onp
@@ -26,6 +27,7 @@ import layerkit as lk
 from layerkit.fastmath import numpy as np
 from layerkit.files.image import Image
 from layerkit.training import checkpoint
+from layerkit.training.background import Background
 
 # -- writing ---------------------------------------------------------------------------------------------------------
 
@@ -189,6 +191,25 @@ def test_an_evaluation_that_fails_while_arrays_are_copied(backend: str, tmp_path
     loop.run(2)
     assert kept(tmp_path / "other") == [4]
     assert same(full_loop(tmp_path / "other").model.weights, undisturbed.model.weights)
+
+
+def test_jobs_in_the_background_queue_and_none_comes_after_one_that_failed() -> None:
+    def fail() -> None:
+        raise OSError("the disk is gone")
+
+    background, nobody_waited, done = Background(), Event(), list[Any]()
+    background.start(lambda: done.append(nobody_waited.wait(5)))
+    background.start(lambda: done.append("second"))
+    nobody_waited.set()
+    background.wait()
+    assert done == [True, "second"]
+    background.start(fail)
+    background.start(lambda: done.append("third"))
+    with pytest.raises(OSError, match="the disk is gone"):
+        background.wait()
+    background.start(lambda: done.append("fourth"))
+    background.wait()
+    assert done == [True, "second", "fourth"]
 
 
 def test_an_error_in_the_background_is_raised_by_the_next_step(backend: str, tmp_path: Path) -> None:

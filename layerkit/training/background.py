@@ -26,10 +26,9 @@ class Background:
         self._error: BaseException | None = None
 
     def start(self, job: Callable[[], object]) -> None:
-        """Waits for the job before, and starts this one, in a copy of the caller's context."""
-        self.wait()
+        """Has the job done after the one before, unless that fails; in a copy of the caller's context."""
         context = copy_context()
-        self._thread = threading.Thread(target=context.run, args=(self._run, job), name="layerkit-save")
+        self._thread = threading.Thread(target=context.run, args=(self._run, job, self._thread), name="layerkit-save")
         self._thread.start()
 
     def check(self) -> None:
@@ -38,7 +37,7 @@ class Background:
             self.wait()
 
     def wait(self) -> None:
-        """Waits for the job, and raises what it raised."""
+        """Waits for all jobs, and raises what one raised."""
         if self._thread is not None:
             self._thread.join()
             self._thread = None
@@ -46,8 +45,11 @@ class Background:
         if error is not None:
             raise error
 
-    def _run(self, job: Callable[[], object]) -> None:
+    def _run(self, job: Callable[[], object], before: threading.Thread | None) -> None:
+        if before is not None:
+            before.join()
         try:
-            job()
+            if self._error is None:
+                job()
         except BaseException as error:
             self._error = error

@@ -110,12 +110,12 @@ class Saver:
             NotFiniteError: a weight is not finite.
             LayerkitError: it, or the one before in the background, cannot be written.
         """
-        self._background.wait()
         arrays = {kind: to_host(named) for kind, named in variables.named(*self._layers).items()}
         if wait or not self._keeping.background:
+            self._background.wait()
             manifest = self._manifest(progress())
             return self._write(output_dir, arrays, manifest)
-        self._background.start(lambda: self._copy(arrays))
+        self._background.start(lambda: self._copy(arrays))  # once the checkpoint before is written
         manifest = self._manifest(progress())
         self._background.wait()
         self._background.start(lambda: self._write(output_dir, self._images, manifest))
