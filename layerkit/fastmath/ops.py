@@ -71,8 +71,12 @@ def logsumexp(x: Any, axis: Any = None, keepdims: bool = False) -> Any:
 
 
 def log_softmax(x: Any, axis: int = -1) -> Any:
-    """x - logsumexp(x): the logarithms of probabilities that sum to 1 along ``axis``."""
-    return x - logsumexp(x, axis=axis, keepdims=True)
+    """x - logsumexp(x): the logarithms of probabilities that sum to 1 along ``axis``.
+
+    It is computed as z - log(sum(exp(z))) with z = x - max(x), which keeps digits that a large x would take.
+    """
+    shifted = x - stop_gradient(np.max(x, axis=axis, keepdims=True))
+    return shifted - np.log(np.sum(np.exp(shifted), axis=axis, keepdims=True))
 
 
 def softmax(x: Any, axis: int = -1) -> Any:
