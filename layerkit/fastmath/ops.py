@@ -75,8 +75,11 @@ def log_softmax(x: Any, axis: int = -1) -> Any:
 
     It is computed as z - log(sum(exp(z))) with z = x - max(x), which keeps digits that a large x would take.
     """
+    x = np.asarray(x)
+    if not x.shape[axis]:
+        return x  # nothing is the largest
     shifted = x - stop_gradient(np.max(x, axis=axis, keepdims=True))
-    return shifted - np.log(np.sum(np.exp(shifted), axis=axis, keepdims=True))
+    return np.subtract(shifted, np.log(np.sum(np.exp(shifted), axis=axis, keepdims=True)))
 
 
 def softmax(x: Any, axis: int = -1) -> Any:

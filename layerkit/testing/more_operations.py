@@ -67,6 +67,8 @@ OPERATIONS = [
     _operation("logsumexp", lambda x: fm.logsumexp(x, axis=1, keepdims=True), T),
     _operation("logsumexp", lambda x: fm.logsumexp(x, (0, 2)), T),
     _operation("log_softmax", fm.log_softmax, 20 * A),
+    _operation("log_softmax", fm.log_softmax, I),
+    _operation("log_softmax", fm.log_softmax, A[:, :0]),
     _operation("softmax", lambda x: fm.softmax(x, 0), A),
     _operation("sigmoid", fm.sigmoid, 30 * A),
     _operation("expit", fm.expit, A),
