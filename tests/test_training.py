@@ -35,6 +35,7 @@ from layerkit import layers as tl
 from layerkit.fastmath import numpy as np
 from layerkit.fastmath import random
 from layerkit.training import lr_schedules
+from layerkit.training.feed import n_ahead
 
 ONE = (onp.ones((2, 3), onp.float32), onp.ones((2, 3), onp.float32))
 
@@ -700,3 +701,10 @@ def test_saving_without_a_folder() -> None:
             loop.save_checkpoint()
         with pytest.raises(lk.UsageError, match="load_checkpoint: say which directory; the Loop has no output_dir"):
             loop.load_checkpoint()
+
+
+@pytest.mark.parametrize(("rows", "expected"), [(16, 16), (1 << 18, 5), (1 << 21, 2)])
+def test_many_small_batches_are_made_ahead_and_few_large_ones(rows: int, expected: int) -> None:
+    x = onp.zeros(rows, onp.float32)
+    task = lk.TrainTask([(x, x, x)], tl.L2Loss(), Descent(0.1))
+    assert n_ahead([task]) == expected

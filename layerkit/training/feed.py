@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from layerkit.errors import UsageError
 from layerkit.fastmath import devices, to_device, use_backend
 from layerkit.training.interrupt import Interrupts
+from layerkit.training.limits import size_of
 from layerkit.training.row_ids import RowFinder
 from layerkit.training.source import Source
 from layerkit.training.task import EvalTask, TrainTask
@@ -15,10 +16,10 @@ from layerkit.training.task import EvalTask, TrainTask
 if TYPE_CHECKING:
     from layerkit.data.prefetch import Ahead
 
+__all__ = ["Feed", "Finders", "Item", "mover", "n_ahead", "requests"]
 
-__all__ = ["Feed", "Finders", "Item", "mover", "requests"]
-
-_AHEAD = 16  # batches that may be ready; the more, the seldomer the thread that makes them is woken
+_FEWEST, _MOST, _ROOM = 2, 16, 1 << 24
+"""How many batches may be ready, and how many bytes of them if these are more than the fewest."""
 _PATIENCE = 5.0  # seconds that an interrupted run waits for a batch that is being made
 
 
@@ -83,6 +84,11 @@ def mover() -> Callable[[Any], Any]:
     return (lambda batch: batch) if devices()[0].lower().startswith("cpu") else to_device
 
 
+def n_ahead(tasks: Sequence[TrainTask | EvalTask]) -> int:
+    """How many batches to have ready: the more, the seldomer the thread that makes them is woken; few large ones."""
+    return max(_FEWEST, min(_MOST, _ROOM // max(1, *(size_of(task.sample_batch) for task in tasks))))
+
+
 def _item(
     number: int,
     source: Source,
@@ -111,19 +117,19 @@ class Feed:
     Args:
         items: the items.
         sources: every source they may come from.
-        background: whether they are made on a thread of their own.
+        n_ahead: how many to have ready, made on a thread of their own; 0 for none, and no thread.
         interrupts: lets Ctrl-C through while a batch is waited for.
     """
 
-    def __init__(self, items: Iterator[Item], sources: list[Source], background: bool, interrupts: Interrupts) -> None:
+    def __init__(self, items: Iterator[Item], sources: list[Source], n_ahead: int, interrupts: Interrupts) -> None:
         self._positions = {source: source.position for source in sources}
         self._interrupts = interrupts
         self._items = items
         self._ahead: Ahead[Item] | None = None
-        if background:
+        if n_ahead:
             from layerkit.data.prefetch import Ahead  # one batch alone needs no thread
 
-            self._ahead = Ahead(items, _AHEAD)
+            self._ahead = Ahead(items, n_ahead)
         self._returned: list[Item] = []
 
     def take(self) -> Item:

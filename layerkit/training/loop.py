@@ -11,7 +11,7 @@ from layerkit.fastmath import backend_name, random, use_backend
 from layerkit.fastmath.memory import explained
 from layerkit.layer import Layer
 from layerkit.training.batch import check_arity
-from layerkit.training.feed import Feed, Item, mover, requests
+from layerkit.training.feed import Feed, Item, mover, n_ahead, requests
 from layerkit.training.history import History
 from layerkit.training.interrupt import Interrupts, Terminated
 from layerkit.training.keeping import Keeping
@@ -223,7 +223,8 @@ class Loop:
                 self._move,
                 self._steps.finders,
             )
-            self._feed = Feed(asked, self._sources, last - self.step > 1, interrupts)
+            ahead = n_ahead([*self.tasks, *self.eval_tasks]) if last - self.step > 1 else 0
+            self._feed = Feed(asked, self._sources, ahead, interrupts)
             try:
                 while self.step < last:
                     self._train(self._items_of_call(self._feed, last))
