@@ -23,7 +23,7 @@ import layerkit as lk
 from layerkit import layers as tl
 from layerkit import optimizers
 from layerkit.training import EvalTask, Loop, TrainTask
-from layerkit.training.feed import Feed, requests
+from layerkit.training.feed import Feed, n_ahead, requests
 from layerkit.training.interrupt import Interrupts
 
 Timed = tuple[float, float]
@@ -39,11 +39,11 @@ def classifier(vocabulary: int, width: int, update: str) -> Any:
     return tl.Serial(embedding, tl.Mean(axis=1), tl.Dense(CLASSES), tl.LogSoftmax())
 
 
-def loop_of(batches: list[Batch], vocabulary: int, width: int, update: str) -> Loop:
+def loop_of(batches: list[Batch], vocabulary: int, width: int, update: str, seed: int = 0) -> Loop:
     task = TrainTask(itertools.cycle(batches), tl.CrossEntropyLoss(), optimizers.Adam(0.01))
     metric = EvalTask(itertools.cycle(batches), [tl.CrossEntropyLoss()], n_eval_batches=20)
     model = classifier(vocabulary, width, update)
-    return Loop(model, task, eval_tasks=metric, eval_at=lambda step: False, log=None)
+    return Loop(model, task, eval_tasks=metric, eval_at=lambda step: False, random_seed=seed, log=None)
 
 
 def steps_of(loop: Loop) -> Callable[[int], Timed]:
@@ -55,7 +55,7 @@ def steps_of(loop: Loop) -> Callable[[int], Timed]:
             asked = requests(
                 range(loop.step, loop.step + n), loop.tasks, [], lambda n: 0, lambda n: False, loop._move, steps.finders
             )
-            feed = Feed(asked, loop._sources, True, interrupts)
+            feed = Feed(asked, loop._sources, n_ahead(loop.tasks), interrupts)
             wall, cpu = time.perf_counter(), time.process_time()
             for _ in range(n):
                 steps.train([feed.take()])
@@ -169,13 +169,13 @@ def float64_adam(batches: Iterator[Batch], vocabulary: int, width: int, weights:
     return params
 
 
-def accuracy(vocabulary: int, options: argparse.Namespace) -> None:
+def accuracy(vocabulary: int, seed: int, options: argparse.Namespace) -> None:
     """The largest error of a weight after 2,000 steps of 16, lazy and dense, against dense Adam in float64."""
     batches, n_steps = make_batches(vocabulary, 16, 2000), 2000
     first = None
     for update in ("dense", "lazy"):
         with lk.use_backend(options.backend):
-            loop = loop_of(batches, vocabulary, options.width, update)
+            loop = loop_of(batches, vocabulary, options.width, update, seed)
             weights = [np.array(w) for w in lk.fastmath.tree_leaves(lk.fastmath.to_host(loop.model.weights))]
             if first is None:
                 first = weights
@@ -184,7 +184,8 @@ def accuracy(vocabulary: int, options: argparse.Namespace) -> None:
             found = lk.fastmath.tree_leaves(lk.fastmath.to_host(loop.model.weights))
         error = max(float(abs(a - b).max()) for a, b in zip(found, truth, strict=True))
         moved = max(float(abs(a - b).max()) for a, b in zip(truth, first, strict=True))
-        print(f"V {vocabulary:,} {options.backend} {update}: largest error {error:.2e}; weights moved by {moved:.2f}")
+        who = f"V {vocabulary:,} {options.backend} seed {seed} {update}"
+        print(f"{who}: largest error {error:.2e}; weights moved by {moved:.2f}")
 
 
 def main() -> None:
@@ -200,11 +201,13 @@ def main() -> None:
     parser.add_argument("--apart", action="store_true", help="one after the other, where memory holds no two tables")
     parser.add_argument("--evaluation", action="store_true")
     parser.add_argument("--accuracy", action="store_true")
+    parser.add_argument("--seeds", type=int, nargs="+", default=[0], help="of the first weights, for --accuracy")
     options = parser.parse_args()
     if options.evaluation:
         evaluation(options.vocabulary, options)
     elif options.accuracy:
-        accuracy(options.vocabulary[0], options)
+        for seed in options.seeds:
+            accuracy(options.vocabulary[0], seed, options)
     else:
         for vocabulary in options.vocabulary:
             for rows in options.batches:
