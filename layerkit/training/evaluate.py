@@ -52,8 +52,7 @@ def make_evaluation(
 
     def measure(view: View, state: Any, own: Any, batch: tuple[Any, ...], ids: Any) -> Any:
         inputs, rest = parts(batch, model.n_in)
-        leaves, slots = view.parts()
-        rows, _ = lazy.read(leaves, slots, view.waiting, view.step, ids)
+        rows = lazy.read_weights(view, ids)
         weights, _ = tree_unflatten(lazy.stand_ins(rows, batch, ids, arrays), view.trained)
         y, _ = model.pure_fn(inputs, weights, state, key, training=False)
         values = [

@@ -29,6 +29,7 @@ from layerkit.fastmath import numpy as np
 from layerkit.fastmath.rows import RowTable, put_rows
 from layerkit.missed_steps import Rates
 from layerkit.optimizer import Optimizer
+from layerkit.pieces import pieces
 from layerkit.shapes import signature
 from layerkit.training.row_ids import RowIds
 from layerkit.training.tables import Table
@@ -160,6 +161,14 @@ class LazyRows:
             leaves[table.place], slots[table.place] = self._rows(*given, step, ids[number].ids)
         return leaves, slots
 
+    def read_weights(self, view: View, ids: Sequence[RowIds]) -> list[Any]:
+        """The leaves that ``read`` gives of a view."""
+        leaves, slots = view.parts()
+        for number, table in enumerate(self.tables):
+            given = leaves[table.place], slots[table.place], view.waiting.last[table.path], view.waiting.rates
+            leaves[table.place] = self._current(*given, view.step, ids[number].ids)
+        return leaves
+
     def stand_ins(
         self, rows: list[Any], batch: tuple[Any, ...], ids: Sequence[RowIds], arrays: Any = None
     ) -> list[Any]:
@@ -219,16 +228,21 @@ class LazyRows:
 
     def _rows(self, table: Any, slots: Any, last: Any, rates: Any, step: Any, ids: Any) -> tuple[Any, Any]:
         """Rows of a table and of its slots, up to date before ``step``; any row for an id beyond the table."""
-        last, rows, slot_rows = nested_map(lambda array: np.take(array, ids, axis=0, mode="clip"), (last, table, slots))
+        last, rows, slot_rows = nested_map(lambda array: _take_any(array, ids), (last, table, slots))
+        return self.skip(step, rates, last, rows, slot_rows)
+
+    def _current(self, table: Any, slots: Any, last: Any, rates: Any, step: Any, ids: Any) -> Any:
+        """What ``_rows`` gives of the table itself."""
         if is_traced(last):
-            return self.skip(step, rates, last, rows, slot_rows)
-        # Where numbers are known, those of rows that missed nothing are left alone.
+            return self._rows(table, slots, last, rates, step, ids)[0]
+        # Where numbers are known, rows that missed nothing are left alone, and the others moved some at a time.
+        last, rows = _take_any(last, ids), _take_any(table, ids)
         late = onp.flatnonzero(last < step - 1)
-        if late.size:
-            given = rows[late], nested_map(lambda slot: slot[late], slot_rows)
-            new = self.skip(step, rates, last[late], *given)
-            nested_map(lambda array, own: array.__setitem__(late, own), (rows, slot_rows), new)
-        return rows, slot_rows
+        for piece in pieces(rows[: len(late)]):
+            at = late[piece]
+            own = nested_map(lambda slot, own_ids=ids[at]: _take_any(slot, own_ids), slots)
+            rows[at], _ = self.skip(step, rates, last[at], rows[at], own)
+        return rows
 
     def skip(self, step: Any, rates: Any, last: Any, rows: Any, slot_rows: Any) -> tuple[Any, Any]:
         """Rows and their slots, which are given up, after the steps that they missed."""
@@ -303,7 +317,12 @@ class LazyRows:
     def _brought_up(self, whole: Any, table: Any, slots: Any, last: Any, rates: Any, step: Any, ids: Any) -> Any:
         if not is_traced(last):
             ids = ids[ids < table.shape[0]]  # what fills a piece up is for programs, which have one length
-        return put_rows(whole, ids, self._rows(table, slots, last, rates, step, ids)[0])
+        return put_rows(whole, ids, self._current(table, slots, last, rates, step, ids))
+
+
+def _take_any(array: Any, ids: Any) -> Any:
+    """Rows of an array; any row for an id beyond it."""
+    return np.take(array, ids, axis=0, mode="clip")
 
 
 def _stand_in(table: Table, rows: Any, batch: tuple[Any, ...], ids: RowIds, arrays: Any) -> RowTable:
