@@ -21,17 +21,16 @@ class RowIds(NamedTuple):
 
 
 def padded_count(count: int) -> int:
-    """``count`` rounded up: to 128 or 256, and above to one of four lengths between two powers of two.
+    """``count`` rounded up: to 128 or 256, then to one of eight lengths between two powers of two.
 
-    Each length is a program of its own, which takes longer to compile than the rows that are there for nothing.
+    Lengths are 64 apart or more. Each is a program of its own to compile; batches of one size mostly have one, or two.
 
     >>> [padded_count(n) for n in (1, 65, 200, 257, 1000, 1025)]
-    [128, 128, 256, 320, 1024, 1280]
+    [128, 128, 256, 320, 1024, 1152]
     """
     length = 128
     while length < count:
-        step = length if length < 256 else (1 << (length.bit_length() - 1)) // 4
-        length += step
+        length += length if length < 256 else max(64, (1 << (length.bit_length() - 1)) // 8)
     return length
 
 
