@@ -9,21 +9,26 @@ from typing import Any
 
 import numpy as onp
 
-from layerkit.engine import frames
 from layerkit.engine.calls import check_reach, find, run, run_inside, run_sublayer
-from layerkit.engine.frames import Frame
-from layerkit.engine.initializing import init, init_by_hook, init_described, init_outermost, signature_for
+from layerkit.engine.frames import Frame, current_frame
+from layerkit.engine.initializing import (
+    init,
+    init_by_hook,
+    init_by_trying,
+    init_described,
+    init_outermost,
+    signature_for,
+)
 from layerkit.engine.layer_error import LayerError
 from layerkit.engine.naming import check_mode, check_name, count, line_of_caller
 from layerkit.engine.storing import keep, require_init, stored
 from layerkit.fastmath import abstract_eval, is_traced, random, stop_gradient, tree_leaves
-from layerkit.fastmath.backend import _region
+from layerkit.fastmath.backend import current_region
 from layerkit.fastmath.transforms import impure
 from layerkit.shapes import signature
 
 __all__ = ["Layer", "LayerError"]
 
-_current = frames._current
 _signature = signature  # methods have an argument of that name
 _MAX_DEPTH = 100  # two Python frames a level, well below the usual limit of 1,000
 
@@ -149,7 +154,7 @@ class Layer:
         Raises:
             LayerError: the layer, or one inside it, cannot take such inputs.
         """
-        frame = _current.get()
+        frame = current_frame.get()
         if frame is not None and frame.trail is not None and rng is None and self in frame.layer.sublayers:
             return frame.layer.init_sublayer(frame.layer.sublayers.index(self), signature)[:2]
         weights, state, _ = init_outermost(self, signature, rng)
@@ -173,7 +178,7 @@ class Layer:
         Raises:
             LayerError: the inputs do not fit, or the layer was not initialized.
         """
-        frame = _current.get()
+        frame = current_frame.get()
         if frame is not None and weights is None:
             if state is not None or rng is not None:
                 raise LayerError(
@@ -199,13 +204,13 @@ class Layer:
         ``training`` is that of the surrounding call unless given, and false in an outermost one; ``rng`` is a key, or a
         function that makes one where a layer asks for it.
         """
-        parent = _current.get()
+        parent = current_frame.get()
         position = None
         if parent is not None and self in parent.layer.sublayers:
             position = parent.layer.sublayers.index(self)
         # Infinity and NaN give their values without NumPy's warnings, as compiled code does.
         with onp.errstate(all="ignore"):
-            return run(self, x, weights, state, rng, None, parent, position, training)
+            return run(Frame(self, weights, state, rng, None, parent, position), x, training)
 
     def output_signature(self, signature: Any) -> Any:
         """Shapes and dtypes of the outputs for inputs of this signature; nothing is kept."""
@@ -223,17 +228,17 @@ class Layer:
     @property
     def weights(self) -> Any:
         """The trainable arrays: inside ``forward`` those of the call, outside what ``init`` or assignment left."""
-        frame = _current.get()
+        frame = current_frame.get()
         if frame is None:
             impure("a layer's weights are read outside of its call")
             return stored(self, "_weights")
-        if frame.layer is self and frame.region is _region.get():
+        if frame.layer is self and frame.region is current_region.get():
             return frame.weights
         return find(self, frame, "weights")
 
     @weights.setter
     def weights(self, weights: Any) -> None:
-        frame = _current.get()
+        frame = current_frame.get()
         if frame is None:
             keep(self, "_weights", weights)
             self._initialized = True
@@ -248,24 +253,24 @@ class Layer:
     @property
     def state(self) -> Any:
         """The arrays that calls change and training does not; as ``weights``."""
-        frame = _current.get()
+        frame = current_frame.get()
         if frame is None:
             impure("a layer's state is read outside of its call")
             return stored(self, "_state")
-        if frame.layer is self and frame.region is _region.get():
+        if frame.layer is self and frame.region is current_region.get():
             return frame.state
         return find(self, frame, "state")
 
     @state.setter
     def state(self, state: Any) -> None:
-        frame = _current.get()
+        frame = current_frame.get()
         if frame is None:
             keep(self, "_state", state)
         elif frame.layer is not self:
             raise LayerError(f"{self.name}: its state cannot be set inside the forward of {frame.layer.name}")
-        elif frame.region is not _region.get():
+        elif frame.region is not current_region.get():
             raise LayerError(
-                f"{self.name}: state set inside a {getattr(_region.get(), 'name', 'loop')}; "
+                f"{self.name}: state set inside a {getattr(current_region.get(), 'name', 'loop')}; "
                 "return it from the body as a carry, and set it after"
             )
         else:
@@ -274,7 +279,7 @@ class Layer:
     @property
     def rng(self) -> Any:
         """The random key, uint32 (2,): inside a call the call's own, outside the one given to ``init``."""
-        frame = _current.get()
+        frame = current_frame.get()
         if frame is None:
             return random.get_prng(0) if self._rng is None else self._rng
         if frame.layer is not self:
@@ -292,7 +297,7 @@ class Layer:
         """Whether the running call is one of training; ``mode`` overrides it."""
         if self.mode is not None:
             return self.mode == "train"
-        frame = _current.get()
+        frame = current_frame.get()
         return frame is not None and frame.training
 
     @property
@@ -360,25 +365,29 @@ class Layer:
     @property
     def is_bare(self) -> bool:
         """Whether it has nothing to initialize: no weights, no state, no sublayers."""
-        return not self.sublayers and type(self).init_weights_and_state is Layer.init_weights_and_state
+        return not self.sublayers and not self._has_hook()
+
+    def _has_hook(self) -> bool:
+        return type(self).init_weights_and_state is not Layer.init_weights_and_state
 
     def run_sublayer(self, index: int, x: Any) -> Any:
         """In ``forward``: the output of the sublayer at ``index``, what ``self.sublayers[index](x)`` gives."""
-        frame = frames.current()
+        frame = current_frame.get()
         if frame is None or frame.layer is not self:
             raise LayerError(f"{self.name}.run_sublayer belongs inside its forward")
         return run_sublayer(frame, index, x)
 
     def init_sublayer(self, index: int, signature: Any) -> tuple[Any, Any, Any]:
         """In ``init_weights_and_state``: (weights, state, output signature) of the sublayer at ``index``."""
-        frame = frames.current()
+        frame = current_frame.get()
         if frame is None or frame.layer is not self:
             raise LayerError(f"{self.name}.init_sublayer belongs inside its init_weights_and_state")
-        return init(self.sublayers[index], signature, frame, index, frame, index)
+        return init(frame.of_sublayer(index, (), ()), signature)
 
     def init_in_frame(self, frame: Frame, inputs: Any) -> tuple[Any, Any, Any]:
         """(weights, state, output signature); a combinator that knows its output from its parts overrides this."""
-        return init_by_hook(frame, inputs)
+        by_trying = self.sublayers and not self._has_hook()
+        return init_by_trying(frame, inputs) if by_trying else init_by_hook(frame, inputs)
 
     def accept_inputs(self, x: Any) -> Any:
         """Inputs that are not n_in arrays: refused here, taken by combinators that have a use for them."""

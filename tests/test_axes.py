@@ -12,7 +12,7 @@ from toy_layers import BACKENDS, Count, Linear, Mix, Noise, arrays, assert_same,
 
 import layerkit as lk
 from layerkit.combinators.axes import fresh_copy
-from layerkit.engine.calls import walk
+from layerkit.engine.sharing import walk
 from layerkit.fastmath import grad, random, tree_leaves
 from layerkit.fastmath import numpy as np
 

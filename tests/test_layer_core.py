@@ -13,7 +13,7 @@ import pytest
 from toy_layers import BACKENDS, Count, Linear, Noise, Relu, arrays, assert_same
 
 import layerkit as lk
-from layerkit.engine.calls import walk
+from layerkit.engine.sharing import walk
 from layerkit.fastmath import cond, grad, jit, random, remat, scan
 from layerkit.fastmath import map as fast_map
 from layerkit.fastmath import numpy as np

@@ -13,7 +13,7 @@ from toy_layers import BACKENDS, Count, Linear, Mix, Noise, arrays, assert_same,
 import layerkit as lk
 from layerkit.fastmath import grad, jit, nested_map, random, remat, scan, to_host
 from layerkit.fastmath import numpy as np
-from layerkit.fastmath.backend import region
+from layerkit.fastmath.backend import current_region
 
 on_both = pytest.mark.parametrize("backend", BACKENDS)
 few = settings(max_examples=12)
@@ -171,7 +171,7 @@ class Where(lk.Layer):
     """Notes in what kind of body it runs."""
 
     def forward(self, x: Any) -> Any:
-        body = region.current()
+        body = current_region.get()
         self.bodies = getattr(self, "bodies", set()) | {body and body.name}
         return x + (1.0 if self.training else 0.0)
 

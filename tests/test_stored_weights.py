@@ -14,7 +14,7 @@ from hypothesis import strategies as st
 import layerkit as lk
 from layerkit import fastmath
 from layerkit import layers as tl
-from layerkit.engine.calls import walk
+from layerkit.engine.sharing import walk
 
 ARRAY = onp.arange(1.0, 4.0, dtype=onp.float32)
 

@@ -10,6 +10,7 @@ import numpy as onp
 
 from layerkit import fastmath
 from layerkit.bench.subjects import Case
+from layerkit.engine.bare import as_tuple, bare
 from layerkit.errors import LayerkitError
 from layerkit.fastmath import numpy as np
 from layerkit.fastmath import random, use_backend
@@ -17,7 +18,7 @@ from layerkit.fastmath.backend import Backend
 from layerkit.optimizer import Optimizer
 from layerkit.testing.arrays import DOMAINS, draw
 from layerkit.testing.recipe_case import TEXTS, RecipeCase
-from layerkit.testing.trees import bare, is_float, leaves, to_tuple
+from layerkit.testing.trees import is_float, leaves
 from layerkit.testing.trial import REFERENCE, blaming, merge, split
 
 __all__ = ["Job", "Program", "program_of"]
@@ -79,7 +80,7 @@ class LayerProgram:
             if all(bool(onp.isfinite(leaf).all()) for leaf in leaves(y) if is_float(leaf)):
                 break
         generator = onp.random.default_rng(7)
-        self._cotangents = tuple(generator.normal(size=one.shape).astype("float32") for one in to_tuple(y))
+        self._cotangents = tuple(generator.normal(size=one.shape).astype("float32") for one in as_tuple(y))
 
     def job(self, backend: Backend) -> Job:
         numbers: tuple[Any, ...]
@@ -98,7 +99,7 @@ class LayerProgram:
         def loss(weights: Any, floats: Any, others: Any, state: Any, key: Any, cotangents: Any) -> Any:
             inputs = bare(merge(floats, others))
             y, new_state = self._layer.pure_fn(inputs, weights, state, key, training=True)
-            pairs = zip(to_tuple(y), cotangents, strict=True)
+            pairs = zip(as_tuple(y), cotangents, strict=True)
             parts = [(one * cotangent).sum() for one, cotangent in pairs if is_float(one)]
             return sum(parts, np.zeros(())), new_state
 

@@ -7,9 +7,9 @@ from typing import Any
 
 from layerkit.combinators.composing import as_layer
 from layerkit.combinators.routing import Concatenate
-from layerkit.combinators.stack import bare_or_tuple
-from layerkit.engine.calls import walk
+from layerkit.engine.bare import as_tuple, bare
 from layerkit.engine.frames import Frame
+from layerkit.engine.sharing import walk
 from layerkit.fastmath import numpy as np
 from layerkit.layer import Layer, LayerError
 
@@ -70,19 +70,19 @@ class BatchLeadingAxes(Layer):
         return (*leading, *shape[1:])
 
     def forward(self, x: Any) -> Any:
-        parts = x if type(x) is tuple else (x,)
+        parts = as_tuple(x)
         leading = self._leading(parts)
-        y = self.run_sublayer(0, bare_or_tuple([np.reshape(p, self._merged(p.shape, leading)) for p in parts]))
-        outputs = y if type(y) is tuple else (y,)
-        return bare_or_tuple([np.reshape(o, self._apart(o.shape, leading)) for o in outputs])
+        y = self.run_sublayer(0, bare([np.reshape(p, self._merged(p.shape, leading)) for p in parts]))
+        outputs = as_tuple(y)
+        return bare([np.reshape(o, self._apart(o.shape, leading)) for o in outputs])
 
     def init_in_frame(self, frame: Frame, inputs: Any) -> tuple[Any, Any, Any]:
-        parts = inputs if type(inputs) is tuple else (inputs,)
+        parts = as_tuple(inputs)
         leading = self._leading(parts)
-        merged = bare_or_tuple([part.replace(shape=self._merged(part.shape, leading)) for part in parts])
+        merged = bare([part.replace(shape=self._merged(part.shape, leading)) for part in parts])
         weights, state, y = self.init_sublayer(0, merged)
-        outputs = y if type(y) is tuple else (y,)
-        return (weights,), (state,), bare_or_tuple([o.replace(shape=self._apart(o.shape, leading)) for o in outputs])
+        outputs = as_tuple(y)
+        return (weights,), (state,), bare([o.replace(shape=self._apart(o.shape, leading)) for o in outputs])
 
     def source_of(self, child: int, item: int) -> tuple[int | None, int] | None:
         return None, item
@@ -108,7 +108,7 @@ class _Bidirectional(Layer):
             raise LayerError(f"walks along axis {self.axis}, which {whose} of shape {tuple(x.shape)} does not have")
 
     def _check_inputs(self, x: Any) -> tuple[Any, ...]:
-        parts = x if type(x) is tuple else (x,)
+        parts = as_tuple(x)
         for part in parts:
             self._check(part, "an input")
         if len({part.shape[self.axis] for part in parts}) > 1:
@@ -119,7 +119,7 @@ class _Bidirectional(Layer):
     def forward(self, x: Any) -> Any:
         parts = self._check_inputs(x)
         forwards = self.run_sublayer(0, x)
-        backwards = self.run_sublayer(1, bare_or_tuple([np.flip(part, self.axis) for part in parts]))
+        backwards = self.run_sublayer(1, bare([np.flip(part, self.axis) for part in parts]))
         self._check(backwards, "an output")
         return self.run_sublayer(2, (forwards, np.flip(backwards, self.axis)))
 

@@ -7,9 +7,10 @@ from typing import Any
 from layerkit import fastmath
 from layerkit.combinators.composing import as_layer
 from layerkit.combinators.memory import Memory
-from layerkit.combinators.stack import bare_or_tuple, inputs_from_stack
+from layerkit.combinators.stack import inputs_from_stack
+from layerkit.engine.bare import as_tuple, bare
 from layerkit.engine.calls import run
-from layerkit.engine.frames import Frame, current
+from layerkit.engine.frames import Frame, current_frame
 from layerkit.fastmath import numpy as np
 from layerkit.layer import Layer, LayerError
 from layerkit.shapes import signature
@@ -62,12 +63,12 @@ class Cond(Layer):
 
     def _split(self, x: Any) -> tuple[Any, Any]:
         """Inputs of the condition, and of the layer it chooses."""
-        stack = x if type(x) is tuple else (x,)
+        stack = as_tuple(x)
         cut = self.sublayers[0].n_in
-        return inputs_from_stack(stack, cut), bare_or_tuple(stack[cut:])
+        return inputs_from_stack(stack, cut), bare(stack[cut:])
 
     def forward(self, x: Any) -> Any:
-        frame: Any = current()
+        frame: Any = current_frame.get()
         above, below = self._split(x)
         condition = np.reshape(self.run_sublayer(0, above), ()) != 0
         states = frame.state
@@ -76,9 +77,7 @@ class Cond(Layer):
             def run_it(inputs: Any) -> Any:
                 if index == len(self.sublayers):
                     return inputs, states
-                y, new = run(
-                    self.sublayers[index], inputs, frame.weights[index], states[index], frame, index, frame, index
-                )
+                y, new = run(frame.of_sublayer(index, frame.weights[index], states[index]), inputs)
                 return y, (*states[:index], new, *states[index + 1 :])
 
             return run_it
@@ -138,7 +137,7 @@ class Cache(Layer):
         return self.sublayers[:1]
 
     def forward(self, x: Any) -> Any:
-        frame: Any = current()
+        frame: Any = current_frame.get()
         if self.training:
             return self.run_sublayer(0, x)
         state, (filled, outputs, marks) = frame.state
@@ -149,8 +148,7 @@ class Cache(Layer):
             )
 
         def compute(x: Any) -> Any:
-            y, new = run(self.sublayers[0], x, frame.weights[0], state, frame, 0, frame, 0)
-            return y, new
+            return run(frame.of_sublayer(0, frame.weights[0], state), x)
 
         y, new_state = fastmath.cond(filled > 0, lambda x: (outputs, state), compute, x)
         self.state = (new_state, (np.ones((), np.int32), y, marks))

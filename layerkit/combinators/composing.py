@@ -6,9 +6,10 @@ from collections.abc import Iterable, Sequence
 from itertools import accumulate
 from typing import Any
 
-from layerkit.combinators.stack import bare_or_tuple, inputs_from_stack, sequence_arity
+from layerkit.combinators.stack import inputs_from_stack, sequence_arity
+from layerkit.engine.bare import as_tuple, bare
 from layerkit.engine.calls import run
-from layerkit.engine.frames import Frame, current
+from layerkit.engine.frames import Frame, current_frame
 from layerkit.engine.initializing import init
 from layerkit.engine.naming import count, in_place_of_function
 from layerkit.errors import shown
@@ -80,7 +81,7 @@ class Serial(Layer):
 
     def accept_inputs(self, x: Any) -> Any:
         # n_in arrays or more: the rest passes through below.
-        stack = x if type(x) is tuple else (x,)
+        stack = as_tuple(x)
         if len(stack) >= self.n_in:
             return stack
         reader = next(i for i in range(len(self.sublayers)) if sequence_arity(self.sublayers[: i + 1])[0] == self.n_in)
@@ -93,25 +94,25 @@ class Serial(Layer):
     def forward(self, x: Any) -> Any:
         if not self._length:
             return x
-        frame: Any = current()
+        frame: Any = current_frame.get()
         weights, state = frame.weights, frame.state
         key, base = self._key_for_sublayers(frame)
-        stack = x if type(x) is tuple else (x,)
+        stack = as_tuple(x)
         new_state: list[Any] | None = None
         offsets = self._offsets
         for index, layer in enumerate(self.sublayers[: self._length]):
             n = layer.n_in
             inputs = stack[0] if n == 1 and stack else stack[:n]
             old = state[index]
-            y, new = run(layer, inputs, weights[index], old, key, base + offsets[index], frame, index)
-            stack = (y if type(y) is tuple else (y,)) + stack[n:]
+            y, new = run(Frame(layer, weights[index], old, key, base + offsets[index], frame, index), inputs)
+            stack = as_tuple(y) + stack[n:]
             if new is not old:
                 if new_state is None:
                     new_state = list(state)
                 new_state[index] = new
         if new_state is not None:
             self.state = tuple(new_state)
-        return stack[0] if len(stack) == 1 else stack
+        return bare(stack)
 
     @staticmethod
     def _key_for_sublayers(frame: Frame) -> tuple[Any, int]:
@@ -124,15 +125,15 @@ class Serial(Layer):
         if not self._length:
             return (), (), inputs
         key, base = self._key_for_sublayers(frame)
-        stack = tuple(inputs) if type(inputs) is tuple else (inputs,)
+        stack = as_tuple(inputs)
         made = []
         for index, layer in enumerate(self.sublayers[: self._length]):
             top = inputs_from_stack(stack, layer.n_in)
-            weights, state, outputs = init(layer, top, key, base + self._offsets[index], frame, index)
+            weights, state, outputs = init(Frame(layer, (), (), key, base + self._offsets[index], frame, index), top)
             made.append((weights, state))
-            stack = (outputs if type(outputs) is tuple else (outputs,)) + stack[layer.n_in :]
+            stack = as_tuple(outputs) + stack[layer.n_in :]
         weights, state = zip(*made, strict=True)
-        return weights, state, stack[0] if len(stack) == 1 else stack
+        return weights, state, bare(stack)
 
     def source_of(self, child: int, item: int) -> tuple[int | None, int] | None:
         return self._on_stack(child, item)
@@ -189,23 +190,23 @@ class Parallel(Layer):
         ]
 
     def forward(self, x: Any) -> Any:
-        frame: Any = current()
+        frame: Any = current_frame.get()
         weights, state = frame.weights, frame.state
         outputs: tuple[Any, ...] = ()
         new_state = []
-        for index, (layer, inputs) in enumerate(zip(self.sublayers, self._slices(x), strict=True)):
-            y, new = run(layer, inputs, weights[index], state[index], frame, index, frame, index)
-            outputs += y if type(y) is tuple else (y,)
+        for index, inputs in enumerate(self._slices(x)):
+            y, new = run(frame.of_sublayer(index, weights[index], state[index]), inputs)
+            outputs += as_tuple(y)
             new_state.append(new)
         if any(new is not old for new, old in zip(new_state, state, strict=True)):
             self.state = tuple(new_state)
-        return outputs[0] if len(outputs) == 1 else outputs
+        return bare(outputs)
 
     def init_in_frame(self, frame: Frame, inputs: Any) -> tuple[Any, Any, Any]:
         made = [self.init_sublayer(index, part) for index, part in enumerate(self._slices(inputs))]
         weights, state, parts = zip(*made, strict=True)
-        outputs = tuple(o for part in parts for o in (part if type(part) is tuple else (part,)))
-        return weights, state, outputs[0] if len(outputs) == 1 else outputs
+        outputs = tuple(o for part in parts for o in as_tuple(part))
+        return weights, state, bare(outputs)
 
     def source_of(self, child: int, item: int) -> tuple[int | None, int] | None:
         return None, self._starts[child] + item
@@ -256,8 +257,8 @@ class _Residual(Serial):
             raise LayerError("Residual: its layers have no output to add to")
 
     def forward(self, x: Any) -> Any:
-        frame: Any = current()
-        stack = x if type(x) is tuple else (x,)
+        frame: Any = current_frame.get()
+        stack = as_tuple(x)
         y = super().forward(inputs_from_stack(stack, self._main_in))
         if self._length == len(self.sublayers):
             side = stack[0]
@@ -265,14 +266,14 @@ class _Residual(Serial):
             key, base = self._key_for_sublayers(frame)
             fold, index, old = base + self._offsets[self._length], self._length, frame.state[-1]
             inputs = inputs_from_stack(stack, self.sublayers[index].n_in)
-            side, new = run(self.sublayers[index], inputs, frame.weights[index], old, key, fold, frame, index)
+            side, new = run(Frame(self.sublayers[index], frame.weights[index], old, key, fold, frame, index), inputs)
             if new is not old:
                 self.state = (*frame.state[:-1], new)
-        outputs = y if type(y) is tuple else (y,)
-        return bare_or_tuple((side + outputs[0], *outputs[1:], *stack[self.n_in :]))
+        outputs = as_tuple(y)
+        return bare((side + outputs[0], *outputs[1:], *stack[self.n_in :]))
 
     def init_in_frame(self, frame: Frame, inputs: Any) -> tuple[Any, Any, Any]:
-        stack = inputs if type(inputs) is tuple else (inputs,)
+        stack = as_tuple(inputs)
         weights, state, y = super().init_in_frame(frame, inputs_from_stack(stack, self._main_in))
         if self._length == len(self.sublayers):
             side = stack[0]
@@ -280,14 +281,14 @@ class _Residual(Serial):
             key, base = self._key_for_sublayers(frame)
             fold, index = base + self._offsets[self._length], self._length
             part = inputs_from_stack(stack, self.sublayers[index].n_in)
-            w, s, side = init(self.sublayers[index], part, key, fold, frame, index)
+            w, s, side = init(Frame(self.sublayers[index], (), (), key, fold, frame, index), part)
             weights, state = (*weights, w), (*state, s)
-        outputs = y if type(y) is tuple else (y,)
+        outputs = as_tuple(y)
         try:
             total = abstract_eval(lambda a, b: a + b, side, outputs[0])
         except (TypeError, ValueError) as error:
             raise LayerError(f"its shortcut gives {side} and its layers {outputs[0]}: they cannot be added") from error
-        return weights, state, bare_or_tuple((total, *outputs[1:], *stack[self.n_in :]))
+        return weights, state, bare((total, *outputs[1:], *stack[self.n_in :]))
 
     def source_of(self, child: int, item: int) -> tuple[int | None, int] | None:
         return (None, item) if child == self._length else self._on_stack(child, item)
@@ -344,11 +345,11 @@ class SerialWithSideOutputs(Layer):
         self._sides = sides
 
     def forward(self, x: Any) -> Any:
-        stack = x if type(x) is tuple else (x,)
+        stack = as_tuple(x)
         aside: tuple[Any, ...] = ()
         for index, (layer, n_side) in enumerate(zip(self.sublayers, self._sides, strict=True)):
             y = self.run_sublayer(index, inputs_from_stack(stack, layer.n_in))
-            outputs = y if type(y) is tuple else (y,)
+            outputs = as_tuple(y)
             kept = len(outputs) - n_side
             stack = outputs[:kept] + stack[layer.n_in :]
             aside += outputs[kept:]

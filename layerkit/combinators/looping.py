@@ -8,9 +8,9 @@ from layerkit import fastmath
 from layerkit.combinators.axes import check_axis
 from layerkit.combinators.composing import as_layer
 from layerkit.combinators.memory import Memory
-from layerkit.combinators.stack import bare_or_tuple
+from layerkit.engine.bare import as_tuple, bare
 from layerkit.engine.calls import run
-from layerkit.engine.frames import Frame, current
+from layerkit.engine.frames import Frame, current_frame
 from layerkit.fastmath import numpy as np
 from layerkit.layer import Layer, LayerError
 from layerkit.shapes import ShapeDtype, signature
@@ -70,11 +70,11 @@ class Scan(Layer):
         return self.mode == "predict" and self.n_carry > 0
 
     def _split(self, x: Any) -> tuple[tuple[Any, ...], tuple[Any, ...]]:
-        inputs = x if type(x) is tuple else (x,)
+        inputs = as_tuple(x)
         return inputs[: self.n_in - self.n_carry], inputs[self.n_in - self.n_carry :]
 
     def forward(self, x: Any) -> Any:
-        frame: Any = current()
+        frame: Any = current_frame.get()
         xs, carry = self._split(x)
         length = _common_length(xs, self.axis)
         if self._keeps_carry:
@@ -87,18 +87,18 @@ class Scan(Layer):
             self.state = (state, *frame.state[1:])
         if self.axis:
             ys = tuple([np.moveaxis(each, 0, self.axis) for each in ys])
-        return bare_or_tuple(ys + carry)
+        return bare(ys + carry)
 
     def init_in_frame(self, frame: Frame, inputs: Any) -> tuple[Any, Any, Any]:
         xs, carry = self._split(inputs)
         length = _common_length(xs, self.axis)
         slices = tuple(x.replace(shape=_without(x.shape, self.axis)) for x in xs)
-        weights, state, outputs = self.init_sublayer(0, bare_or_tuple(slices + carry))
-        parts = outputs if type(outputs) is tuple else (outputs,)
+        weights, state, outputs = self.init_sublayer(0, bare(slices + carry))
+        parts = as_tuple(outputs)
         cut = len(parts) - self.n_carry
         _check_kept("carry", carry, parts[cut:])
         ys = tuple(y.replace(shape=_with(y.shape, self.axis, length)) for y in parts[:cut])
-        outputs = bare_or_tuple(ys + carry)
+        outputs = bare(ys + carry)
         if not self.n_carry:
             return (weights,), (state,), outputs
         kept: tuple[Any, ...] = ()
@@ -152,8 +152,8 @@ class _Chunk(Layer):
         return rows // self.chunk_size
 
     def forward(self, x: Any) -> Any:
-        frame: Any = current()
-        inputs = x if type(x) is tuple else (x,)
+        frame: Any = current_frame.get()
+        inputs = as_tuple(x)
         n = self._n_chunks(inputs)
         if n == 1:
             return self.run_sublayer(0, x)
@@ -161,17 +161,17 @@ class _Chunk(Layer):
         ys, _, state = _loop(frame, chunks, (), n, remat=True)
         if state is not frame.state[0]:
             self.state = (state,)
-        return bare_or_tuple([np.reshape(y, self._rows(n, y.shape[1:])) for y in ys])
+        return bare([np.reshape(y, self._rows(n, y.shape[1:])) for y in ys])
 
     def init_in_frame(self, frame: Frame, inputs: Any) -> tuple[Any, Any, Any]:
-        parts = inputs if type(inputs) is tuple else (inputs,)
+        parts = as_tuple(inputs)
         n = self._n_chunks(parts)
         if n > 1:
             parts = tuple(part.replace(shape=(self.chunk_size, *part.shape[1:])) for part in parts)
-        weights, state, outputs = self.init_sublayer(0, bare_or_tuple(parts))
+        weights, state, outputs = self.init_sublayer(0, bare(parts))
         if n > 1:
-            ys = outputs if type(outputs) is tuple else (outputs,)
-            outputs = bare_or_tuple([y.replace(shape=self._rows(n, y.shape)) for y in ys])
+            ys = as_tuple(outputs)
+            outputs = bare([y.replace(shape=self._rows(n, y.shape)) for y in ys])
         return (weights,), (state,), outputs
 
     def source_of(self, child: int, item: int) -> tuple[int | None, int] | None:
@@ -225,8 +225,9 @@ def _loop(
 
     def step(weights: Any, shared_weights: Any, state: Any, carry: Any, index: Any, slices: Any) -> Any:
         parent = _with_shared(frame, shared, shared_weights) if shared else frame
-        y, new_state = run(layer, bare_or_tuple(slices + carry), weights, state, frame, index, parent, 0)
-        outputs = y if type(y) is tuple else (y,)
+        turn = Frame(layer, weights, state, frame, index, parent, 0)
+        y, new_state = run(turn, bare(slices + carry))
+        outputs = as_tuple(y)
         _check_kept("carry", carry, outputs[n_ys:])
         if new_state is not state:
             _check_kept("state", state, new_state)

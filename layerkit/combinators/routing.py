@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any
 
+from layerkit.engine.bare import as_tuple, bare
 from layerkit.fastmath import numpy as np
 from layerkit.fastmath import tree_leaves
 from layerkit.layer import Layer, LayerError
@@ -41,9 +42,9 @@ class SelectLayer(Layer):
         return "Select"
 
     def forward(self, x: Any) -> Any:
-        stack = x if type(x) is tuple else (x,)
+        stack = as_tuple(x)
         picked = tuple([stack[i] for i in self.indices])
-        return picked[0] if len(picked) == 1 else picked
+        return bare(picked)
 
     def maker_of(self, item: int) -> tuple[int | None, int] | None:
         return None, self.indices[item]
@@ -138,4 +139,4 @@ class FlattenList(Layer):
 
     def forward(self, x: Any) -> Any:
         leaves = tuple(tree_leaves(x))
-        return leaves[0] if len(leaves) == 1 else leaves
+        return bare(leaves)

@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable
 from typing import TYPE_CHECKING, Any
+
+from layerkit.engine.bare import as_tuple
 
 if TYPE_CHECKING:
     from layerkit.layer import Layer
 
-__all__ = ["bare_or_tuple", "inputs_from_stack", "outputs_onto_stack", "sequence_arity"]
+__all__ = ["inputs_from_stack", "outputs_onto_stack", "sequence_arity"]
 
 
 def inputs_from_stack(stack: Any, n: int) -> Any:
@@ -26,16 +28,7 @@ def outputs_onto_stack(outputs: Any, stack: Any, n: int) -> tuple[Any, ...]:
     >>> outputs_onto_stack(9, (1, 2, 3), 2)
     (9, 3)
     """
-    return (*(outputs if isinstance(outputs, tuple) else (outputs,)), *stack[n:])
-
-
-def bare_or_tuple(arrays: Sequence[Any]) -> Any:
-    """How arrays travel between layers: one bare, several (or none) as a tuple.
-
-    >>> bare_or_tuple([1]), bare_or_tuple([1, 2])
-    (1, (1, 2))
-    """
-    return arrays[0] if len(arrays) == 1 else tuple(arrays)
+    return (*as_tuple(outputs), *stack[n:])
 
 
 def sequence_arity(layers: Iterable[Layer]) -> tuple[int, int]:

@@ -3,17 +3,17 @@
 from __future__ import annotations
 
 import contextlib
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from typing import TYPE_CHECKING, Any
 
 import numpy as onp
 
-from layerkit.engine import frames
-from layerkit.engine.frames import Frame
+from layerkit.engine.frames import Frame, current_frame
 from layerkit.engine.layer_error import LayerError, explain
+from layerkit.engine.sharing import gathered_state, refuse_shared, share_state, shared_cells
 from layerkit.fastmath import custom_vjp
 from layerkit.fastmath import numpy as np
-from layerkit.fastmath.backend import _region, active
+from layerkit.fastmath.backend import active, current_region
 from layerkit.shapes import ShapeDtype, signature
 
 if TYPE_CHECKING:
@@ -29,37 +29,22 @@ __all__ = [
     "run",
     "run_inside",
     "run_sublayer",
-    "shares",
-    "walk",
 ]
 
-_current = frames._current
 
+def run(frame: Frame, x: Any, training: bool | None = None) -> tuple[Any, Any]:
+    """(output, new state) of the call that the frame is for; ``training`` is that of the call around it unless given.
 
-def run(
-    layer: Layer,
-    x: Any,
-    weights: Any,
-    state: Any,
-    key: Any,
-    fold: int | None,
-    parent: Frame | None,
-    position: int | None,
-    training: bool | None = None,
-) -> tuple[Any, Any]:
-    """(output, new state) of one call; see ``Frame`` for the arguments.
-
-    ``fold`` is ``None`` where a whole model is entered with weights and state of its own.
+    One without a ``fold`` enters a whole model, with weights and state of its own.
     """
-    frame = Frame(layer, weights, state, key, fold, parent, position)
+    layer, fold, state, cell = frame.layer, frame.fold, frame.state, None
     if training is not None:
         frame.training = training
-    cell = None
-    token = _current.set(frame)
+    token = current_frame.set(frame)
     try:
         if fold is None:
-            x = check_arrays(x) if parent is None else x
-            frame.shared = _shared_cells(layer, weights, state)
+            x = check_arrays(x) if frame.parent is None else x
+            frame.shared = shared_cells(layer, frame.weights, state)
         if frame.shared is not None:
             cell = frame.shared.get(layer)
             if cell is not None:
@@ -73,9 +58,9 @@ def run(
         if observer is not None:
             y = observer.leave(frame, x, y)
         if cell is not None:
-            return y, _share_state(frame, cell, state)
+            return y, share_state(frame, cell, state)
         if fold is None and frame.shared is not None:
-            return y, _gather_shared(layer, frame.state, frame.shared, set())
+            return y, gathered_state(layer, frame.state, frame.shared, set())
         return y, frame.state
     except Exception as error:
         wrapped = explain(frame, x, error)
@@ -83,7 +68,7 @@ def run(
             raise
         raise wrapped from error
     finally:
-        _current.reset(token)
+        current_frame.reset(token)
 
 
 def fit_inputs(layer: Layer, x: Any) -> Any:
@@ -163,7 +148,7 @@ def run_inside(layer: Layer, frame: Frame, x: Any, training: bool | None = None)
         if layer in outer.layer.sublayers:
             return _run_from_afar(layer, outer, frame, x, training)
     if layer.is_bare:
-        return run(layer, x, (), (), None, None, frame, None, training)[0]
+        return run(Frame(layer, (), (), None, None, frame, None), x, training)[0]
     raise LayerError(
         f"{layer.name} is called inside {frame.layer.name}, which does not know it: "
         "hand it to super().__init__(sublayers=[...]), or call its pure_fn"
@@ -174,7 +159,7 @@ def _run_from_afar(layer: Layer, outer: Frame, frame: Frame, x: Any, training: b
     """The output of a layer that stands further out in the model than the layer that calls it."""
     weights, state = _held(layer, outer)
     position = outer.layer.sublayers.index(layer)
-    y, new = run(layer, x, weights, state, frame, _AFAR + position, frame, None, training)
+    y, new = run(Frame(layer, weights, state, frame, _AFAR + position, frame, None), x, training)
     if new is not state:
         raise LayerError(
             f"{layer.name} keeps state and is called inside {frame.layer.name}, which does not have it as a sublayer: "
@@ -190,7 +175,7 @@ _AFAR = 1 << 30
 def run_sublayer(frame: Frame, index: int, x: Any, training: bool | None = None) -> Any:
     """The output of a sublayer of the frame's layer; its new state goes into the frame."""
     sublayer = frame.layer.sublayers[index]
-    region = _region.get()
+    region = current_region.get()
     if frame.region is not region:
         check_reach(frame, f"{sublayer.name}.weights")
     trail = frame.trail
@@ -199,7 +184,7 @@ def run_sublayer(frame: Frame, index: int, x: Any, training: bool | None = None)
         if index not in frame.weights:
             raise Uninitialized(index, signature(x))
     old = frame.state[index]
-    y, new = run(sublayer, x, frame.weights[index], old, frame, index, frame, index, training)
+    y, new = run(frame.of_sublayer(index, frame.weights[index], old), x, training)
     if new is not old:
         if frame.region is not region:
             where = "loop" if region is None else region.name
@@ -242,7 +227,7 @@ def _held(layer: Layer, outer: Frame) -> tuple[Any, Any]:
 
 def check_reach(frame: Frame, what: str) -> None:
     """Refuses to hand weights, state or key of a call to a function that is compiled in the midst of it."""
-    region = _region.get()
+    region = current_region.get()
     while region is not None and region is not frame.region:
         if region.name == "jit":
             raise LayerError(
@@ -257,16 +242,16 @@ def check_reach(frame: Frame, what: str) -> None:
 
 def _run_with_backward(layer: Layer, x: Any, frame: Frame) -> Any:
     # Everything comes in as an argument: what a backward pass closes over may be out of reach when it is run.
-    _refuse_shared(layer, frame)
+    refuse_shared(layer, frame)
 
     def in_frame(weights: Any, state: Any, rng: Any, f: Callable[..., Any], *args: Any) -> Any:
         again = frame.again(weights, state)
         again.key, again.fold = rng, None
-        token = _current.set(again)
+        token = current_frame.set(again)
         try:
             return f(*args), again.state
         finally:
-            _current.reset(token)
+            current_frame.reset(token)
 
     def forward_only(x: Any, weights: Any, state: Any, rng: Any) -> Any:
         return in_frame(weights, state, rng, layer.forward, x)
@@ -283,84 +268,3 @@ def _run_with_backward(layer: Layer, x: Any, frame: Frame) -> Any:
 
     y, frame.state = custom_vjp(forward_only, forward, backward)(x, frame.weights, frame.state, frame.rng())
     return y
-
-
-def _refuse_shared(layer: Layer, frame: Frame) -> None:
-    for inner in walk(layer) if frame.shared is not None and layer.sublayers else ():
-        # While initializing, every layer that was seen has a cell, a tuple.
-        if inner is not layer and type((frame.shared or {}).get(inner)) is list:
-            raise LayerError(
-                f"{layer.name}: {inner.name} inside it stands in several places, "
-                "and a layer with a backward of its own would lose its gradient; make it a layer of its own there"
-            )
-
-
-# -- one layer in several places ------------------------------------------------------------------------------------
-
-
-def walk(layer: Layer, seen: set[Layer] | None = None) -> Iterator[Layer]:
-    """The layer and all inside it, each once."""
-    seen = set() if seen is None else seen
-    if layer not in seen:
-        seen.add(layer)
-        yield layer
-        for sublayer in layer.sublayers:
-            yield from walk(sublayer, seen)
-
-
-def shares(layer: Layer) -> bool:
-    """Whether some layer stands in more than one place inside it."""
-    if layer._shares is None:
-        layer._shares = bool(layer.sublayers) and _places(layer) > sum(1 for _ in walk(layer))
-    return layer._shares
-
-
-def _places(layer: Layer) -> int:
-    return 1 + sum(map(_places, layer.sublayers))
-
-
-def _shared_cells(layer: Layer, weights: Any, state: Any) -> dict[Layer, Any] | None:
-    """The layers that stand in more than one place: weights and state of the first, and where state may be written."""
-    if not shares(layer):
-        return None
-    first: dict[Layer, list[Any]] = {}
-    repeated: set[Layer] = set()
-    region = _region.get()
-
-    def visit(layer: Layer, weights: Any, state: Any) -> None:
-        if layer in first:
-            repeated.add(layer)
-            return
-        first[layer] = [weights, state, region]
-        if not layer.sublayers:
-            return
-        for sublayer, w, s in zip(layer.sublayers, weights, state, strict=True):
-            visit(sublayer, w, s)
-
-    visit(layer, weights, state)
-    return {layer: cell for layer, cell in first.items() if layer in repeated}
-
-
-def _share_state(frame: Frame, cell: Any, state: Any) -> Any:
-    """What the place of a shared layer hands back: its new state if it is the first place, else ``()``."""
-    if type(cell) is tuple:  # while initializing, nothing is kept
-        return frame.state
-    if frame.state is not cell[1]:
-        if frame.region is not cell[2]:
-            raise LayerError(
-                f"{frame.layer.name} keeps state and is shared into a loop: its state cannot leave the loop"
-            )
-        cell[1] = frame.state
-    return () if type(state) is tuple and not state else frame.state
-
-
-def _gather_shared(layer: Layer, state: Any, shared: dict[Layer, Any], seen: set[Layer]) -> Any:
-    """The new state tree, with what the last place of a shared layer left put in its first."""
-    if layer in shared:
-        if layer in seen:
-            return ()
-        seen.add(layer)
-        return shared[layer][1]
-    if not layer.sublayers:
-        return state
-    return tuple([_gather_shared(sub, part, shared, seen) for sub, part in zip(layer.sublayers, state, strict=True)])

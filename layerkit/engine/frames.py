@@ -13,15 +13,16 @@ from contextvars import ContextVar
 from typing import TYPE_CHECKING, Any
 
 from layerkit.fastmath import random, transforms
-from layerkit.fastmath.backend import _region
+from layerkit.fastmath.backend import current_region
 
 if TYPE_CHECKING:
     from layerkit.engine.sources import Trail
     from layerkit.layer import Layer
 
-__all__ = ["Frame", "Observer", "current", "observing"]
+__all__ = ["Frame", "Observer", "current_frame", "observing"]
 
-_current: ContextVar[Frame | None] = ContextVar("layerkit_frame", default=None)
+current_frame: ContextVar[Frame | None] = ContextVar("layerkit_frame", default=None)
+"""The innermost open frame."""
 _observer: ContextVar[Observer | None] = ContextVar("layerkit_observer", default=None)
 
 
@@ -66,7 +67,7 @@ class Frame:
         self.fold = fold
         self.parent = parent
         self.position = position
-        self.region = _region.get()
+        self.region = current_region.get()
         self.trail: Trail | None = None
         if parent is None:
             self.shared: dict[Layer, Any] | None = None
@@ -76,6 +77,10 @@ class Frame:
             self.shared = parent.shared
             self.training = parent.training
             self.observer = parent.observer
+
+    def of_sublayer(self, index: int, weights: Any, state: Any) -> Frame:
+        """A frame for a call of the sublayer at ``index`` from this one, with a key of its own."""
+        return Frame(self.layer.sublayers[index], weights, state, self, index, self, index)
 
     def again(self, weights: Any, state: Any) -> Frame:
         """A frame for the same call, with other weights and state."""
@@ -106,11 +111,6 @@ class Frame:
         while frame is not None:
             yield frame
             frame = frame.parent
-
-
-def current() -> Frame | None:
-    """The innermost open frame."""
-    return _current.get()
 
 
 class Observer:
@@ -148,7 +148,7 @@ def observing(observer: Observer | Callable[[Frame, Any, Any], None]) -> Iterato
 
 
 def _training_flag() -> bool:
-    frame = _current.get()
+    frame = current_frame.get()
     return frame is not None and frame.training
 
 

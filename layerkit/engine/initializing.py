@@ -4,53 +4,49 @@ from __future__ import annotations
 
 import contextlib
 import inspect
-import operator
 from typing import TYPE_CHECKING, Any
 
-from layerkit.engine import frames
-from layerkit.engine.calls import Uninitialized, check_arrays, fit_inputs, fit_outputs, shares, walk
-from layerkit.engine.frames import Frame
+from layerkit.engine.calls import Uninitialized, check_arrays, fit_inputs, fit_outputs
+from layerkit.engine.frames import Frame, current_frame
 from layerkit.engine.layer_error import LayerError, explain
+from layerkit.engine.sharing import in_first_places, shares, walk
 from layerkit.engine.sources import Trail
-from layerkit.fastmath import abstract_eval, random, tree_leaves
+from layerkit.fastmath import abstract_eval, random
 from layerkit.shapes import signature
 
 if TYPE_CHECKING:
     from layerkit.layer import Layer
 
-__all__ = ["init", "init_by_hook", "init_described", "init_outermost", "signature_for"]
-
-_current = frames._current
+__all__ = ["init", "init_by_hook", "init_by_trying", "init_described", "init_outermost", "signature_for"]
 
 
 def init_outermost(layer: Layer, inputs: Any, rng: Any) -> tuple[Any, Any, Any]:
     """(weights, state, output signature) for inputs, or the signature of inputs, and a random key."""
     inputs = signature_for(layer, inputs)
     key = random.get_prng(0) if rng is None else rng
-    weights, state, outputs = init(layer, inputs, key, None, frames.current(), None)
+    weights, state, outputs = init(Frame(layer, (), (), key, None, current_frame.get(), None), inputs)
     if shares(layer):
-        weights, state = _in_first_places(layer, weights, state)
+        weights, state = in_first_places(layer, weights, state)
     return weights, state, outputs
 
 
 def init_described(layer: Layer, inputs: Any, rng: Any) -> tuple[Any, Any]:
     """The signatures of the weights and state that ``init_outermost`` makes; no random number is drawn for them."""
     before = _attributes(layer)
-    described: tuple[Any, Any] | None = None
     with contextlib.suppress(Exception):  # some layer looks at its numbers; or is at fault, as is said below
-        described = abstract_eval(lambda: init_outermost(layer, inputs, rng)[:2])
-    after = _attributes(layer)
-    # A layer that keeps something of its own on the way must keep what it makes of real numbers.
-    if described and len(before) == len(after) and all(map(operator.is_, before, after)):
-        return described
+        described: tuple[Any, Any] = abstract_eval(lambda: init_outermost(layer, inputs, rng)[:2])
+        after = _attributes(layer)
+        if before.keys() == after.keys() and all(before[place] is after[place] for place in after):
+            return described
+    # Or a layer keeps something of its own on the way, and must keep what it makes of real numbers.
     weights, state, _ = init_outermost(layer, inputs, rng)
     return signature(weights), signature(state)
 
 
-def _attributes(layer: Layer) -> list[Any]:
-    """The names and values of what every layer holds, but for what it remembers of itself."""
-    held = [item for part in walk(layer) for item in vars(part).items() if item[0] not in ("_shares", "_trees")]
-    return [thing for item in held for thing in item]
+def _attributes(layer: Layer) -> dict[tuple[Layer, str], Any]:
+    """What every layer holds, but for what it remembers of itself."""
+    held = {(part, name): value for part in walk(layer) for name, value in vars(part).items()}
+    return {place: value for place, value in held.items() if place[1] not in ("_shares", "_trees")}
 
 
 def signature_for(layer: Layer, inputs: Any) -> Any:
@@ -74,15 +70,12 @@ def _check_no_shape(inputs: Any, n_in: int) -> None:
         raise LayerError(f"a signature is due, got the shape {inputs}: lk.f32({sizes}); for ids lk.i32({sizes})")
 
 
-def init(
-    layer: Layer, inputs: Any, key: Any, fold: int | None, parent: Frame | None, position: int | None
-) -> tuple[Any, Any, Any]:
+def init(frame: Frame, inputs: Any) -> tuple[Any, Any, Any]:
     """(weights, state, output signature) for an input signature: pure, with frames and errors as in ``run``."""
-    frame = Frame(layer, (), (), key, fold, parent, position)
-    frame.trail = Trail()
-    if fold is None or frame.shared is None:
+    layer, frame.trail = frame.layer, Trail()
+    if frame.fold is None or frame.shared is None:
         frame.shared = {}
-    token = _current.set(frame)
+    token = current_frame.set(frame)
     try:
         inputs = fit_inputs(layer, tuple(inputs) if type(inputs) is list else inputs)
         known = frame.shared.get(layer)
@@ -97,14 +90,12 @@ def init(
             raise
         raise wrapped from error
     finally:
-        _current.reset(token)
+        current_frame.reset(token)
 
 
 def init_by_hook(frame: Frame, inputs: Any) -> tuple[Any, Any, Any]:
-    """By the layer's own ``init_weights_and_state``; without one, sublayers are made as ``forward`` calls them."""
+    """What ``init`` gives, by the layer's own ``init_weights_and_state``."""
     layer = frame.layer
-    if layer.sublayers and not _has_hook(type(layer)):
-        return _init_by_trying(frame, inputs)
     if _takes_rng(type(layer)):
         layer.init_weights_and_state(inputs, frame.rng())  # type: ignore[call-arg]
     else:
@@ -112,8 +103,8 @@ def init_by_hook(frame: Frame, inputs: Any) -> tuple[Any, Any, Any]:
     return frame.weights, frame.state, _abstract_output(frame, inputs, frame.weights, frame.state)
 
 
-def _init_by_trying(frame: Frame, inputs: Any) -> tuple[Any, Any, Any]:
-    """Runs ``forward`` abstractly until it calls a sublayer that has no weights yet, makes them, and tries again."""
+def init_by_trying(frame: Frame, inputs: Any) -> tuple[Any, Any, Any]:
+    """The same without one: runs ``forward`` until it calls a sublayer without weights, makes them, and tries again."""
     layer = frame.layer
     made: dict[int, tuple[Any, Any]] = {}
     outputs = _try_forward(frame, inputs, made)
@@ -150,37 +141,12 @@ def _try_forward(frame: Frame, inputs: Any, made: dict[int, tuple[Any, Any]]) ->
         try:
             return abstract_eval(forward, inputs)
         except Uninitialized as call:
-            made[call.index] = init(layer.sublayers[call.index], call.inputs, frame, call.index, frame, call.index)[:2]
+            made[call.index] = init(frame.of_sublayer(call.index, (), ()), call.inputs)[:2]
 
 
 def _nothing(layer: Layer) -> Any:
     """The weights, or the state, of a layer that has none."""
     return tuple(map(_nothing, layer.sublayers))
-
-
-def _in_first_places(layer: Layer, weights: Any, state: Any) -> tuple[Any, Any]:
-    """The trees with what shared layers hold in the first of their places, which need not be the first initialized."""
-    made: dict[Layer, tuple[Any, Any]] = {}
-    seen: set[Layer] = set()
-
-    def collect(layer: Layer, weights: Any, state: Any) -> None:
-        if layer not in made or tree_leaves((weights, state)):
-            made[layer] = weights, state
-        if layer.sublayers and type(weights) is tuple and weights:
-            for part in zip(layer.sublayers, weights, state, strict=False):
-                collect(*part)
-
-    def place(layer: Layer) -> tuple[Any, Any]:
-        if layer in seen:
-            return (), ()
-        seen.add(layer)
-        if not layer.sublayers:
-            return made[layer]
-        parts = [place(sublayer) for sublayer in layer.sublayers]
-        return tuple(weights for weights, _ in parts), tuple(state for _, state in parts)
-
-    collect(layer, weights, state)
-    return place(layer)
 
 
 def _abstract_output(frame: Frame, inputs: Any, weights: Any, state: Any) -> Any:
@@ -190,11 +156,11 @@ def _abstract_output(frame: Frame, inputs: Any, weights: Any, state: Any) -> Any
     def run(x: Any, weights: Any, state: Any) -> Any:
         inner = frame.again(weights, state)
         inner.shared = {key: cell for key, cell in shared.items() if key is not layer} or None
-        token = _current.set(inner)
+        token = current_frame.set(inner)
         try:
             return _checked(layer, layer.forward(x))
         finally:
-            _current.reset(token)
+            current_frame.reset(token)
 
     return abstract_eval(run, inputs, signature(weights), signature(state))
 
@@ -205,12 +171,6 @@ def _checked(layer: Layer, y: Any) -> Any:
         if not hasattr(part, "dtype") and not isinstance(part, tuple):
             raise LayerError(f"forward returned {part!r:.40}, which is no array")
     return fit_outputs(layer, y)
-
-
-def _has_hook(cls: type[Layer]) -> bool:
-    from layerkit.layer import Layer
-
-    return cls.init_weights_and_state is not Layer.init_weights_and_state
 
 
 def _takes_rng(cls: type[Layer]) -> bool:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any, NamedTuple
 
-from layerkit.shapes import ShapeDtype
+from layerkit.engine.bare import as_tuple
 
 if TYPE_CHECKING:
     from layerkit.engine.frames import Frame
@@ -27,12 +27,12 @@ class Trail:
 
     def note(self, maker: int | None, arrays: Any) -> None:
         """These are the inputs of the layer, or the outputs of its sublayer ``maker``."""
-        self.made += [(array, (maker, item)) for item, array in enumerate(_parts(arrays))]
+        self.made += [(array, (maker, item)) for item, array in enumerate(as_tuple(arrays))]
 
     def call(self, child: int, inputs: Any) -> None:
         """The sublayer ``child`` is called with these inputs."""
         self.inputs_of[child] = [
-            next((source for array, source in reversed(self.made) if array is part), None) for part in _parts(inputs)
+            next((source for array, source in reversed(self.made) if array is part), None) for part in as_tuple(inputs)
         ]
 
     def source_of(self, child: int, item: int) -> Source | None:
@@ -49,7 +49,7 @@ class _Place(NamedTuple):
 def sources(frame: Frame, inputs: Any) -> str:
     """The layers that the inputs come from, by their paths below the outermost one, or ``OUTSIDE``; "" if unknown."""
     path = [_Place(each.layer, each.position, each.trail) for each in frame.ancestry()][::-1]
-    found = [_source(path, item) for item in range(len(_parts(inputs)))]
+    found = [_source(path, item) for item in range(len(as_tuple(inputs)))]
     return "" if "" in found else " and ".join(dict.fromkeys(found))
 
 
@@ -86,7 +86,3 @@ def shorten(names: list[str]) -> str:
     if len(names) > 12:
         names = [*names[:6], f"... {len(names) - 12} more ...", *names[-6:]]
     return " > ".join(names)
-
-
-def _parts(arrays: Any) -> tuple[Any, ...]:
-    return arrays if isinstance(arrays, tuple) and not isinstance(arrays, ShapeDtype) else (arrays,)

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-from layerkit.engine.calls import walk
 from layerkit.engine.layer_error import LayerError
 from layerkit.engine.naming import as_code
+from layerkit.engine.sharing import walk
 from layerkit.fastmath.transforms import impure
 
 if TYPE_CHECKING:

@@ -11,7 +11,18 @@ from typing import Any, ParamSpec, Protocol, TypeVar
 
 from layerkit.errors import LayerkitError, warn
 
-__all__ = ["ArrayError", "Backend", "active", "backend_name", "float64", "float64_enabled", "region", "use_backend"]
+__all__ = [
+    "ArrayError",
+    "Backend",
+    "active",
+    "backend_name",
+    "current_backend",
+    "current_region",
+    "float64",
+    "float64_enabled",
+    "region",
+    "use_backend",
+]
 
 P = ParamSpec("P")
 T = TypeVar("T")
@@ -175,15 +186,15 @@ class Backend(Protocol):
         """How many programs the backend has compiled in this process."""
 
 
-_active: ContextVar[Backend | None] = ContextVar("layerkit_backend", default=None)
+current_backend: ContextVar[Backend | None] = ContextVar("layerkit_backend", default=None)
 _float64: ContextVar[bool] = ContextVar("layerkit_float64", default=False)
-_region: ContextVar[region | None] = ContextVar("layerkit_region", default=None)
+current_region: ContextVar[region | None] = ContextVar("layerkit_region", default=None)
 _default: Backend | None = None
 
 
 def active() -> Backend:
     """The backend that computes now: that of the innermost ``use_backend``, else the default one."""
-    return _active.get() or _default or _resolve_default()
+    return current_backend.get() or _default or _resolve_default()
 
 
 def backend_name() -> str:
@@ -235,12 +246,12 @@ class UseBackend(contextlib.AbstractContextManager[Backend]):
 
     def __enter__(self) -> Backend:
         self._used = True
-        self._token = _active.set(self._backend)
+        self._token = current_backend.set(self._backend)
         return self._backend
 
     def __exit__(self, *error: object) -> None:
         if self._token is not None:
-            _active.reset(self._token)
+            current_backend.reset(self._token)
 
     def __call__(self, function: Callable[P, T]) -> Callable[P, T]:
         self._used = True
@@ -283,7 +294,7 @@ def float64_enabled() -> bool:
 class region:
     """Marks the body of a scan, cond, map, remat or jit, where a layer's state cannot be written.
 
-    ``region.current()`` is a new object for each body being run or traced, ``None`` outside of them.
+    ``current_region`` holds a new object for each body being run or traced, ``None`` outside of them.
     """
 
     __slots__ = ("_token", "name", "outer")
@@ -292,13 +303,9 @@ class region:
         self.name = name
         self.outer: region | None = None
 
-    @staticmethod
-    def current() -> region | None:
-        return _region.get()
-
     def __enter__(self) -> None:
-        self.outer = _region.get()
-        self._token = _region.set(self)
+        self.outer = current_region.get()
+        self._token = current_region.set(self)
 
     def __exit__(self, *exc: object) -> None:
-        _region.reset(self._token)
+        current_region.reset(self._token)

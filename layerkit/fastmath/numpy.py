@@ -43,7 +43,7 @@ dtype, finfo, iinfo, ndarray = onp.dtype, onp.finfo, onp.iinfo, onp.ndarray
 
 def _dispatch(name: str) -> Callable[..., Any]:
     # Both context reads are spelled out: a call through active() would double the cost of a look-up.
-    current = _backend._active.get
+    current = _backend.current_backend.get
 
     def call(*args: Any, **kwargs: Any) -> Any:
         numpy = (current() or _backend.active()).numpy

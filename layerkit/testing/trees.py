@@ -14,7 +14,6 @@ from layerkit.testing.suite import Fault
 __all__ = [
     "all_equal",
     "apart",
-    "bare",
     "host",
     "is_float",
     "leaves",
@@ -22,20 +21,9 @@ __all__ = [
     "require_close",
     "require_same",
     "structure",
-    "to_tuple",
 ]
 
 Tree = Any
-
-
-def bare(arrays: tuple[Any, ...]) -> Any:
-    """What a layer takes for these arrays: one by itself, several as a tuple."""
-    return arrays[0] if len(arrays) == 1 else arrays
-
-
-def to_tuple(y: Any) -> tuple[Any, ...]:
-    """The outputs of a layer as a tuple, however many they are."""
-    return tuple(y) if type(y) in (tuple, list) else (y,)
 
 
 def is_float(array: Any) -> bool:

@@ -10,13 +10,14 @@ from typing import Any, NamedTuple
 import numpy as onp
 
 from layerkit import fastmath
+from layerkit.engine.bare import as_tuple, bare
 from layerkit.errors import LayerkitError
 from layerkit.fastmath import random
 from layerkit.layer import Layer
 from layerkit.plugins.problems import one_line
 from layerkit.testing.arrays import perturbed
 from layerkit.testing.suite import Fault, Skip
-from layerkit.testing.trees import bare, is_float, map_host, to_tuple
+from layerkit.testing.trees import is_float, map_host
 
 __all__ = ["MODES", "REFERENCE", "Step", "Trial", "blaming"]
 
@@ -70,7 +71,7 @@ class Trial:
                 self.init_weights, self.init_state = self._home(self.layer.init(bare(inputs), self.key(0)))
                 self._weights = map_host(perturbed, self.init_weights)
                 self._state = map_host(onp.array, self.init_state)
-                signatures = to_tuple(self.layer.output_signature(bare(inputs)))
+                signatures = as_tuple(self.layer.output_signature(bare(inputs)))
         generator = onp.random.default_rng(7)
         # The loss multiplies each output with numbers of its own, so that every one of them counts by itself.
         self.cotangents = tuple(generator.normal(size=of.shape).astype("float32") for of in signatures)
@@ -108,7 +109,7 @@ class Trial:
 
         def loss(weights: Any, floats: Any, others: Any, state: Any, key: Any, cotangents: Any) -> Any:
             y, new_state = self.layer.pure_fn(bare(merge(floats, others)), weights, state, key, training)
-            pairs = zip(to_tuple(y), cotangents, strict=True)
+            pairs = zip(as_tuple(y), cotangents, strict=True)
             parts = [(one * cotangent).sum() for one, cotangent in pairs if is_float(one)]
             return sum(parts, fastmath.numpy.zeros(())), (y, new_state)
 

@@ -7,7 +7,7 @@ from typing import Any
 
 import numpy as np
 
-from layerkit.engine.calls import walk
+from layerkit.engine.sharing import walk
 from layerkit.errors import LayerkitError, UsageError, shown
 from layerkit.files import sealed
 from layerkit.layer import Layer

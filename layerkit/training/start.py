@@ -6,8 +6,8 @@ from typing import Any, NamedTuple
 
 import numpy as onp
 
-from layerkit.engine.calls import walk
 from layerkit.engine.initializing import init_outermost
+from layerkit.engine.sharing import walk
 from layerkit.errors import LayerkitError
 from layerkit.fastmath import abstract_eval, is_traced, jit, random, to_device, use_backend
 from layerkit.fastmath import numpy as np
@@ -15,7 +15,7 @@ from layerkit.fastmath.memory import MemoryShortageError
 from layerkit.fastmath.rows import writes_in_place
 from layerkit.layer import Layer
 from layerkit.shapes import ShapeDtype, signature
-from layerkit.training.batch import parts
+from layerkit.training.batch import measured, parts
 from layerkit.training.limits import check_memory
 from layerkit.training.own import copied
 from layerkit.training.task import TrainTask
@@ -108,8 +108,7 @@ def _make(
         inputs, rest = parts(sample, model.n_in)
         if number or outputs is None:
             outputs = _output(model, inputs, weights, state, root)
-        loss_inputs = (*(outputs if type(outputs) is tuple else (outputs,)), *rest)
-        loss_inputs = loss_inputs[0] if len(loss_inputs) == 1 else loss_inputs
+        loss_inputs = measured(task.loss_layer, outputs, rest)
         loss_weights, loss_state, loss = init_outermost(task.loss_layer, loss_inputs, loss_keys[number])
         _check_scalar(task.loss_layer, loss)
         slots, record = task.optimizer.tree_init((weights, loss_weights))

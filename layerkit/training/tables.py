@@ -8,8 +8,9 @@ from typing import Any, NamedTuple
 import numpy as onp
 
 from layerkit.errors import UsageError
-from layerkit.fastmath import abstract_eval, devices, take_rows, tree_leaves, tree_unflatten
-from layerkit.fastmath.backend import region
+from layerkit.fastmath import abstract_eval, take_rows, tree_leaves, tree_unflatten
+from layerkit.fastmath.backend import current_region
+from layerkit.fastmath.ops import on_cpu
 from layerkit.fastmath.rows import OtherUse, RowTable, has_put_rows, observing_reads
 from layerkit.layer import Layer
 from layerkit.tensor_names import leaf_layers, tensor_paths
@@ -124,8 +125,7 @@ def _is_worth_it(table: Any, ids: list[Any]) -> bool:
     touched = len(set(onp.concatenate([onp.asarray(array).reshape(-1) for array in ids]).tolist()))
     if touched > _MOST_TOUCHED * table.shape[0]:
         return False
-    on_cpu = devices()[0].lower().startswith("cpu")
-    return on_cpu or bool(onp.prod(table.shape) * table.dtype.itemsize >= _FEWEST_BYTES_ELSEWHERE)
+    return on_cpu() or bool(onp.prod(table.shape) * table.dtype.itemsize >= _FEWEST_BYTES_ELSEWHERE)
 
 
 def _read_at_all(run: Run) -> set[int]:
@@ -171,12 +171,12 @@ def _read_by_row(run: Run, candidates: set[int], paths: list[str]) -> tuple[dict
 
 def _stand_ins(trained: Any, batch: Any, found: dict[int, set[int]], paths: list[str]) -> dict[int, RowTable]:
     """What stands in for each table, and notes where its ids come from."""
-    leaves, outside = tree_leaves(trained), region.current()
+    leaves, outside = tree_leaves(trained), current_region.get()
 
     def stand_in(place: int) -> RowTable:
         def read(ids: Any) -> Any:
             array = _array_of(ids, batch)
-            if region.current() is not outside:
+            if current_region.get() is not outside:
                 raise OtherUse(table, "it is read inside a loop, a branch or remat")
             if array == _COMPUTED:
                 raise OtherUse(table, _COMPUTED_IDS)

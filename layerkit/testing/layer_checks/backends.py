@@ -6,12 +6,13 @@ from typing import Any
 
 import numpy as onp
 
+from layerkit.engine.bare import bare
 from layerkit.errors import LayerkitError
 from layerkit.shapes import signature
 from layerkit.testing.layer_case import LayerCase
 from layerkit.testing.layer_suite import LAYERS
 from layerkit.testing.suite import Fault, Skip
-from layerkit.testing.trees import bare, is_float, leaves, require_close
+from layerkit.testing.trees import is_float, leaves, require_close
 from layerkit.testing.trial import MODES, Trial
 
 __all__: list[str] = []

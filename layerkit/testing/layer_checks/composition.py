@@ -15,11 +15,12 @@ from layerkit import fastmath
 from layerkit.combinators import Branch, Parallel, Residual, Serial
 from layerkit.combinators.looping import Map, Scan
 from layerkit.combinators.routing import Select
+from layerkit.engine.bare import as_tuple, bare
 from layerkit.layer import Layer
 from layerkit.testing.layer_case import LayerCase
 from layerkit.testing.layer_suite import LAYERS
 from layerkit.testing.suite import Fault, Skip
-from layerkit.testing.trees import bare, leaves, require_close, to_tuple
+from layerkit.testing.trees import leaves, require_close
 from layerkit.testing.trial import Trial
 
 __all__: list[str] = []
@@ -168,7 +169,7 @@ def _exact(case: LayerCase) -> Trial:
 
 
 def _alone(trial: Trial) -> tuple[Any, ...]:
-    return to_tuple(trial.eager()[0])
+    return as_tuple(trial.eager()[0])
 
 
 def _around(trial: Trial, combine: Any, inputs: tuple[Any, ...]) -> tuple[Layer, Any, Any]:
@@ -184,7 +185,7 @@ def _around(trial: Trial, combine: Any, inputs: tuple[Any, ...]) -> tuple[Layer,
 
 def _run(trial: Trial, model: Layer, weights: Any, state: Any, inputs: tuple[Any, ...]) -> tuple[Any, ...]:
     with trial.active():
-        return to_tuple(model.pure_fn(bare(inputs), weights, state, trial.key(0), False)[0])
+        return as_tuple(model.pure_fn(bare(inputs), weights, state, trial.key(0), False)[0])
 
 
 @contextlib.contextmanager

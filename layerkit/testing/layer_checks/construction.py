@@ -7,12 +7,13 @@ import re
 from collections.abc import Iterator
 from typing import Any
 
+from layerkit.engine.bare import as_tuple
 from layerkit.fastmath import tree_leaves
 from layerkit.layer import Layer
 from layerkit.testing.layer_case import LayerCase
 from layerkit.testing.layer_suite import LAYERS
 from layerkit.testing.suite import Fault, Skip
-from layerkit.testing.trees import all_equal, require_same, to_tuple
+from layerkit.testing.trees import all_equal, require_same
 from layerkit.testing.trial import blaming
 
 __all__: list[str] = []
@@ -106,7 +107,7 @@ def arity_is_declared(case: LayerCase) -> None:
     for of, n in (("n_in", layer.n_in), ("n_out", layer.n_out)):
         if not isinstance(n, int) or isinstance(n, bool) or n < 0:
             raise Fault(f"its {of} is {n!r}, not a whole number")
-    got = len(to_tuple(trial.eager()[0]))
+    got = len(as_tuple(trial.eager()[0]))
     if len(trial.inputs) < layer.n_in:
         raise Fault(f"it says n_in={layer.n_in}, and its example has {len(trial.inputs)} inputs")
     if got != layer.n_out + len(trial.inputs) - layer.n_in:

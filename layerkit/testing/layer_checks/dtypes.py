@@ -7,13 +7,14 @@ from typing import Any
 import numpy as onp
 
 from layerkit import fastmath
+from layerkit.engine.bare import as_tuple, bare
 from layerkit.errors import LayerkitError
 from layerkit.fastmath import tree_leaves
 from layerkit.shapes import ShapeDtype, signature
 from layerkit.testing.layer_case import LayerCase
 from layerkit.testing.layer_suite import LAYERS
 from layerkit.testing.suite import Fault, Skip
-from layerkit.testing.trees import apart, bare, is_float, leaves, map_host, require_close, to_tuple
+from layerkit.testing.trees import apart, is_float, leaves, map_host, require_close
 from layerkit.testing.trial import MODES, Trial
 
 __all__: list[str] = []
@@ -111,7 +112,7 @@ def _run_as(trial: Trial, dtype: Any, weights_too: bool = True) -> Any:
         layer = trial.make()
         layer.init(bare(tuple(_signature(array) for array in inputs)), trial.key(0))
         weights, state = (map_host(cast, tree) if weights_too else tree for tree in (trial.weights, trial.state))
-        return to_tuple(layer.pure_fn(bare(inputs), weights, state, trial.key(0), False)[0])
+        return as_tuple(layer.pure_fn(bare(inputs), weights, state, trial.key(0), False)[0])
 
 
 def _signature(array: Any) -> ShapeDtype:

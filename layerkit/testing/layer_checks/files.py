@@ -6,11 +6,12 @@ import os
 import tempfile
 
 from layerkit import fastmath
+from layerkit.engine.bare import bare
 from layerkit.tensor_names import tensor_paths
 from layerkit.testing.layer_case import LayerCase
 from layerkit.testing.layer_suite import LAYERS
 from layerkit.testing.suite import Fault
-from layerkit.testing.trees import bare, leaves, require_same
+from layerkit.testing.trees import leaves, require_same
 from layerkit.testing.trial import Trial, blaming
 
 __all__: list[str] = []

@@ -7,12 +7,13 @@ import random as python_random
 import numpy as onp
 
 from layerkit import fastmath
+from layerkit.engine.bare import bare
 from layerkit.layer import LayerError
 from layerkit.shapes import signature
 from layerkit.testing.layer_case import LayerCase
 from layerkit.testing.layer_suite import LAYERS
 from layerkit.testing.suite import Fault, Skip
-from layerkit.testing.trees import all_equal, bare, is_float, leaves, require_close, require_same, structure
+from layerkit.testing.trees import all_equal, is_float, leaves, require_close, require_same, structure
 from layerkit.testing.trial import MODES, Trial
 
 __all__: list[str] = []

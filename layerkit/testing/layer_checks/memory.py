@@ -6,12 +6,13 @@ from typing import Any
 
 import numpy as onp
 
+from layerkit.engine.bare import bare
 from layerkit.errors import LayerkitError
 from layerkit.testing.arrays import strided
 from layerkit.testing.layer_case import LayerCase
 from layerkit.testing.layer_suite import LAYERS
 from layerkit.testing.suite import Fault, Skip
-from layerkit.testing.trees import bare, host, leaves, map_host, require_close, require_same
+from layerkit.testing.trees import host, leaves, map_host, require_close, require_same
 from layerkit.testing.trial import MODES
 
 __all__: list[str] = []

@@ -6,11 +6,12 @@ import inspect
 
 import numpy as onp
 
+from layerkit.engine.bare import bare
 from layerkit.shapes import signature
 from layerkit.testing.layer_case import LayerCase
 from layerkit.testing.layer_suite import LAYERS
 from layerkit.testing.suite import Fault, Skip
-from layerkit.testing.trees import all_equal, bare, is_float, leaves, require_same, structure
+from layerkit.testing.trees import all_equal, is_float, leaves, require_same, structure
 from layerkit.testing.trial import MODES
 
 __all__: list[str] = []

@@ -6,11 +6,12 @@ from typing import Any
 
 import numpy as onp
 
+from layerkit.engine.bare import as_tuple
 from layerkit.errors import LayerkitError
 from layerkit.testing.layer_case import LayerCase
 from layerkit.testing.layer_suite import LAYERS
 from layerkit.testing.suite import Fault, Skip
-from layerkit.testing.trees import host, is_float, leaves, require_close, to_tuple
+from layerkit.testing.trees import host, is_float, leaves, require_close
 
 __all__: list[str] = []
 
@@ -64,7 +65,7 @@ def _require_local(case: LayerCase, numbers: dict[str, float]) -> None:
 
 
 def _other_rows(y: Any) -> tuple[Any, ...]:
-    return tuple(output[1:] for output in to_tuple(y) if output.ndim)
+    return tuple(output[1:] for output in as_tuple(y) if output.ndim)
 
 
 def _spoilt(array: Any, value: float) -> Any:

@@ -9,11 +9,12 @@ from typing import Any
 
 import numpy as onp
 
+from layerkit.engine.bare import bare
 from layerkit.layer import LayerError
 from layerkit.testing.layer_case import LayerCase
 from layerkit.testing.layer_suite import LAYERS
 from layerkit.testing.suite import Fault, Skip
-from layerkit.testing.trees import all_equal, bare, require_close, require_same
+from layerkit.testing.trees import all_equal, require_close, require_same
 from layerkit.testing.trial import MODES, Trial
 
 __all__: list[str] = []

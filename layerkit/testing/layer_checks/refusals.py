@@ -8,13 +8,14 @@ from typing import Any
 import numpy as onp
 
 from layerkit.combinators import Serial
+from layerkit.engine.bare import as_tuple, bare
 from layerkit.layer import Layer, LayerError
 from layerkit.plugins.problems import one_line
 from layerkit.shapes import f32, signature
 from layerkit.testing.layer_case import LayerCase
 from layerkit.testing.layer_suite import LAYERS
 from layerkit.testing.suite import Fault, Skip
-from layerkit.testing.trees import bare, leaves, require_same, to_tuple
+from layerkit.testing.trees import leaves, require_same
 from layerkit.testing.trial import Trial
 
 __all__: list[str] = []
@@ -157,7 +158,7 @@ def _require_refusal_or_honesty(trial: Trial, what: str, inputs: tuple[Any, ...]
             said = trial.layer.output_signature(bare(tuple(map(signature, inputs))))
         except LayerError as error:
             raise Fault(f"given {what}, it gives {signature(result)}, and output_signature refuses: {error}") from error
-    if said != signature(bare(to_tuple(result))):
+    if said != signature(bare(as_tuple(result))):
         raise Fault(f"given {what}, it gives {signature(result)}, and output_signature says {said}")
 
 

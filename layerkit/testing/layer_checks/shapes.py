@@ -7,12 +7,13 @@ from typing import Any
 
 import numpy as onp
 
+from layerkit.engine.bare import as_tuple, bare
 from layerkit.errors import LayerkitError
 from layerkit.shapes import signature
 from layerkit.testing.layer_case import LayerCase
 from layerkit.testing.layer_suite import LAYERS
 from layerkit.testing.suite import Fault, Skip
-from layerkit.testing.trees import bare, is_float, leaves, require_close, require_same, to_tuple
+from layerkit.testing.trees import is_float, leaves, require_close, require_same
 from layerkit.testing.trial import MODES, Trial, blaming
 
 __all__: list[str] = []
@@ -50,8 +51,8 @@ def takes_a_batch_of_one(case: LayerCase) -> None:
     if not all(leaf.ndim for leaf in leaves(trial.eager()[0])):
         raise Skip("its outputs have no rows")
     one = trial.eager(inputs=tuple(array[:1] for array in trial.inputs))[0]
-    first = tuple(y[:1] for y in to_tuple(trial.eager()[0]))
-    require_close("the outputs of a row alone and in its batch", to_tuple(one), first, case.tolerance)
+    first = tuple(y[:1] for y in as_tuple(trial.eager()[0]))
+    require_close("the outputs of a row alone and in its batch", as_tuple(one), first, case.tolerance)
 
 
 @check
@@ -81,7 +82,7 @@ def rows_are_independent(case: LayerCase) -> None:
         raise Skip("its rows are declared to depend on each other")
     others = case.arrays(seed=1)
     mixed = tuple(onp.concatenate([a[:1], b[1:]]) for a, b in zip(trial.inputs, others, strict=True))
-    ours, theirs = (to_tuple(trial.eager(inputs=inputs)[0]) for inputs in (trial.inputs, mixed))
+    ours, theirs = (as_tuple(trial.eager(inputs=inputs)[0]) for inputs in (trial.inputs, mixed))
     for number, (one, two) in enumerate(zip(ours, theirs, strict=True)):
         if one.ndim == 0 or one.shape[0] != trial.inputs[0].shape[0]:
             raise Fault(

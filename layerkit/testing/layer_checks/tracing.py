@@ -9,14 +9,15 @@ from collections.abc import Iterator
 from typing import Any
 
 from layerkit import fastmath
-from layerkit.engine.calls import walk
+from layerkit.engine.bare import bare
 from layerkit.engine.frames import observing
+from layerkit.engine.sharing import walk
 from layerkit.layer import Layer
 from layerkit.testing.layer_case import LayerCase
 from layerkit.testing.layer_suite import LAYERS
 from layerkit.testing.suite import Fault, Skip
-from layerkit.testing.trees import bare, map_host, require_close
 from layerkit.testing.trees import host as as_numpy
+from layerkit.testing.trees import map_host, require_close
 from layerkit.testing.trial import MODES, Trial
 
 __all__: list[str] = []
