@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
 from typing import Any, NamedTuple
 
 import numpy as onp
 
 from layerkit import fastmath
+from layerkit.engine.bare import as_tuple
 from layerkit.engine.initializing import init_outermost
+from layerkit.engine.sharing import walk
 from layerkit.fastmath import numpy as np
 from layerkit.layer import Layer, LayerError
 from layerkit.shapes import signature
@@ -18,13 +19,7 @@ __all__ = ["Recomputing", "Remembering", "follower", "in_predict_mode"]
 
 def in_predict_mode(model: Layer) -> bool:
     """Whether the model takes a text piece by piece: whether a layer in it was made with ``mode="predict"``."""
-    return any(layer.mode == "predict" for layer in _all_layers(model))
-
-
-def _all_layers(layer: Layer) -> Iterator[Layer]:
-    yield layer
-    for sublayer in layer.sublayers:
-        yield from _all_layers(sublayer)
+    return any(layer.mode == "predict" for layer in walk(model))
 
 
 class Remembering(NamedTuple):
@@ -122,7 +117,7 @@ def _arguments(inputs: Any, ids: Any) -> Any:
 
 
 def _scores_of(y: Any) -> Any:
-    scores = y[0] if isinstance(y, tuple) else y
+    scores = as_tuple(y)[0]
     if len(scores.shape) != 3:
         raise LayerError(
             f"expected a model that gives scores (batch, length, vocabulary), got an output {tuple(scores.shape)}"

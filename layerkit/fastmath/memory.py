@@ -8,7 +8,7 @@ import re
 from collections.abc import Callable, Iterator
 
 from layerkit.errors import LayerkitError
-from layerkit.fastmath.ops import devices
+from layerkit.fastmath.ops import on_cpu
 
 __all__ = ["MemoryShortageError", "check_room", "explained", "free_memory", "in_words", "shortage"]
 
@@ -28,7 +28,7 @@ def check_room(what: str, n_bytes: int, remedy: str = REMEDY) -> None:
     Raises:
         MemoryShortageError: they take more than is free. ``what`` begins the sentence: ``"its weights take"``.
     """
-    if n_bytes < _SMALL or not devices()[0].lower().startswith("cpu"):
+    if n_bytes < _SMALL or not on_cpu():
         return
     free = free_memory()
     if free is not None and n_bytes > free:

@@ -21,6 +21,7 @@ __all__ = [
     "is_traced",
     "log_softmax",
     "logsumexp",
+    "on_cpu",
     "one_hot",
     "rarely",
     "segment_sum",
@@ -169,6 +170,11 @@ def to_device(tree: Any, device: Any = None) -> Any:
 def devices() -> list[str]:
     """The devices the active backend computes on, in words; the first is the default."""
     return active().devices()
+
+
+def on_cpu() -> bool:
+    """Whether the active backend computes on a processor of this machine, and so in its memory."""
+    return devices()[0].lower().startswith("cpu")
 
 
 def block_until_ready(tree: Any) -> Any:

@@ -18,11 +18,9 @@ from layerkit.testing.blame import faults_of, installed_backends
 from layerkit.testing.more_operations import METHODS, OPERATIONS
 from layerkit.testing.operations import LANGUAGE, Row
 from layerkit.testing.suite import Fault, Skip, Suite
+from layerkit.testing.trial import REFERENCE
 
-__all__ = ["BACKENDS", "REFERENCE", "TABLES", "BackendCase", "Pair", "as_arrays", "check", "compute", "demand_like"]
-
-REFERENCE = "numpy"
-"""The backend that the others are held to."""
+__all__ = ["BACKENDS", "TABLES", "BackendCase", "Pair", "as_arrays", "check", "compute", "demand_like"]
 
 TABLES = {"np": LANGUAGE, "array": METHODS, "fastmath": OPERATIONS}
 

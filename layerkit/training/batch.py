@@ -6,11 +6,12 @@ from typing import Any
 
 import numpy as np
 
+from layerkit.engine.bare import as_tuple, bare
 from layerkit.errors import LayerkitError
 from layerkit.layer import Layer
 from layerkit.shapes import signature
 
-__all__ = ["as_batch", "batch_weight", "check_arity", "parts"]
+__all__ = ["as_batch", "batch_weight", "check_arity", "measured", "parts"]
 
 _NARROW = {"f": "float32", "i": "int32", "u": "uint32"}
 
@@ -61,6 +62,16 @@ def parts(batch: tuple[Any, ...], n_in: int) -> tuple[Any, tuple[Any, ...]]:
     ('x', ('targets', 'weights'))
     """
     return (batch[0] if n_in == 1 else batch[:n_in]), batch[n_in:]
+
+
+def measured(layer: Layer, outputs: Any, rest: tuple[Any, ...]) -> Any:
+    """What a loss or a metric takes: the model's outputs, and as much of the rest of the batch as it has a use for.
+
+    >>> from layerkit import Fn
+    >>> measured(Fn("L2", lambda y, targets: y), "y", ("targets", "weights"))
+    ('y', 'targets')
+    """
+    return bare((*as_tuple(outputs), *rest)[: layer.n_in])
 
 
 def check_arity(batch: tuple[Any, ...], model: Layer, loss: Layer, source: str, may_leave: bool = False) -> None:

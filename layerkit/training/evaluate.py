@@ -13,7 +13,7 @@ from layerkit.fastmath import abstract_eval, jit, to_host, tree_unflatten
 from layerkit.fastmath import numpy as np
 from layerkit.layer import Layer
 from layerkit.shapes import signature
-from layerkit.training.batch import batch_weight, parts
+from layerkit.training.batch import batch_weight, measured, parts
 from layerkit.training.lazy_rows import LazyRows, View
 from layerkit.training.task import EvalTask
 
@@ -56,7 +56,7 @@ def make_evaluation(
         weights, _ = tree_unflatten(lazy.stand_ins(rows, batch, ids, arrays), view.trained)
         y, _ = model.pure_fn(inputs, weights, state, key, training=False)
         values = [
-            metric.pure_fn(_inputs_of(metric, y, rest), metric_weights, metric_state, key, training=False)[0]
+            metric.pure_fn(measured(metric, y, rest), metric_weights, metric_state, key, training=False)[0]
             for metric, (metric_weights, metric_state) in zip(task.metrics, own, strict=True)
         ]
         return np.stack([np.asarray(value).astype(onp.float32) for value in values])
@@ -73,13 +73,8 @@ def make_evaluation(
     return evaluate
 
 
-def _inputs_of(metric: Layer, y: Any, rest: tuple[Any, ...]) -> Any:
-    arrays = (*(y if type(y) is tuple else (y,)), *rest)
-    return arrays[0] if metric.n_in == 1 else arrays[: metric.n_in]
-
-
 def _init_metric(metric: Layer, output: Any, rest: tuple[Any, ...], key: Any) -> tuple[Any, Any]:
-    weights, state, value = init_outermost(metric, _inputs_of(metric, output, rest), key)
+    weights, state, value = init_outermost(metric, measured(metric, output, rest), key)
     if getattr(value, "shape", None) != ():
         raise LayerkitError(f"{metric.name}: a metric is a single number, and it gives {value}: take its mean or sum")
     return weights, state

@@ -6,7 +6,8 @@ from collections.abc import Callable, Iterator, Sequence
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from layerkit.errors import UsageError
-from layerkit.fastmath import devices, to_device, use_backend
+from layerkit.fastmath import to_device, use_backend
+from layerkit.fastmath.ops import on_cpu
 from layerkit.training.interrupt import Interrupts
 from layerkit.training.limits import size_of
 from layerkit.training.row_ids import RowFinder
@@ -81,7 +82,7 @@ def _number(chosen: Any, n: int, n_tasks: int) -> int:
 
 def mover() -> Callable[[Any], Any]:
     """What moves a batch to the device: nothing, where that is the processor, which reads NumPy's arrays in place."""
-    return (lambda batch: batch) if devices()[0].lower().startswith("cpu") else to_device
+    return (lambda batch: batch) if on_cpu() else to_device
 
 
 def n_ahead(tasks: Sequence[TrainTask | EvalTask]) -> int:

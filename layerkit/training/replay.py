@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any, NamedTuple
 
+from layerkit.engine.bare import as_tuple, bare
 from layerkit.engine.frames import Frame, Observer, observing
 from layerkit.engine.layer_error import LayerError, path_in_words
 from layerkit.errors import LayerkitError
@@ -100,12 +101,11 @@ class _Taps(Observer):
         number = self._numbers.get(_place(frame))
         if number is None:
             return arrays
-        parts = arrays if type(arrays) is tuple else (arrays,)
-        tapped = tuple(
+        tapped = [
             part if tap is None or part.shape != tap.shape else part + tap
-            for part, tap in zip(parts, self._taps[number][side], strict=True)
-        )
-        return tapped if type(arrays) is tuple else tapped[0]
+            for part, tap in zip(as_tuple(arrays), self._taps[number][side], strict=True)
+        ]
+        return bare(tapped)
 
 
 def _place(frame: Frame) -> tuple[tuple[int | None, int], ...]:
@@ -119,8 +119,7 @@ def _is_closed(frame: Frame) -> bool:
 
 def _outlines(arrays: Any) -> list[Any]:
     """(shape, dtype) of each array of floats, ``None`` for any other."""
-    parts = arrays if type(arrays) is tuple else (arrays,)
-    return [(part.shape, part.dtype) if part.dtype.kind in "fV" else None for part in parts]
+    return [(part.shape, part.dtype) if part.dtype.kind in "fV" else None for part in as_tuple(arrays)]
 
 
 def faulty_gradient(loss_of: Callable[[Any], Any], trained: Any, layers: tuple[Layer, Layer]) -> Fault | None:

@@ -12,7 +12,7 @@ from layerkit.fastmath import cond, random, scan, tree_unflatten, value_and_grad
 from layerkit.fastmath import numpy as np
 from layerkit.layer import Layer
 from layerkit.shapes import signature
-from layerkit.training.batch import parts
+from layerkit.training.batch import measured, parts
 from layerkit.training.lazy_rows import LazyRows, View
 from layerkit.training.precision import apply, require_compute_dtype
 from layerkit.training.start import Keys
@@ -168,8 +168,7 @@ def compute_loss(
     # Functions, since most models ask for no key, and folding one costs more than many a layer.
     key = functools.partial(random.fold_in, keys.train, n)
     y, state = apply(model, inputs, carry.weights, carry.state, key, compute_dtype)
-    loss_inputs = (*(y if type(y) is tuple else (y,)), *rest)
-    loss_inputs = loss_inputs[0] if len(loss_inputs) == 1 else loss_inputs
     own, key = carry.task, functools.partial(random.fold_in, keys.loss, n)
-    loss, loss_state = loss_layer.pure_fn(loss_inputs, own.loss_weights, own.loss_state, key, training=True)
+    inputs = measured(loss_layer, y, rest)
+    loss, loss_state = loss_layer.pure_fn(inputs, own.loss_weights, own.loss_state, key, training=True)
     return loss, (state, loss_state)

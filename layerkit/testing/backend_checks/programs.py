@@ -169,7 +169,7 @@ def threads_do_not_disturb_each_other(case: BackendCase) -> None:
     starts = [len(rows) * turn // 4 for turn in range(4)]
 
     def work(start: int) -> list[Any]:
-        """All rows, from one of them on: no two threads are at the same."""
+        # From one row on, so that no two threads are at the same.
         with use_backend(case.name):
             found = [compute(row) for row in rows[start:] + rows[:start]]
         return found[len(rows) - start :] + found[: len(rows) - start]
