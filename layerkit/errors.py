@@ -52,8 +52,10 @@ def shown(value: Any) -> str:
     return text if len(text) <= 60 else f"{text[:57]}..."
 
 
-def suggest(name: str, known: Iterable[str]) -> str:
+def suggest(name: str, known: Iterable[str], otherwise: str = "") -> str:
     """Ends an "unknown name" message: what it is called here, a near miss if there is one, else the names there are.
+
+    Where these are too many to be listed, ``otherwise`` says where they are.
 
     >>> suggest("adm", ["Adam", "SGD"])
     "did you mean 'Adam'?"
@@ -61,6 +63,8 @@ def suggest(name: str, known: Iterable[str]) -> str:
     "did you mean 'Dense'?"
     >>> suggest("xyz", ["jax", "numpy"])
     'known: jax, numpy'
+    >>> suggest("xyz", ["jax", "numpy"], "'layerkit backends' lists them")
+    "'layerkit backends' lists them"
     """
     import difflib  # wanted only where something has gone wrong
 
@@ -73,4 +77,4 @@ def suggest(name: str, known: Iterable[str]) -> str:
     close = difflib.get_close_matches(name.lower(), by_lower, n=1, cutoff=0.6)
     if close:
         return f"did you mean {by_lower[close[0]]!r}?"
-    return f"known: {', '.join(names)}" if names else "none is registered"
+    return otherwise or (f"known: {', '.join(names)}" if names else "none is registered")

@@ -305,11 +305,11 @@ def test_stubs_are_up_to_date() -> None:
 def test_a_stale_stub_is_seen(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    for package in ("combinators", "data", "training"):
+    for package in ("combinators", "data", "plugins", "training"):
         (tmp_path / package).mkdir()
     monkeypatch.setattr(stubs, "_FOLDER", tmp_path)
     assert stubs.main(["--check"]) == 1
-    assert capsys.readouterr().out.count("stale: ") == 7
+    assert capsys.readouterr().out.count("stale: ") == 8
     assert stubs.main([]) == 0
     assert stubs.main(["--check"]) == 0
     layers = tmp_path / "layers.pyi"

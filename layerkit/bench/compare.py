@@ -11,6 +11,7 @@ from typing import Any
 from layerkit.bench import environment
 from layerkit.bench.result import SCHEMA, Result, Row
 from layerkit.bench.schema import fault_in
+from layerkit.bench.sizes import CaseName, Size
 from layerkit.bench.statistics import Estimate, ratio_of_runs, verdict
 from layerkit.bench.text import wrapped
 from layerkit.bench.words import multiple
@@ -94,14 +95,14 @@ def compare(result: Result, earlier: Mapping[str, Any]) -> Comparison:
     Raises:
         UsageError: the earlier run has none of them.
     """
-    require_common([(*row.case, row.backend) for row in result.rows], earlier)
+    require_common([(row.case, row.backend) for row in result.rows], earlier)
     known = {_key(row): row for row in earlier["rows"]}
-    changes = [_change(row, known.get((*row.case, row.backend))) for row in result.rows if row.ok]
+    changes = [_change(row, known.get((row.case, row.backend))) for row in result.rows if row.ok]
     return Comparison(tuple(changes), tuple(_versions(result, earlier)))
 
 
-def require_common(cases: Iterable[tuple[str, ...]], earlier: Mapping[str, Any]) -> None:
-    """Raises unless the earlier run has one of these cases: each a kind, a name, a size, a mode and a backend.
+def require_common(cases: Iterable[tuple[CaseName, str]], earlier: Mapping[str, Any]) -> None:
+    """Raises unless the earlier run has one of these cases, each on a backend.
 
     Raises:
         UsageError: it has none.
@@ -120,9 +121,8 @@ def _change(row: Row, before: Mapping[str, Any] | None) -> Change:
     return Change(row, ratio_of_runs(row.per_process, before["per_process"]))
 
 
-def _key(row: Mapping[str, Any]) -> tuple[str, ...]:
-    size = "x".join("-" if part is None else str(part) for part in row["size"].values())
-    return row["kind"], row["name"], size, row["mode"], row["backend"]
+def _key(row: Mapping[str, Any]) -> tuple[CaseName, str]:
+    return CaseName(row["kind"], row["name"], Size(**row["size"]), row["mode"]), row["backend"]
 
 
 def _versions(result: Result, earlier: Mapping[str, Any]) -> list[str]:

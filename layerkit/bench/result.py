@@ -7,7 +7,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
-from layerkit.bench.sizes import AXES, Size
+from layerkit.bench.sizes import AXES, CaseName, Size
 from layerkit.bench.statistics import Estimate, verdict
 
 __all__ = ["SCHEMA", "Crossover", "Result", "Row"]
@@ -66,12 +66,12 @@ class Row:
     @property
     def label(self) -> str:
         """What was measured: ``Dense 16x-x256``."""
-        return self.name if self.size == Size() else f"{self.name} {self.size}"
+        return self.case.label
 
     @property
-    def case(self) -> tuple[str, ...]:
+    def case(self) -> CaseName:
         """What tells it from other rows, but for the backend."""
-        return self.kind, self.name, str(self.size), self.mode
+        return CaseName(self.kind, self.name, self.size, self.mode)
 
     @property
     def throughput(self) -> float | None:
@@ -140,7 +140,7 @@ class Result:
 
     def groups(self) -> list[list[Row]]:
         """The rows of each case together, in the order in which they were measured."""
-        groups: dict[tuple[str, ...], list[Row]] = {}
+        groups: dict[CaseName, list[Row]] = {}
         for row in self.rows:
             groups.setdefault(row.case, []).append(row)
         return list(groups.values())

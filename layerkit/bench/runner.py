@@ -72,7 +72,7 @@ def run(
     if not (isinstance(seconds, (int, float)) and seconds > 0 and isinstance(processes, int) and processes >= 1):
         raise UsageError(f"seconds is a number above 0 and processes is 1 or more, got {seconds!r} and {processes!r}")
     if earlier is not None:
-        require_common([(*case.key, name) for case in cases for name in chosen], earlier)
+        require_common([(case.name, name) for case in cases for name in chosen], earlier)
     load = environment.Load()
     about, found = _measure(cases, chosen, seconds, processes, progress)
     rows = [row for case, own in zip(cases, found, strict=True) for row in _rows(case, own, about)]

@@ -9,7 +9,7 @@ from typing import Any, NamedTuple
 from layerkit.errors import UsageError, shown
 from layerkit.shapes import ShapeDtype
 
-__all__ = ["AXES", "GRID", "Size", "parse_sizes", "resized", "size_of"]
+__all__ = ["AXES", "GRID", "CaseName", "Size", "parse_sizes", "resized", "size_of"]
 
 AXES = ("batch", "length", "width")
 
@@ -33,6 +33,24 @@ class Size(NamedTuple):
 
     def __str__(self) -> str:
         return "x".join("-" if part is None else str(part) for part in self)
+
+
+class CaseName(NamedTuple):
+    """What tells a case from all others: the same for what is measured, and in a result.
+
+    >>> CaseName("layer", "Dense(512)", Size(16), "train").label
+    'Dense(512) 16x-x-'
+    """
+
+    kind: str
+    name: str
+    size: Size
+    mode: str
+
+    @property
+    def label(self) -> str:
+        """The name, and the size where there is one."""
+        return self.name if self.size == Size() else f"{self.name} {self.size}"
 
 
 def parse_sizes(text: str) -> list[Size]:

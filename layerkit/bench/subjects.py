@@ -8,7 +8,7 @@ from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
-from layerkit.bench.sizes import Size, resized, size_of
+from layerkit.bench.sizes import CaseName, Size, resized, size_of
 from layerkit.errors import UsageError, suggest
 from layerkit.example import example_of
 from layerkit.plugins import registry
@@ -61,18 +61,14 @@ class Case:
     arguments: dict[str, Any]
 
     @property
-    def key(self) -> tuple[str, ...]:
-        """What tells it from other cases, as ``Row.case`` does in a result."""
-        return self.subject.kind, self.subject.text, str(self.size), self.mode
+    def name(self) -> CaseName:
+        """What tells it from other cases."""
+        return CaseName(self.subject.kind, self.subject.text, self.size, self.mode)
 
     @property
     def label(self) -> str:
-        """
-        >>> find("Dense(512)")[0].text
-        'Dense(512)'
-        """
-        size = "" if self.size == Size() else f" {self.size}"
-        return f"{self.subject.text}{size}"
+        """What is measured: ``Dense 16x-x256``."""
+        return self.name.label
 
 
 def find(text: str) -> list[Subject]:
@@ -90,8 +86,7 @@ def find(text: str) -> list[Subject]:
             continue
     if not found:
         known = {known for names in KINDS.values() for known in names.names()}
-        hint = suggest(name, known)
-        hint = hint if hint.startswith("did you") else f"{len(known)} names are known, 'layerkit bench' without one"
+        hint = suggest(name, known, f"{len(known)} names are known, 'layerkit bench' without one")
         raise UsageError(f"no layer, model, optimizer or recipe {name!r}: {hint}")
     return [_subject(kind, text, offer, given) for kind, offer in found]
 

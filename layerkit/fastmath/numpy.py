@@ -92,8 +92,5 @@ def __getattr__(name: str) -> Any:
     if name == "random":
         hint = ": layerkit.fastmath.random draws numbers, each from a key such as self.rng"
     elif not name.startswith("_"):
-        near = suggest(name, NAMES)
-        hint = (
-            f": {near}" if near.startswith("did") else ": it has the names of NumPy that every backend has, see dir()"
-        )
+        hint = ": " + suggest(name, NAMES, "it has the names of NumPy that every backend has, see dir()")
     raise AttributeError(f"module {__name__!r} has no attribute {name!r}{hint}")

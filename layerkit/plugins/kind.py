@@ -286,9 +286,8 @@ class Registry:
         text = self._no_distribution(distribution) if distribution else ""
         if not text:
             known = [offer.qualified for offer in self.offers()] if distribution else [*self.core(), *self.names()]
-            text = suggest(name, known)
-            if text.startswith("known:") and len(known) > _MANY:
-                text = f"{self._listed} lists the {len(set(known))} there are"
+            listed = f"{self._listed} lists the {len(set(known))} there are" if len(known) > _MANY else ""
+            text = suggest(name, known, listed)
         if failed := [f"{entry.distribution} {entry.version}" for entry in loader.unusable()]:
             text += f" (not loaded, because broken: {', '.join(failed)})"
         if off := sorted({entry.distribution for entry in discover().turned_off}):

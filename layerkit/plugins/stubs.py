@@ -26,7 +26,7 @@ def stubs() -> dict[Path, str]:
     texts = {_FOLDER / f"{registry.kind}s.pyi": _names_stub(registry) for registry in (layers, models, optimizers)}
     faces = {
         _FOLDER / package / "__init__.pyi": _package_stub(f"layerkit.{package}")
-        for package in ("combinators", "data", "training")
+        for package in ("combinators", "data", "plugins", "training")
     }
     return {_FOLDER / "__init__.pyi": _face_stub(), **faces, **texts}
 

@@ -109,9 +109,8 @@ def _check_names(only: Collection[str] | None, suites: Mapping[str, Suite]) -> N
     known = {check for suite in suites.values() for check in suite.names()}
     for check in only or ():
         if check not in known:
-            advice = suggest(check, known)
-            text = advice if advice.startswith("did") else f"docs/checks.md lists the {len(known)} there are"
-            raise UsageError(f"unknown check {check!r}: {text}")
+            hint = suggest(check, known, f"docs/checks.md lists the {len(known)} there are")
+            raise UsageError(f"unknown check {check!r}: {hint}")
 
 
 def _entries_of(name: str) -> list[Entry]:

@@ -119,7 +119,8 @@ class Suite:
         expected = dict(expected_failures or {})
         for name in [*(chosen or ()), *expected]:
             if name not in self.names():
-                raise UsageError(f"unknown check {name!r}: {_suggest(name, self.names())}")
+                hint = suggest(name, self.names(), f"layerkit.testing.checks lists the {len(self.checks)} there are")
+                raise UsageError(f"unknown check {name!r}: {hint}")
         for name, reason in expected.items():
             if not isinstance(reason, str) or not reason.strip():
                 raise UsageError(f"check {name!r} is declared to fail without a reason: say why in a sentence")
@@ -135,11 +136,6 @@ class Suite:
             for check in checks
         )
         return Report(self.kind, subject, results, self.minimum if chosen is None else 0)
-
-
-def _suggest(name: str, known: list[str]) -> str:
-    text = suggest(name, known)
-    return text if text.startswith("did you") else f"layerkit.testing.checks lists the {len(known)} there are"
 
 
 def _run(check: Check, case: Any, reason: str | None) -> Result:

@@ -17,6 +17,8 @@ __all__ = [
     "ReZeroTransformerLM",
 ]
 
+# The functions below hand on all that they were given, by name: ``**locals()``.
+
 _SMALL: dict[str, Any] = {"d_model": 8, "d_ff": 12, "n_heads": 2, "max_len": 9, "expected_failures": SINES}
 
 
@@ -47,20 +49,7 @@ def ReZeroTransformerEncoder(
     >>> ReZeroTransformerEncoder(9, 2, d_model=8, d_ff=8, n_layers=1).output_signature(lk.i32(4, 7))
     float32[4,2]
     """
-    return transformer.TransformerEncoder(
-        vocab_size,
-        n_classes,
-        d_model,
-        d_ff,
-        n_layers,
-        n_heads,
-        max_len,
-        dropout,
-        dropout_shared_axes,
-        mode,
-        ff_activation,
-        "rezero",
-    )
+    return transformer.TransformerEncoder(**locals(), norm="rezero")
 
 
 @lk.example(lk.i32(2, 5, max=7), vocab_size=7, n_layers=1, **_SMALL)
@@ -89,19 +78,7 @@ def ReZeroTransformerDecoder(
     >>> ReZeroTransformerDecoder(9, d_model=8, d_ff=8, n_layers=1).output_signature(lk.i32(4, 7))
     float32[4,7,8]
     """
-    return transformer.TransformerDecoder(
-        vocab_size,
-        d_model,
-        d_ff,
-        n_layers,
-        n_heads,
-        max_len,
-        dropout,
-        dropout_shared_axes,
-        mode,
-        ff_activation,
-        "rezero",
-    )
+    return transformer.TransformerDecoder(**locals(), norm="rezero")
 
 
 @lk.example(lk.i32(2, 5, max=7), vocab_size=7, n_layers=1, **_SMALL)
@@ -130,19 +107,7 @@ def ReZeroTransformerLM(
     >>> ReZeroTransformerLM(9, d_model=8, d_ff=8, n_layers=1).output_signature(lk.i32(4, 7))
     float32[4,7,9]
     """
-    return transformer.TransformerLM(
-        vocab_size,
-        d_model,
-        d_ff,
-        n_layers,
-        n_heads,
-        max_len,
-        dropout,
-        dropout_shared_axes,
-        mode,
-        ff_activation,
-        "rezero",
-    )
+    return transformer.TransformerLM(**locals(), norm="rezero")
 
 
 @lk.example(
@@ -176,18 +141,4 @@ def ReZeroTransformer(
     >>> model.output_signature((lk.i32(4, 7), lk.i32(4, 3)))[0]
     float32[4,3,9]
     """
-    return transformer.Transformer(
-        input_vocab_size,
-        output_vocab_size,
-        d_model,
-        d_ff,
-        n_encoder_layers,
-        n_decoder_layers,
-        n_heads,
-        max_len,
-        dropout,
-        dropout_shared_axes,
-        mode,
-        ff_activation,
-        "rezero",
-    )
+    return transformer.Transformer(**locals(), norm="rezero")
