@@ -100,7 +100,9 @@ def measure(case: Case, backends: list[str], seconds: float, turn: int = 0, cost
     jobs: dict[str, Job] = {REFERENCE: job}
     for name in backends:
         if name != REFERENCE:
-            _add(name, program, case, wanted, jobs, found)
+            other, found[name] = _held_to(wanted, program, case, name)
+            if other is not None:
+                jobs[name] = other
     work, unit = program.work()
     for name, timed in _timed(jobs, backends, seconds, turn).items():
         found[name] |= timed | {"work": work, "unit": unit}
@@ -109,18 +111,18 @@ def measure(case: Case, backends: list[str], seconds: float, turn: int = 0, cost
     return {name: found[name] for name in backends}
 
 
-def _add(name: str, program: Program, case: Case, wanted: Any, jobs: dict[str, Job], found: dict[str, Any]) -> None:
-    """Builds the case on another backend, and keeps its job if it gives what NumPy does."""
+def _held_to(wanted: Any, program: Program, case: Case, name: str) -> tuple[Job | None, dict[str, Any]]:
+    """The case built on another backend, and what that took; no job unless it gives what NumPy does."""
     try:
         with use_backend(name) as backend:
             stats = measures.memory_stats(backend)
             if "limit" in stats:
                 memory.check_fits(case, 0, stats["limit"] - stats.get("in_use", 0.0))
-            job, got, found[name] = _begin(program, backend, case)
-        found[name]["apart"] = require_close(f"its results on {name} and on numpy", got, wanted, program.tolerance)
-        jobs[name] = job
+            job, got, found = _begin(program, backend, case)
+        found["apart"] = require_close(f"its results on {name} and on numpy", got, wanted, program.tolerance)
+        return job, found
     except (Fault, Skip, LayerkitError) as fault:
-        found[name] = {"fault": str(fault)}
+        return None, {"fault": str(fault)}
 
 
 def _begin(program: Program, backend: Backend, case: Case) -> tuple[Job, Any, dict[str, Any]]:

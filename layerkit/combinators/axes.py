@@ -10,6 +10,7 @@ from layerkit.combinators.routing import Concatenate
 from layerkit.engine.bare import as_tuple, bare
 from layerkit.engine.frames import Frame
 from layerkit.engine.sharing import walk
+from layerkit.engine.storing import OWN
 from layerkit.fastmath import numpy as np
 from layerkit.layer import Layer, LayerError
 
@@ -165,7 +166,7 @@ def fresh_copy(layer: Layer) -> Layer:
     Raises:
         LayerError: something that ``layer`` holds cannot be copied.
     """
-    kept = [(part, {name: vars(part)[name] for name in _MADE_BY_INIT if name in vars(part)}) for part in walk(layer)]
+    kept = [(part, {name: vars(part)[name] for name in OWN if name in vars(part)}) for part in walk(layer)]
     try:
         # Arrays that init made are not worth copying: they go to the copy by reference, and are dropped there.
         copied: Layer = copy.deepcopy(layer, {id(value): value for _, made in kept for value in made.values()})
@@ -174,12 +175,9 @@ def fresh_copy(layer: Layer) -> Layer:
             f"{layer.name} cannot be copied ({type(error).__name__}: {error}); build a second one"
         ) from error
     for part in walk(copied):
-        for name in _MADE_BY_INIT:
+        for name in OWN:
             vars(part).pop(name, None)
     return copied
-
-
-_MADE_BY_INIT = ("_weights", "_state", "_rng", "_initialized", "_trees")
 
 
 def check_axis(owner: str, axis: Any) -> int:

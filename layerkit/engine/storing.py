@@ -12,7 +12,10 @@ from layerkit.fastmath.transforms import impure
 if TYPE_CHECKING:
     from layerkit.layer import Layer
 
-__all__ = ["keep", "require_init", "stored"]
+__all__ = ["OWN", "keep", "require_init", "stored"]
+
+OWN = ("_weights", "_state", "_rng", "_initialized", "_trees")
+"""The attributes of a layer in which what ``init`` made is kept."""
 
 _latest = object()
 """Another one whenever a layer was given something: a tree that was put together since then is what the layers have."""

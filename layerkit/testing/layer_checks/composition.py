@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import contextlib
-import contextvars
+import functools
 import sys
 import threading
 from collections.abc import Iterator
@@ -17,6 +17,7 @@ from layerkit.combinators.looping import Map, Scan
 from layerkit.combinators.routing import Select
 from layerkit.engine.bare import as_tuple, bare
 from layerkit.layer import Layer
+from layerkit.testing.blame import in_threads
 from layerkit.testing.layer_case import LayerCase
 from layerkit.testing.layer_suite import LAYERS
 from layerkit.testing.suite import Fault, Skip
@@ -133,25 +134,18 @@ def is_safe_in_threads(case: LayerCase) -> None:
 
 def _try_in_threads(trial: Trial, inputs: list[tuple[Any, ...]]) -> None:
     alone = [trial.eager(True, seed, inputs[seed]) for seed in range(4)]
-    together: list[Any] = [None] * 4
     start = threading.Barrier(4)
 
-    def work(seed: int) -> None:
+    def work(seed: int) -> list[Any]:
         start.wait()
-        try:
-            together[seed] = [trial.eager(True, seed, inputs[seed]) for _ in range(3)]
-        except Exception as error:
-            together[seed] = error
+        return [trial.eager(True, seed, inputs[seed]) for _ in range(3)]
 
-    threads = [threading.Thread(target=contextvars.copy_context().run, args=(work, seed)) for seed in range(4)]
-    with _often_switching():
-        for thread in threads:
-            thread.start()
-        for thread in threads:
-            thread.join()
+    try:
+        with _often_switching():
+            together = in_threads([functools.partial(work, seed) for seed in range(4)])
+    except Exception as error:
+        raise Fault(f"called from four threads it fails on {trial.backend}: {error}") from error
     for results, expected in zip(together, alone, strict=True):
-        if isinstance(results, Exception):
-            raise Fault(f"called from four threads it fails on {trial.backend}: {results}")
         for once in results:
             require_close(f"its outputs on {trial.backend} in four threads and in one", once, expected, 0.0)
 

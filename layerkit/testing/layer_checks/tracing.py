@@ -12,6 +12,7 @@ from layerkit import fastmath
 from layerkit.engine.bare import bare
 from layerkit.engine.frames import observing
 from layerkit.engine.sharing import walk
+from layerkit.engine.storing import OWN
 from layerkit.layer import Layer
 from layerkit.testing.layer_case import LayerCase
 from layerkit.testing.layer_suite import LAYERS
@@ -25,7 +26,7 @@ __all__: list[str] = []
 check = LAYERS.check("tracing")
 
 # What layerkit itself keeps on a layer.
-_OWN = {"_weights", "_state", "_rng", "_initialized", "_shares", "_trees"}
+_OWN = {*OWN, "_shares"}
 
 
 @check
