@@ -5,7 +5,7 @@ from __future__ import annotations
 import collections
 import functools
 import inspect
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from typing import Any, ClassVar
 
 import numpy as onp
@@ -202,7 +202,7 @@ class Optimizer:
         if stats:
             figures = {"gradients_l2": norm_of(gradients), "weights_l2": norm_of(params)}
         norm = figures.get("gradients_l2")
-        new = list(self._update_all(step, gradients, params, old_slots, opt_params, norm, self.update))
+        new = list(self._update_all(step, gradients, params, old_slots, opt_params, norm))
         return tree_unflatten([p for p, _ in new], weights), tree_unflatten([s for _, s in new], weights), figures
 
     def overwrite_all(
@@ -213,8 +213,7 @@ class Optimizer:
         Nothing is checked: gradients and slots are those of the weights. A weight is updated when it is asked for.
         """
         gradients = _as_updated(grads, params)
-        update = self.overwrite if _overwrites(type(self)) else self.update
-        return self._update_all(step, gradients, params, slots, opt_params, None, update)
+        return self._update_all(step, gradients, params, slots, opt_params, given_up=_overwrites(type(self)))
 
     def _update_all(
         self,
@@ -223,8 +222,8 @@ class Optimizer:
         params: list[Any],
         slots: list[Any],
         opt_params: Any,
-        norm: Any,
-        update: Callable[..., tuple[Any, Any]],
+        norm: Any = None,
+        given_up: bool = False,
     ) -> Iterator[tuple[Any, Any]]:
         step = _plain(step)
         if callable(self.learning_rate):
@@ -233,7 +232,7 @@ class Optimizer:
             gradients = clipped(gradients, self.clip_grad_norm, norm)
         keep = 1 - opt_params.learning_rate * self.weight_decay_rate if self.weight_decay_rate else None
         for g, param, s in zip(gradients, params, slots, strict=True):
-            yield self._update_one(step, g, param, s, opt_params, keep, update)
+            yield self._update_one(step, g, param, s, opt_params, keep, given_up)
 
     def _update_one(
         self,
@@ -243,19 +242,19 @@ class Optimizer:
         slots: Any,
         opt_params: Any,
         keep: Any,
-        update: Callable[..., tuple[Any, Any]],
+        given_up: bool,
     ) -> tuple[Any, Any]:
         if grads is None:
             return weight, slots
         param = in_dtype(weight, wide(weight.dtype))
-        given_up = update == self.overwrite
+        update = self.overwrite if given_up else self.update
         if keep is not None and given_up:
             param *= keep
         elif keep is not None:
             param = keep * param
         if hasattr(self, "skip_rows") and has_pieces(param, grads, slots):
             whole = (param, slots) if given_up else nested_map(onp.empty_like, (param, slots))
-            new, slots = by_pieces(lambda *given: update(step, *given, opt_params), grads, param, slots, whole)
+            new, slots = by_pieces(lambda g, p, s: update(step, g, p, s, opt_params), grads, param, slots, whole)
         else:
             new, slots = update(step, grads, param, slots, opt_params)
         return in_dtype(new, weight.dtype), slots

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from typing import Any
 
 from layerkit.bench.sizes import AXES, CaseName, Size
@@ -131,7 +131,7 @@ class Result:
     warnings: tuple[str, ...]
     rows: tuple[Row, ...]
     crossovers: tuple[Crossover, ...] = ()
-    without_example: tuple[str, ...] = field(default=())
+    without_example: tuple[str, ...] = ()
 
     @property
     def ok(self) -> bool:

@@ -65,37 +65,65 @@ def Select(indices: Sequence[int], n_in: int | None = None, name: str | None = N
 
 
 def Drop() -> Layer:
-    """Takes the top array off the stack."""
+    """Takes the top array off the stack.
+
+    >>> Drop().n_in, Drop().n_out
+    (1, 0)
+    """
     return SelectLayer([], 1, "Drop")
 
 
 def Dup() -> Layer:
-    """Pushes a copy of the top array."""
+    """Pushes a copy of the top array.
+
+    >>> [x.tolist() for x in Dup()(1.0)]
+    [1.0, 1.0]
+    """
     return SelectLayer([0, 0], 1, "Dup")
 
 
 def Swap() -> Layer:
-    """Swaps the top two arrays."""
+    """Swaps the top two arrays.
+
+    >>> [x.tolist() for x in Swap()((1.0, 2.0))]
+    [2.0, 1.0]
+    """
     return SelectLayer([1, 0], 2, "Swap")
 
 
 def Add() -> Layer:
-    """x0 + x1, broadcast."""
+    """x0 + x1, broadcast.
+
+    >>> Add()((1.0, [2.0, 3.0])).tolist()
+    [3.0, 4.0]
+    """
     return Fn("Add", lambda x0, x1: x0 + x1)
 
 
 def SubtractTop() -> Layer:
-    """x1 - x0: the top array taken from the one below it."""
+    """x1 - x0: the top array taken from the one below it.
+
+    >>> SubtractTop()((1.0, 3.0)).tolist()
+    2.0
+    """
     return Fn("SubtractTop", lambda x0, x1: x1 - x0)
 
 
 def Multiply() -> Layer:
-    """x0 * x1, broadcast."""
+    """x0 * x1, broadcast.
+
+    >>> Multiply()((2.0, [3.0, 4.0])).tolist()
+    [6.0, 8.0]
+    """
     return Fn("Multiply", lambda x0, x1: x0 * x1)
 
 
 def Gate() -> Layer:
-    """gate * memory + (1 - gate) * candidate, for the inputs (memory, gate, candidate), broadcast."""
+    """gate * memory + (1 - gate) * candidate, for the inputs (memory, gate, candidate), broadcast.
+
+    >>> Gate()(([8.0, 8.0], [1.0, 0.5], [4.0, 4.0])).tolist()
+    [8.0, 6.0]
+    """
     return Fn("Gate", lambda memory, gate, candidate: gate * memory + (1.0 - gate) * candidate)
 
 
@@ -129,7 +157,11 @@ def Split(n_items: int = 2, axis: int = -1) -> Layer:
 
 
 class FlattenList(Layer):
-    """Turns an input that is a tuple of tuples of arrays into one flat tuple."""
+    """Turns an input that is a tuple of tuples of arrays into one flat tuple.
+
+    >>> [x.tolist() for x in FlattenList()(((1.0, 2.0), 3.0))]
+    [1.0, 2.0, 3.0]
+    """
 
     def accept_inputs(self, x: Any) -> Any:
         return x

@@ -287,7 +287,11 @@ def float64() -> Iterator[None]:
 
 
 def float64_enabled() -> bool:
-    """Whether this code runs inside ``float64()``."""
+    """Whether this code runs inside ``float64()``.
+
+    >>> float64_enabled()
+    False
+    """
     return _float64.get()
 
 

@@ -129,7 +129,11 @@ def get_prng(seed: int) -> Any:
 
 
 def split(key: Any, num: int = 2) -> Any:
-    """``num`` new keys, uint32 (num, 2)."""
+    """``num`` new keys, uint32 (num, 2).
+
+    >>> split(get_prng(0), 3).shape
+    (3, 2)
+    """
     (count,) = _shape("split", (num,))
     return active().random.split(_key("split", key), count)
 
@@ -139,6 +143,9 @@ def fold_in(key: Any, data: int) -> Any:
 
     Raises:
         ArrayError: ``data`` is not a whole number from 0 to 2**32 - 1.
+
+    >>> fold_in(get_prng(0), 7).shape
+    (2,)
     """
     backend = active()
     # Of 32 bits without a sign any number will do.
@@ -150,7 +157,12 @@ def fold_in(key: Any, data: int) -> Any:
 
 
 def uniform(key: Any, shape: Shape = (), dtype: Any = onp.float32, minval: Any = 0.0, maxval: Any = 1.0) -> Any:
-    """Numbers spread evenly over [minval, maxval). The bounds are constants to differentiation."""
+    """Numbers spread evenly over [minval, maxval). The bounds are constants to differentiation.
+
+    >>> numbers = uniform(get_prng(0), (100,), minval=2.0, maxval=3.0)
+    >>> bool((numbers >= 2).all()), bool((numbers < 3).all())
+    (True, True)
+    """
     sizes = _shape("uniform", shape, minval, maxval)
     return active().random.uniform(_key("uniform", key), sizes, _float("uniform", dtype), minval, maxval)
 
@@ -165,14 +177,22 @@ def normal(key: Any, shape: Shape = (), dtype: Any = onp.float32) -> Any:
 
 
 def truncated_normal(key: Any, lower: Any, upper: Any, shape: Shape = (), dtype: Any = onp.float32) -> Any:
-    """Normal numbers given that they lie between ``lower`` and ``upper``, which are constants to differentiation."""
+    """Normal numbers given that they lie between ``lower`` and ``upper``, which are constants to differentiation.
+
+    >>> bool((truncated_normal(get_prng(0), 0.0, 1.0, (100,)) >= 0).all())
+    True
+    """
     name = "truncated_normal"
     sizes = _shape(name, shape, lower, upper)
     return active().random.truncated_normal(_key(name, key), lower, upper, sizes, _float(name, dtype))
 
 
 def bernoulli(key: Any, p: Any = 0.5, shape: Shape | None = None) -> Any:
-    """True with probability ``p``; the shape is that of ``p`` unless given. Drawn in float32, whatever ``p`` is."""
+    """True with probability ``p``; the shape is that of ``p`` unless given. Drawn in float32, whatever ``p`` is.
+
+    >>> bernoulli(get_prng(0), 1.0, (2,)).tolist()
+    [True, True]
+    """
     sizes = _shape("bernoulli", onp.shape(p) if shape is None else shape, p)
     return active().random.bernoulli(_key("bernoulli", key), p, sizes)
 
@@ -182,6 +202,10 @@ def randint(key: Any, shape: Shape, minval: Any, maxval: Any, dtype: Any = onp.i
 
     Raises:
         ArrayError: ``dtype`` is not an integer type of up to 32 bits, or cannot hold the bounds.
+
+    >>> numbers = randint(get_prng(0), (100,), 3, 6)
+    >>> sorted(set(numbers.tolist()))
+    [3, 4, 5]
     """
     kind = onp.dtype(dtype)
     if kind.kind not in "iu" or kind.itemsize > 4:
@@ -195,7 +219,11 @@ def randint(key: Any, shape: Shape, minval: Any, maxval: Any, dtype: Any = onp.i
 
 
 def permutation(key: Any, x: Any, axis: int = 0) -> Any:
-    """The array ``x`` shuffled along an axis; ``range(x)`` shuffled where x is a whole number."""
+    """The array ``x`` shuffled along an axis; ``range(x)`` shuffled where x is a whole number.
+
+    >>> sorted(permutation(get_prng(0), 4).tolist())
+    [0, 1, 2, 3]
+    """
     if not onp.ndim(x):
         (x,) = _shape("permutation", (x,))
     elif not -onp.ndim(x) <= axis < onp.ndim(x):
@@ -204,12 +232,20 @@ def permutation(key: Any, x: Any, axis: int = 0) -> Any:
 
 
 def gumbel(key: Any, shape: Shape = (), dtype: Any = onp.float32) -> Any:
-    """Standard Gumbel numbers: -log(-log(u))."""
+    """Standard Gumbel numbers: -log(-log(u)).
+
+    >>> gumbel(get_prng(0), (2, 3)).shape
+    (2, 3)
+    """
     return active().random.gumbel(_key("gumbel", key), _shape("gumbel", shape), _float("gumbel", dtype))
 
 
 def categorical(key: Any, logits: Any, axis: int = -1, shape: Shape | None = None) -> Any:
-    """Classes drawn with the probabilities softmax(logits), by the Gumbel-max trick: int32. Drawn in float32."""
+    """Classes drawn with the probabilities softmax(logits), by the Gumbel-max trick: int32. Drawn in float32.
+
+    >>> int(categorical(get_prng(0), [-1e9, 0.0, -1e9]))
+    1
+    """
     of_logits = onp.shape(logits)
     if not -len(of_logits) <= axis < len(of_logits):
         raise ArrayError(f"random.categorical: logits of shape {of_logits} have no axis {axis}")

@@ -88,6 +88,9 @@ def tree_unflatten(leaves: list[Any], tree: Any) -> Any:
 
     Raises:
         ValueError: there are more or fewer leaves than places.
+
+    >>> tree_unflatten([10, 20], (1, {"w": 2}))
+    (10, {'w': 20})
     """
     values = iter(leaves)
     missing = object()

@@ -101,10 +101,11 @@ class _Encoding(AtPositions):
         return marked(in_dtype_of(x, dropped(y, self.dropout, self.dropout_axes, self)))
 
 
-def _table_rows(table: Any, positions: Any, d: int) -> Any:
-    if table.shape[-1] != d:
-        raise lk.LayerError(f"was initialized for {table.shape[-1]} features, got {d}")
-    return fastmath.take_rows(table, positions)
+def _of_width(weight: Any, d: int) -> Any:
+    """A table or a kernel itself, if it gives d features."""
+    if weight.shape[-1] != d:
+        raise lk.LayerError(f"was initialized for {weight.shape[-1]} features, got {d}")
+    return weight
 
 
 class PositionalEncodingWeights(NamedTuple):
@@ -190,15 +191,9 @@ class PositionalEncoding(_Encoding):
 
     def encoding(self, positions: Any, d: int) -> Any:
         if self.d_feature is None:
-            return _table_rows(self.weights, positions, d)
+            return fastmath.take_rows(_of_width(self.weights, d), positions)
         table, kernel = self.weights
         return np.matmul(fastmath.take_rows(table, positions), _of_width(kernel, d))
-
-
-def _of_width(kernel: Any, d: int) -> Any:
-    if kernel.shape[-1] != d:
-        raise lk.LayerError(f"was initialized for {kernel.shape[-1]} features, got {d}")
-    return kernel
 
 
 @lk.example(lk.f32(2, 5, 8), max_len=16)
@@ -238,7 +233,7 @@ class LearnedPositionalEncoding(_Encoding):
         return first_weights("kernel_initializer", self.initializer, (self.room, signature.shape[-1]), self.rng)
 
     def encoding(self, positions: Any, d: int) -> Any:
-        return _table_rows(self.weights, positions, d)
+        return fastmath.take_rows(_of_width(self.weights, d), positions)
 
 
 @lk.example(lk.f32(2, 5, 8))
