@@ -9,10 +9,10 @@ from typing import Any, NamedTuple
 import layerkit as lk
 from layerkit import arguments, fastmath
 from layerkit.fastmath import numpy as np
-from layerkit.fastmath import random
 from layerkit.initializers import RandomNormalInitializer
 from layerkit_plugins.layers.axis_letters import AxisLetters
-from layerkit_plugins.layers.inputs import as_float, first_weights, float_dtype, in_dtype_of
+from layerkit_plugins.layers.incremental import require_batch
+from layerkit_plugins.layers.inputs import as_float, float_dtype, in_dtype_of, kernel_and_bias
 from layerkit_plugins.layers.windows import checked_padding, positive_sizes
 
 __all__ = ["CausalConv", "Conv", "Conv1d", "ConvTranspose", "ConvWeights"]
@@ -99,14 +99,7 @@ class Conv(lk.Layer):
         if features % self.groups:
             raise lk.LayerError(f"{features} features do not divide into {self.groups} groups: {signature.shape}")
         shape = self.letters.kernel_shape(self.kernel_size, features // self.groups, self.filters)
-        if not self.use_bias:
-            self.weights = first_weights("kernel_initializer", self.kernel_initializer, shape, self.rng)
-            return
-        kernel_rng, bias_rng = random.split(self.rng)
-        self.weights = ConvWeights(
-            first_weights("kernel_initializer", self.kernel_initializer, shape, kernel_rng),
-            first_weights("bias_initializer", self.bias_initializer, (self.filters,), bias_rng),
-        )
+        self.weights = kernel_and_bias(self, ConvWeights, shape, (self.filters,))
 
     def forward(self, x: Any) -> Any:
         kernel, bias = self.weights if self.use_bias else (self.weights, None)
@@ -200,11 +193,7 @@ class CausalConv(Conv):
     def _convolve(self, x: Any, kernel: Any) -> Any:
         if self.mode != "predict":
             return super()._convolve(x, kernel)
-        if self.state.shape[0] != x.shape[0]:
-            raise lk.LayerError(
-                f"in predict mode it was initialized for a batch of {self.state.shape[0]}, got {x.shape[0]}; "
-                "init it again"
-            )
+        require_batch(self.state, x)
         seen = np.concatenate([self.state, x], axis=1)
         self.state = seen[:, x.shape[1] :]
         return fastmath.conv(seen, kernel, self.strides, ((0, 0),), 1, self.dilation, self.groups)

@@ -9,9 +9,8 @@ from typing import Any, NamedTuple
 import layerkit as lk
 from layerkit import arguments
 from layerkit.fastmath import numpy as np
-from layerkit.fastmath import random
 from layerkit.initializers import GlorotUniformInitializer, RandomNormalInitializer
-from layerkit_plugins.layers.inputs import as_float, bfloat16, first_weights, require_last, require_rank
+from layerkit_plugins.layers.inputs import as_float, bfloat16, kernel_and_bias, require_last, require_rank
 
 __all__ = ["Dense", "DenseWeights"]
 
@@ -69,14 +68,7 @@ class Dense(lk.Layer):
     def init_weights_and_state(self, signature: Any) -> None:
         require_rank(signature, 1)
         shape = (signature.shape[-1], self.n_units)
-        if not self.use_bias:
-            self.weights = first_weights("kernel_initializer", self.kernel_initializer, shape, self.rng, self.dtype)
-            return
-        kernel_rng, bias_rng = random.split(self.rng)
-        self.weights = DenseWeights(
-            first_weights("kernel_initializer", self.kernel_initializer, shape, kernel_rng, self.dtype),
-            first_weights("bias_initializer", self.bias_initializer, shape[1:], bias_rng, self.dtype),
-        )
+        self.weights = kernel_and_bias(self, DenseWeights, shape, shape[1:], self.dtype)
 
     def forward(self, x: Any) -> Any:
         kernel, bias = self.weights if self.use_bias else (self.weights, None)

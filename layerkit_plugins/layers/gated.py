@@ -13,7 +13,7 @@ from layerkit_plugins.layers.activations import Sigmoid, Tanh
 from layerkit_plugins.layers.convolution import Conv
 from layerkit_plugins.layers.dense import Dense
 from layerkit_plugins.layers.dropout import Dropout
-from layerkit_plugins.layers.incremental import no_position
+from layerkit_plugins.layers.incremental import no_position, require_batch
 from layerkit_plugins.layers.inputs import float_dtype
 from layerkit_plugins.layers.recurrent import Carried, mask_of_steps
 
@@ -119,11 +119,7 @@ class _Linear(lk.Layer):
 
     def _walked(self, f: Any, added: Any) -> Any:
         before = self.state.state if self.mode == "predict" else np.zeros_like(added[:, 0])
-        if before.shape != added[:, 0].shape:
-            raise lk.LayerError(
-                f"in predict mode it was initialized for a batch of {before.shape[0]}, got {added.shape[0]}; "
-                "init it again"
-            )
+        require_batch(before, added)
         walk = fastmath.custom_vjp(_walk, _walk_and_keep, _walk_back)
         c, last = walk(np.swapaxes(f, 0, 1), np.swapaxes(added, 0, 1), before)
         if self.mode == "predict":

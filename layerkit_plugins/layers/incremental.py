@@ -17,7 +17,17 @@ import layerkit as lk
 from layerkit import arguments, fastmath
 from layerkit.fastmath import numpy as np
 
-__all__ = ["Remembered", "append", "empty", "follow", "forget", "nan_beyond", "no_position", "room_to_drop"]
+__all__ = [
+    "Remembered",
+    "append",
+    "empty",
+    "follow",
+    "forget",
+    "nan_beyond",
+    "no_position",
+    "require_batch",
+    "room_to_drop",
+]
 
 
 class Remembered(NamedTuple):
@@ -31,6 +41,14 @@ class Remembered(NamedTuple):
 def no_position() -> Any:
     """The count before the first call."""
     return np.zeros((), np.int32)
+
+
+def require_batch(kept: Any, x: Any) -> None:
+    """Raises where what was kept from call to call is of another batch than ``x``."""
+    if kept.shape[0] != x.shape[0]:
+        raise lk.LayerError(
+            f"in predict mode it was initialized for a batch of {kept.shape[0]}, got {x.shape[0]}; init it again"
+        )
 
 
 def follow(position: Any, length: int, room: int, argument: str) -> Any:

@@ -7,6 +7,7 @@ from typing import Any
 import layerkit as lk
 from layerkit import fastmath
 from layerkit.fastmath import numpy as np
+from layerkit.fastmath import random
 
 __all__ = [
     "as_float",
@@ -17,6 +18,7 @@ __all__ = [
     "float_dtype",
     "full_float",
     "in_dtype_of",
+    "kernel_and_bias",
     "require_last",
     "require_rank",
     "require_some",
@@ -67,6 +69,17 @@ def first_weights(name: str, initializer: Any, shape: tuple[int, ...], rng: Any,
     if tuple(getattr(made, "shape", ())) != shape:
         raise lk.LayerError(f"its {name} made the shape {tuple(getattr(made, 'shape', ()))}, and {shape} is due")
     return made if dtype is None else made.astype(dtype)
+
+
+def kernel_and_bias(layer: Any, kind: Any, kernel: tuple[int, ...], bias: tuple[int, ...], dtype: Any = None) -> Any:
+    """``kind(kernel, bias)`` of these shapes, by the layer's own initializers; the kernel alone without a bias."""
+    if not layer.use_bias:
+        return first_weights("kernel_initializer", layer.kernel_initializer, kernel, layer.rng, dtype)
+    kernel_rng, bias_rng = random.split(layer.rng)
+    return kind(
+        first_weights("kernel_initializer", layer.kernel_initializer, kernel, kernel_rng, dtype),
+        first_weights("bias_initializer", layer.bias_initializer, bias, bias_rng, dtype),
+    )
 
 
 def require_rank(x: Any, at_least: int) -> None:

@@ -8,10 +8,9 @@ from typing import Any
 import layerkit as lk
 from layerkit import arguments
 from layerkit.fastmath import numpy as np
-from layerkit.fastmath import random
 from layerkit.initializers import GlorotUniformInitializer, RandomNormalInitializer
 from layerkit_plugins.layers.convolution import ConvWeights
-from layerkit_plugins.layers.inputs import as_float, first_weights, in_dtype_of
+from layerkit_plugins.layers.inputs import as_float, in_dtype_of, kernel_and_bias
 from layerkit_plugins.layers.windows import slices
 
 __all__ = ["LocallyConnected1d"]
@@ -68,14 +67,7 @@ class LocallyConnected1d(lk.Layer):
         length, features = signature.shape[-2:]
         places = max(length - self.kernel_size + 1, 0) if self.padding == "VALID" else length
         shape = (places, self.kernel_size * features, self.filters)
-        if not self.use_bias:
-            self.weights = first_weights("kernel_initializer", self.kernel_initializer, shape, self.rng)
-            return
-        kernel_rng, bias_rng = random.split(self.rng)
-        self.weights = ConvWeights(
-            first_weights("kernel_initializer", self.kernel_initializer, shape, kernel_rng),
-            first_weights("bias_initializer", self.bias_initializer, (places, self.filters), bias_rng),
-        )
+        self.weights = kernel_and_bias(self, ConvWeights, shape, (places, self.filters))
 
     def forward(self, x: Any) -> Any:
         kernel, bias = self.weights if self.use_bias else (self.weights, None)

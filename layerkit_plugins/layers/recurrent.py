@@ -9,7 +9,7 @@ import layerkit as lk
 from layerkit import arguments
 from layerkit.fastmath import numpy as np
 from layerkit.initializers import GlorotUniformInitializer, RandomNormalInitializer, RandomUniformInitializer
-from layerkit_plugins.layers.incremental import no_position
+from layerkit_plugins.layers.incremental import no_position, require_batch
 from layerkit_plugins.layers.inputs import as_float, default_float, float_dtype, require_last
 from layerkit_plugins.layers.recurrence import recur
 from layerkit_plugins.layers.recurrent_units import GRUUnit, LSTMUnit, Unit
@@ -186,10 +186,7 @@ class _Recurrent(lk.Layer):
         if self.mode != "predict":
             return given
         kept, position = self.state
-        if kept.shape[0] != batch:
-            raise lk.LayerError(
-                f"in predict mode it was initialized for a batch of {kept.shape[0]}, got {batch}; init it again"
-            )
+        require_batch(kept, given)
         return np.where(position > 0, kept.astype(dtype), given)
 
 

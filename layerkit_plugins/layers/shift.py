@@ -9,6 +9,7 @@ import layerkit as lk
 from layerkit import arguments
 from layerkit.fastmath import numpy as np
 from layerkit.initializers import GlorotUniformInitializer
+from layerkit_plugins.layers.incremental import require_batch
 from layerkit_plugins.layers.inputs import as_float, bfloat16, first_weights, in_dtype_of, require_rank
 
 __all__ = ["CausalDepthwiseConv", "ShiftRight"]
@@ -100,10 +101,7 @@ class CausalDepthwiseConv(lk.Layer):
             raise lk.LayerError(f"expected (batch, length, {self.weights.shape[-1]}), got {tuple(x.shape)}")
         x = as_float(x)
         before = self.state if self.mode == "predict" else np.zeros(self._before(x), x.dtype)
-        if before.shape != self._before(x):
-            raise lk.LayerError(
-                f"in predict mode it was initialized for a batch of {before.shape[0]}, got {x.shape[0]}; init it again"
-            )
+        require_batch(before, x)
         length = x.shape[1]
         seen = np.concatenate([before, x], axis=1)
         if self.mode == "predict":
