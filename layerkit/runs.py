@@ -196,9 +196,7 @@ def _in_folder(folder: Path, about: RunFile, may_change: set[str]) -> Iterator[R
     made = _make_folder(folder)
     try:
         with locked(folder):
-            for name in os.listdir(folder):
-                if disk.is_draft(name):  # of a process that was killed
-                    disk.remove(folder / name)
+            disk.remove_drafts(folder)
             if not begun:
                 write_run_file(folder, about)
             yield about

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+import shutil
 import subprocess
 import sys
 from collections.abc import Callable
@@ -197,15 +198,15 @@ def test_several_tasks_go_on_too(backend: str, tmp_path: Path) -> None:
 @pytest.mark.parametrize(("one", "other"), [BACKENDS, BACKENDS[::-1]])
 def test_a_run_goes_on_on_the_other_backend(one: str, other: str, tmp_path: Path) -> None:
     with lk.use_backend(one):
-        first = full_loop(tmp_path)
+        first = full_loop(tmp_path / "one")
         first.run(5)
         weights = host(first.model.weights)
+        shutil.copytree(tmp_path / "one", tmp_path / "other")
+        first.run(5)
     with lk.use_backend(other):
-        second = full_loop(tmp_path)
+        second = full_loop(tmp_path / "other")
         assert same(second.model.weights, weights)
         second.run(5)
-    with lk.use_backend(one):
-        first.run(5)
     for a, b in zip(host(first.model.weights), host(second.model.weights), strict=True):
         onp.testing.assert_allclose(a, b, atol=1e-5)
 

@@ -24,6 +24,7 @@ __all__ = [
     "read_into",
     "reason",
     "remove",
+    "remove_drafts",
     "replace",
     "sync",
     "write",
@@ -38,6 +39,8 @@ _NO_LINK = getattr(os, "O_NOFOLLOW", 0)
 _NO_WAIT = getattr(os, "O_NONBLOCK", 0)  # a pipe would wait for somebody to write
 _DIRECT = getattr(os, "O_DIRECT", 0)
 _DRAFT = ".draft"
+_NO_FOLDERS = {errno.EINVAL, errno.EBADF, errno.ENOTSUP}
+"""What systems say that flush files, and no folders: PostgreSQL too takes the first two for an answer."""
 
 
 class DamagedError(LayerkitError):
@@ -125,13 +128,23 @@ def is_draft(name: str) -> bool:
     return name.startswith(".") and name.endswith(_DRAFT)
 
 
+def remove_drafts(folder: Path) -> None:
+    """Removes what killed processes left half-written in a folder."""
+    for name in os.listdir(folder):
+        if is_draft(name):
+            remove(folder / name)
+
+
 def sync(folder: Path) -> None:
-    """Waits until the names in a folder are on the disk (Windows does so by itself)."""
+    """Waits until the names in a folder are on the disk (Windows, and some network disks, do so by themselves)."""
     if os.name == "nt":
         return
     handle = os.open(folder, os.O_RDONLY)
     try:
         os.fsync(handle)
+    except OSError as error:
+        if error.errno not in _NO_FOLDERS:
+            raise
     finally:
         os.close(handle)
 

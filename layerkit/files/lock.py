@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import contextlib
+import errno
 import os
 import socket
+import stat
 import sys
 import threading
 from collections.abc import Iterator
@@ -61,7 +63,8 @@ def _leave(place: Path) -> None:
         if times > 1:
             _held[place] = process, handle, times - 1
             return
-        if os.name != "nt":
+        # The file may be the parent's of this fork, or another's in a folder that came in the place of this one.
+        if os.name != "nt" and process == os.getpid() and _is_still(place / NAME, handle):
             with contextlib.suppress(OSError):
                 os.unlink(place / NAME)
         os.close(handle)
@@ -73,17 +76,27 @@ def _take(folder: Path) -> int:
         try:
             handle = os.open(path, os.O_RDWR | os.O_CREAT | getattr(os, "O_NOFOLLOW", 0), 0o666)
         except OSError as error:
+            if error.errno == errno.ELOOP:
+                raise LayerkitError(_not_ours(folder, "a link")) from error
             raise LayerkitError(f"{folder} cannot be written to: {disk.reason(error)}") from error
         try:
+            about = os.fstat(handle)
+            if not stat.S_ISREG(about.st_mode) or about.st_nlink > 1:
+                raise LayerkitError(_not_ours(folder, "no file of its own"))
             _lock(handle, folder)
             if _is_still(path, handle):  # else it was let go and deleted before it was locked here
-                os.ftruncate(handle, 0)
-                os.write(handle, f"{os.getpid()} on {socket.gethostname()}".encode())
+                with contextlib.suppress(OSError):  # it says whose the lock is, and a full disk has no room for that
+                    os.ftruncate(handle, 0)
+                    os.write(handle, f"{os.getpid()} on {socket.gethostname()}".encode())
                 return handle
         except BaseException:
             os.close(handle)
             raise
         os.close(handle)
+
+
+def _not_ours(folder: Path, what: str) -> str:
+    return f"{folder} cannot be locked: its {NAME} is {what}: remove it"
 
 
 def _lock(handle: int, folder: Path) -> None:
@@ -108,6 +121,6 @@ def _lock(handle: int, folder: Path) -> None:
 def _is_still(path: Path, handle: int) -> bool:
     try:
         there, here = os.stat(path, follow_symlinks=False), os.fstat(handle)
-    except FileNotFoundError:
+    except OSError:
         return False
     return (there.st_dev, there.st_ino) == (here.st_dev, here.st_ino)

@@ -12,7 +12,7 @@ from __future__ import annotations
 import contextlib
 import os
 import re
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -23,17 +23,16 @@ from layerkit.files.image import Image
 from layerkit.files.tensors import Outline
 from layerkit.training.variables import FILES
 
-__all__ = ["FOLDER", "FORMAT", "MANIFEST", "drop_after", "folder_name", "newest", "prune", "read", "recover", "steps"]
-__all__ += ["write"]
+__all__ = ["FOLDER", "FORMAT", "MANIFEST", "folder_name", "newest", "prune", "read", "recover", "steps", "write"]
 
 FORMAT = 2
 FOLDER = "checkpoints"
 MANIFEST = "manifest.json"
 KIND = "layerkit checkpoint"
 
-_STEP = re.compile(r"step-(\d{8,18})")
-# Half-written; moved aside for a new one of the same step; about to be removed.
-_HIDDEN = re.compile(r"\.(step-\d{8,18})\.(draft|old|gone)")
+_STEP = re.compile(r"step-(\d{8}|[1-9]\d{8,17})")
+# Half-written; about to be removed; moved aside for a new one of the same step, or of an earlier one.
+_HIDDEN = re.compile(r"\.(step-\d{8,18})\.(?:draft|gone|(old)(?:-for-(step-\d{8,18}))?)")
 _FIELDS = {"step": int, "tensors": dict, "identity": dict, "history": dict, "data": dict, "random_seed": int}
 
 Arrays = Mapping[str, Mapping[str, Any] | Image]
@@ -51,13 +50,14 @@ def folder_name(step: int) -> str:
 # -- writing ---------------------------------------------------------------------------------------------------------
 
 
-def write(folder: Path, arrays: Arrays, manifest: Mapping[str, Any]) -> None:
+def write(folder: Path, arrays: Arrays, manifest: Mapping[str, Any], instead_of: Iterable[int] = ()) -> None:
     """Writes a checkpoint: arrays by kind and name, and what else there is to know.
 
     Args:
         folder: where it will stand; one that stands there is replaced.
         arrays: for each kind of ``FILES`` NumPy arrays by name, or copies of them.
         manifest: values that JSON can hold.
+        instead_of: later steps whose checkpoints it replaces as well: of a run that went back, or damaged.
 
     Raises:
         LayerkitError: it cannot be written; what stood there before still does.
@@ -69,12 +69,11 @@ def write(folder: Path, arrays: Arrays, manifest: Mapping[str, Any]) -> None:
         os.mkdir(draft)
         try:
             _fill(draft, arrays, manifest)
-            _put(draft, folder)
+            _put(draft, folder, [folder.with_name(folder_name(step)) for step in instead_of])
         except BaseException:
             with contextlib.suppress(OSError):
                 disk.remove(draft)
             raise
-        disk.sync(folder.parent)
     except OSError as error:
         raise LayerkitError(f"the checkpoint {folder} cannot be written: {disk.reason(error)}") from error
 
@@ -100,20 +99,27 @@ def _fill(draft: Path, arrays: Arrays, manifest: Mapping[str, Any]) -> None:
     disk.sync(draft)
 
 
-def _put(draft: Path, folder: Path) -> None:
-    """Renames the draft into its place; a folder there moves aside first, since no rename replaces one."""
-    if not folder.exists():
-        os.rename(draft, folder)
-        return
-    aside = _hidden(folder, "old")
-    os.rename(folder, aside)
+def _put(draft: Path, folder: Path, later: Iterable[Path]) -> None:
+    """Renames the draft into its place. What it replaces moves aside first, and is removed last.
+
+    Until the draft is in its place, whatever moved aside goes back to its own, be it after a crash.
+    """
+    aside: dict[Path, Path] = {}
     try:
+        for place in (folder, *later):
+            if os.path.lexists(place):
+                aside[place] = _hidden(place, "old" if place == folder else f"old-for-{folder.name}")
+                os.rename(place, aside[place])
         os.rename(draft, folder)
     except BaseException:
-        os.rename(aside, folder)
+        for place, moved in reversed(aside.items()):
+            with contextlib.suppress(OSError):
+                os.rename(moved, place)
         raise
-    with contextlib.suppress(OSError):
-        disk.remove(aside)
+    disk.sync(folder.parent)
+    for moved in aside.values():
+        with contextlib.suppress(OSError):
+            disk.remove(moved)
 
 
 def _hidden(folder: Path, why: str) -> Path:
@@ -121,14 +127,23 @@ def _hidden(folder: Path, why: str) -> Path:
 
 
 def recover(parent: Path) -> None:
-    """Clears away what a killed process left; a step whose only copy was moved aside gets it back."""
-    for name in _names(parent):
-        if found := _HIDDEN.fullmatch(name):
-            place = parent / found[1]
-            if found[2] == "old" and not place.exists():
-                os.rename(parent / name, place)
-            else:
-                disk.remove(parent / name)
+    """Clears away what a killed process left; what moved aside for a checkpoint that never came gets its place back.
+
+    Raises:
+        OSError: something cannot be removed.
+    """
+    found = filter(None, map(_HIDDEN.fullmatch, _names(parent)))
+    # The step that the others made way for is the first: it comes back last, so that all do if this is broken off.
+    for name in sorted(found, key=lambda name: _step_of(name[1]), reverse=True):
+        hidden, place = parent / name[0], parent / name[1]
+        if name[2] and not place.exists() and not (parent / (name[3] or name[1])).exists():
+            os.rename(hidden, place)
+        else:
+            disk.remove(hidden)
+
+
+def _step_of(name: str) -> int:
+    return int(name.removeprefix("step-"))
 
 
 # -- keeping ---------------------------------------------------------------------------------------------------------
@@ -136,7 +151,7 @@ def recover(parent: Path) -> None:
 
 def steps(parent: Path) -> list[int]:
     """The steps that the folder ``parent`` has checkpoints of, in order."""
-    return sorted(int(found[1]) for name in _names(parent) if (found := _STEP.fullmatch(name)))
+    return sorted(_step_of(name) for name in _names(parent) if _STEP.fullmatch(name))
 
 
 def newest(parent: Path) -> Path | None:
@@ -150,13 +165,6 @@ def prune(parent: Path, keep: int, best: int | None = None) -> None:
     for step in steps(parent)[:-keep]:
         if step != best:
             _remove(parent / folder_name(step))
-
-
-def drop_after(parent: Path, step: int) -> None:
-    """Removes the checkpoints of later steps: of a run that went back to ``step``, or those that are damaged."""
-    for later in steps(parent):
-        if later > step:
-            _remove(parent / folder_name(later))
 
 
 def _remove(folder: Path) -> None:
@@ -188,9 +196,12 @@ def read(folder: Path) -> tuple[dict[str, Any], dict[str, dict[str, Any]]]:
         DamagedError: it has changed since it was written; the message names the file and the array.
         LayerkitError: there is no checkpoint, or it is of another version.
     """
-    manifest = _read_manifest(folder)
+    try:
+        manifest, names = _read_manifest(folder), sorted(os.listdir(folder))
+    except OSError as error:
+        raise DamagedError(f"{folder} cannot be read: {disk.reason(error)}") from error
     files = {kind: f"{kind}.safetensors" for kind in FILES}
-    for name in sorted(os.listdir(folder)):
+    for name in names:
         if name not in {MANIFEST, *files.values()}:
             raise DamagedError(f"{folder} is damaged: {shown(name)} has no place in a checkpoint")
     arrays = {}

@@ -203,9 +203,10 @@ class Loop:
         """
         last = self.step + whole("n_steps", n_steps, 0)
         self._outside_of_run("run")
+        self._steps.check_whole()
         if last == self.step:
             return
-        with self._output.alone():
+        with self._output.alone(self.step):
             self._run(last)
             if self._draws:
                 self._measuring.draw()
@@ -227,15 +228,20 @@ class Loop:
             self._feed = Feed(asked, self._sources, ahead, interrupts)
             try:
                 while self.step < last:
+                    self._output.check()
                     self._train(self._items_of_call(self._feed, last))
                     move(self.step)
                     interrupts.check()
             except (KeyboardInterrupt, Terminated):
                 if self.output_dir is not None:
-                    self._log(f"Step {self.step: 6d}: interrupted, saved in {self.save_checkpoint()}")
+                    self._log(f"Step {self.step: 6d}: interrupted, {self._saved()}")
                 raise
             finally:
                 self._end_run()
+
+    def _saved(self) -> str:
+        self._steps.settle()
+        return f"saved in {self.save_checkpoint()}" if self._steps.is_whole else "the last checkpoint stays"
 
     def _items_of_call(self, feed: Feed, last: int) -> list[Item]:
         """The batches of the next steps, up to one after which there is something else to do."""
@@ -253,7 +259,6 @@ class Loop:
         return step == last or item.evaluate or (self.output_dir is not None and bool(self._checkpoint_at(step)))
 
     def _train(self, items: list[Item]) -> None:
-        self._output.check()
         self._steps.train(items)
         self._stale = True
         if self.output_dir is not None and self._checkpoint_at(self.step):
@@ -270,7 +275,8 @@ class Loop:
                 feed.close()
             if self._scalars is not None:
                 self._scalars.close()
-            self._hand_out()
+            if self._steps.is_whole:
+                self._hand_out()
 
     def _give_back(self, items: list[Item]) -> None:
         if self._feed is not None:
@@ -286,6 +292,7 @@ class Loop:
             LayerkitError: it is called from inside ``run``, whose ``eval_at`` says when to evaluate.
         """
         self._outside_of_run("run_evals")
+        self._steps.check_whole()
         return self._measuring.evaluate(None)
 
     # -- saving -------------------------------------------------------------------------------------------------------
@@ -301,7 +308,7 @@ class Loop:
         """
         if self.output_dir is None:
             raise UsageError("save_checkpoint: the Loop has no output_dir to write to")
-        with self._output.alone():
+        with self._output.alone(self.step):
             return self._save()
 
     def _save(self, wait: bool = True, evaluate: bool = False) -> Path:
@@ -311,6 +318,7 @@ class Loop:
             return self._progress()
 
         self._steps.settle()
+        self._steps.check_whole()
         return self._output.save(self._steps.variables, progress, wait)
 
     @_on_its_backend
@@ -360,6 +368,8 @@ class Loop:
         """Gives the layers the weights and state that training has come to."""
         if not self._stale and not force:
             return
+        if self._feed is None:
+            self._steps.check_whole()
         self._steps.hand_out()
         if self._eval_model is not self._model:
             self._eval_model.weights, self._eval_model.state = self._model.weights, self._model.state

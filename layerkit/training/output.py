@@ -95,14 +95,19 @@ class Output:
         return begun
 
     @contextmanager
-    def alone(self) -> Iterator[None]:
-        """Keeps other processes out of the folder, until everything is written."""
+    def alone(self, step: int) -> Iterator[None]:
+        """Keeps other processes out of the folder, until everything is written; the run is at this step.
+
+        Raises:
+            LayerkitError: another process has the folder, or has brought it further than this run.
+        """
         if self.folder is None:
             yield
             return
         from layerkit.files.lock import locked
 
         with locked(self.folder), self._saver.finishing():
+            self._saver.check_later(self.folder, step)
             yield
 
     def check(self) -> None:
@@ -119,4 +124,7 @@ class Output:
         folder = self.folder if directory is None else directory
         if folder is None:
             raise UsageError("load_checkpoint: say which directory; the Loop has no output_dir")
-        return self._saver.load(folder, variables, random_seed)
+        loaded = self._saver.load(folder, variables, random_seed)
+        if self.folder is not None:
+            self._saver.went_to(self.folder, loaded.progress.step)
+        return loaded

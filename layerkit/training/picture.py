@@ -41,7 +41,7 @@ def draw(history: History, folder: Path) -> Path | None:
         panel.grid(alpha=0.3)
         panel.legend()
     path = folder / NAME
-    draft = folder / f".{NAME}.{os.getpid()}"
+    draft = folder / f".{NAME}.{os.getpid()}.draft"
     try:
         FigureCanvasAgg(figure).print_figure(draft, format="png")
         draft.replace(path)

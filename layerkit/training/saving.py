@@ -11,7 +11,7 @@ from typing import Any, NamedTuple
 
 from layerkit.errors import LayerkitError, UsageError, warn
 from layerkit.fastmath import backend_name, to_device, to_host
-from layerkit.files import sealed
+from layerkit.files import disk, sealed
 from layerkit.files.disk import DamagedError
 from layerkit.files.image import Image
 from layerkit.files.lock import locked
@@ -59,14 +59,16 @@ def prepare_folder(output_dir: str | os.PathLike[str]) -> Path:
         UsageError: it is a file.
         LayerkitError: it cannot be made, or nothing can be written there.
     """
-    folder = Path(output_dir).expanduser()
-    if folder.exists() and not folder.is_dir():
-        raise UsageError(f"output_dir {folder} is a file: name a folder")
+    folder = Path(output_dir)
     try:
+        folder = folder.expanduser()
+        if folder.exists() and not folder.is_dir():
+            raise UsageError(f"output_dir {folder} is a file: name a folder")
         folder.mkdir(parents=True, exist_ok=True)
         tempfile.TemporaryFile(dir=folder).close()
-    except OSError as error:
-        raise LayerkitError(f"output_dir {folder} cannot be written to: {error.strerror or error}") from error
+    except (OSError, ValueError, RuntimeError) as error:  # those for a NUL, and for nobody's home
+        reason = getattr(error, "strerror", None) or error
+        raise LayerkitError(f"output_dir {folder} cannot be written to: {reason}") from error
     return folder
 
 
@@ -86,6 +88,7 @@ class Saver:
         self._identity = identity
         self._background = Background()
         self._images: dict[str, Image] = {}
+        self._superseded: list[int] = []
 
     def check_disk(self, output_dir: Path, variables: Variables) -> None:
         """Refuses a run whose checkpoints the disk cannot hold.
@@ -95,6 +98,25 @@ class Saver:
         """
         kept = self._keeping.last + (self._keeping.best is not None)
         check_disk(output_dir, list(variables.named(*self._layers).values()), kept)
+
+    # -- others' checkpoints ------------------------------------------------------------------------------------------
+
+    def went_to(self, output_dir: Path, step: int) -> None:
+        """Has later checkpoints that are there now, damaged or of a run that went back, replaced by the next one."""
+        self._superseded = _later(output_dir, step)
+
+    def check_later(self, output_dir: Path, step: int) -> None:
+        """Refuses to train beside checkpoints that came there since: they are further than this run.
+
+        Raises:
+            LayerkitError: there are some.
+        """
+        later = [other for other in _later(output_dir, step) if other not in self._superseded]
+        if later:
+            raise LayerkitError(
+                f"{output_dir / checkpoint.FOLDER / checkpoint.folder_name(later[-1])} was written since this Loop was "
+                f"made, which is at step {step}: load_checkpoint() goes on from there, or take another output_dir"
+            )
 
     # -- writing ------------------------------------------------------------------------------------------------------
 
@@ -108,13 +130,15 @@ class Saver:
 
         Raises:
             NotFiniteError: a weight is not finite.
-            LayerkitError: it, or the one before in the background, cannot be written.
+            LayerkitError: it cannot be written; or, unless it is waited for, the one before in the background.
         """
         arrays = {kind: to_host(named) for kind, named in variables.named(*self._layers).items()}
         if wait or not self._keeping.background:
-            self._background.wait()
-            manifest = self._manifest(progress())
-            return self._write(output_dir, arrays, manifest)
+            earlier = self._background.outcome()
+            folder = self._write(output_dir, arrays, self._manifest(progress()))
+            if earlier is not None:
+                warn(f"{earlier}; {folder.name} was written since")
+            return folder
         self._background.start(lambda: self._copy(arrays))  # once the checkpoint before is written
         manifest = self._manifest(progress())
         self._background.wait()
@@ -155,10 +179,11 @@ class Saver:
                 step,
             )
         folder = _place(output_dir, manifest)
-        checkpoint.drop_after(folder.parent, step)
-        checkpoint.write(folder, arrays, manifest)
-        best = keeping.best_of(checkpoint.steps(folder.parent), manifest["history"])
-        checkpoint.prune(folder.parent, keeping.last, best)
+        with locked(output_dir):  # in the background as well, however the run ends meanwhile
+            checkpoint.write(folder, arrays, manifest, self._superseded)
+            self._superseded = []
+            best = keeping.best_of(checkpoint.steps(folder.parent), manifest["history"])
+            checkpoint.prune(folder.parent, keeping.last, best)
         return folder
 
     def _manifest(self, progress: Progress) -> dict[str, Any]:
@@ -227,6 +252,10 @@ def _place(output_dir: Path, manifest: Mapping[str, Any]) -> Path:
     return output_dir / checkpoint.FOLDER / checkpoint.folder_name(manifest["step"])
 
 
+def _later(output_dir: Path, step: int) -> list[int]:
+    return [other for other in checkpoint.steps(output_dir / checkpoint.FOLDER) if other > step]
+
+
 def _progress(place: Path, manifest: dict[str, Any]) -> Progress:
     try:
         values = {key: manifest[key] for key in ("step", "evaluated", "rngs", "random_seed", "history")}
@@ -239,8 +268,16 @@ def _progress(place: Path, manifest: dict[str, Any]) -> Progress:
 
 
 def recovered(output_dir: Path) -> bool:
-    """Clears away what a killed process left in an output folder; whether it has a checkpoint."""
+    """Clears away what a killed process left in an output folder; whether it has a checkpoint.
+
+    Raises:
+        LayerkitError: another process has the folder, or it cannot be cleared or read.
+    """
     parent = output_dir / checkpoint.FOLDER
     with locked(output_dir):
-        checkpoint.recover(parent)
+        try:
+            disk.remove_drafts(output_dir)
+            checkpoint.recover(parent)
+        except OSError as error:
+            raise LayerkitError(f"{output_dir} holds what a killed process left: {disk.reason(error)}") from error
     return checkpoint.newest(parent) is not None

@@ -88,6 +88,10 @@ class Source:
             import json
 
             raise LayerkitError(f"{self.name}: the position was saved by another iterator: {json.dumps(position):.80}")
+        if wanted < self._taken and isinstance(self._iterator, _Repeated):
+            self._iterator = _iterator(self.labeled_data, self.name)
+            self._put_back.clear()
+            self._taken = 0
         if wanted < self._taken:
             raise LayerkitError(
                 f"{self.name} has given {self._taken} batches, the checkpoint was taken after {wanted}: start it anew"

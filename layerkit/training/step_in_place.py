@@ -22,6 +22,9 @@ from layerkit.training.variables import OfTask
 
 __all__ = ["make_step_in_place"]
 
+_ALIVE = onp.array(True)
+"""What steps say of themselves; that of a carry is written into."""
+
 
 def make_step_in_place(model: Layer, task: TrainTask, opt_params: Any, lazy: LazyRows) -> Step:
     """What ``make_step`` makes, for arrays whose numbers are known: weights and slots are written into.
@@ -49,13 +52,14 @@ def make_step_in_place(model: Layer, task: TrainTask, opt_params: Any, lazy: Laz
         def update_all(gradients: list[Any], params: list[Any], slots: list[Any]) -> Any:
             return task.optimizer.overwrite_all(n, gradients, params, slots, record)
 
+        carry.alive[...] = False  # until all is written
         new = in_place.update(full, rows, gradients, update_all, own.waiting, n, ids)
         waiting = lazy.noted(own.waiting, n, learning_rate)
         trained, new_slots = view.trained, own.slots
         if new is not full:
             trained, new_slots, _ = view.whole(*new, ())
         new_own = OfTask(trained[1], state[1], new_slots, waiting)
-        return (loss, carry.alive), Carry(trained[0], state[0], new_own, carry.alive)
+        return (loss, _ALIVE), Carry(trained[0], state[0], new_own, onp.array(True))
 
     return step
 

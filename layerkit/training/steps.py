@@ -10,6 +10,7 @@ from typing import Any
 
 import numpy as np
 
+from layerkit.errors import LayerkitError
 from layerkit.fastmath import jit, to_device, to_host, tree_leaves
 from layerkit.fastmath.rows import writes_in_place
 from layerkit.layer import Layer
@@ -65,6 +66,7 @@ class Steps:
         self._compiled = started.compiled
         self._settled_at = 0
         self._unseen: deque[tuple[list[Item], int, Any]] = deque()
+        self._left: list[Item] = []
         self._may_wait, self._looked = 1, time.perf_counter()
 
     def _prepare_tables(self, evaluations: list[tuple[Layer, EvalTask]], started: Start) -> None:
@@ -96,9 +98,19 @@ class Steps:
     def train(self, items: list[Item]) -> None:
         """A step on each item, in one call where they are alike; the last may still be running when this returns.
 
+        Whatever ends it early, items that were not trained on are given back.
+
         Raises:
             NotFiniteError: the loss of a step before, or its gradient, is not finite; none after it changed anything.
         """
+        self._left = items
+        try:
+            self._train(items)
+        except BaseException:
+            self._give_back(self._left)
+            raise
+
+    def _train(self, items: list[Item]) -> None:
         if self.shared:
             self.variables.own(self._private)
             self._private = {table.place for table in self.lazy.tables}
@@ -128,9 +140,11 @@ class Steps:
             seen, carry = self._programs[number](carry, self.keys, self.done, *given)
         else:
             seen, carry = self._several[number](carry, self.keys, self.done, *self._stacked(items))
-        variables.weights, variables.state, variables.tasks[number], variables.alive = carry
+        variables.weights, variables.state, variables.tasks[number] = carry[:3]
         self._unseen.append((items, self.done, seen))
         self.done += len(items)
+        self._left = self._left[len(items) :]
+        variables.alive = carry.alive  # comes last: see is_whole
         if len(self._unseen) > self._may_wait:
             # The device is busy with these steps: time to look at the losses of those before. Waiting for it once for
             # several short steps takes less time than once for each.
@@ -147,6 +161,29 @@ class Steps:
         ids = [stacked(several, table.shape[0]) for several, table in zip(of_tables, self.lazy.tables, strict=True)]
         return rates, batches, tuple(ids)
 
+    @property
+    def is_whole(self) -> bool:
+        """Whether weights and slots are those after a step that ended, once ``settle`` has looked at its loss.
+
+        A step that was broken off took the ``alive`` it was given: there is no other before all else is in its place.
+        """
+        try:
+            return bool(to_host(self.variables.alive))
+        except RuntimeError:  # an array that was given away
+            return False
+
+    def check_whole(self) -> None:
+        """Refuses weights and slots that are not whole.
+
+        Raises:
+            LayerkitError: they are not.
+        """
+        if not self.is_whole:
+            raise LayerkitError(
+                f"step {self.done + 1} was broken off half-way, and its weights are of no use: load_checkpoint() goes "
+                "back to a checkpoint; without one, make a new Loop"
+            )
+
     def view(self) -> View:
         """The weights as they are now, for evaluation."""
         task = self.variables.tasks[0]
@@ -155,6 +192,7 @@ class Steps:
     def take_over(self, variables: Variables, done: int) -> None:
         """Goes on from the variables of a checkpoint, written after ``done`` steps."""
         self.variables, self.done, self._settled_at = variables, done, done
+        variables.alive = to_device(np.array(True))
         task = variables.tasks[0]
         paths = paths_of((self._model, self._tasks[0].loss_layer), (variables.weights, task.loss_weights))
         found = self.lazy.taken_over(self.view(), variables.waiting, {path: i for i, path in enumerate(paths)})
@@ -214,7 +252,8 @@ class Steps:
         """Goes back to before the step on the first of these items, and raises what is known of its loss."""
         from layerkit.training.diagnose import diagnose  # a run that goes well never needs it
 
-        self._give_back([*items, *(item for later, _, _ in self._unseen for item in later)])
+        self._give_back([*items, *(item for later, _, _ in self._unseen for item in later), *self._left])
+        self._left = []
         item = items[0]
         self._unseen.clear()
         self.done = step - 1

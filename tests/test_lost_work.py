@@ -1,0 +1,422 @@
+"""Work that was done stays done: interrupts at bad moments, others in the same folder, disks of other kinds."""
+
+from __future__ import annotations
+
+import errno
+import os
+import shutil
+import signal
+import stat
+import threading
+import time
+import warnings
+from collections.abc import Callable
+from contextlib import nullcontext
+from pathlib import Path
+from typing import Any
+
+import numpy as onp
+import pytest
+from disk_faults import failing, killing
+from training_setups import Slope, full_loop, powers, same, slope_loop, total, trained_on
+
+import layerkit as lk
+from layerkit import layers as tl
+from layerkit import optimizers
+from layerkit.errors import LayerkitWarning
+from layerkit.files import disk
+from layerkit.files.lock import locked
+from layerkit.training import checkpoint
+from layerkit.training.background import Background
+
+
+def kept(folder: Path) -> list[int]:
+    return checkpoint.steps(folder / "checkpoints")
+
+
+def fork() -> int:
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")  # of threads that other tests have left running
+        return os.fork()
+
+
+# -- broken off inside a step ----------------------------------------------------------------------------------------
+
+
+def two_slopes(folder: Path | None, log: Any = None) -> lk.Loop:
+    model = tl.Serial(Slope(), Slope())
+    model.weights = (onp.ones((), onp.float32), onp.ones((), onp.float32))
+    data = [(onp.ones(1, onp.float32), onp.zeros(1, onp.float32))]
+    task = lk.TrainTask(data, total(), optimizers.Adam(0.1))
+    return lk.Loop(model, task, output_dir=folder, log=log, learning_curve=False)
+
+
+def test_an_update_that_is_broken_off_is_never_saved(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    with lk.use_backend("numpy"):
+        undisturbed = two_slopes(None)
+        undisturbed.run(5)
+        lines: list[str] = []
+        loop = two_slopes(tmp_path, log=lines.append)
+        optimizer = loop.tasks[0].optimizer
+        real = optimizer.overwrite_all
+
+        def halted(step: Any, *rest: Any) -> Any:
+            for place, new in enumerate(real(step, *rest)):
+                yield new
+                if step == 2 and place == 0:
+                    raise KeyboardInterrupt
+
+        monkeypatch.setattr(optimizer, "overwrite_all", halted)
+        with pytest.raises(KeyboardInterrupt):
+            loop.run(5)
+        assert kept(tmp_path) == [1]
+        assert lines[-1] == "Step      2: interrupted, the last checkpoint stays"
+        for attempt in (loop.run, loop.save_checkpoint, loop.run_evals, lambda: loop.model):
+            with pytest.raises(
+                lk.LayerkitError, match=r"step 3 was broken off half-way.*load_checkpoint\(\) goes back"
+            ):
+                attempt()
+        monkeypatch.undo()
+        loop.load_checkpoint()
+        loop.run(4)
+        assert same(loop.model.weights, undisturbed.model.weights)
+
+
+def test_an_interrupt_before_the_update_loses_neither_the_step_before_nor_the_batch(
+    backend: str, tmp_path: Path
+) -> None:
+    """A program with a handler of its own has its KeyboardInterrupt anywhere: here where a step begins."""
+    loop = slope_loop(powers(20), output_dir=tmp_path)
+    real, calls = loop._steps._programs[0], []
+
+    def program(*args: Any) -> Any:
+        calls.append(len(calls))
+        if len(calls) == 4:
+            raise KeyboardInterrupt
+        return real(*args)
+
+    loop._steps._programs[0] = program
+    with pytest.raises(KeyboardInterrupt):
+        loop.run(8)
+    assert kept(tmp_path)[-1] == loop.step == 3
+    again = slope_loop(powers(20), output_dir=tmp_path)
+    for other in (again, loop):
+        other.run(3)
+        assert trained_on(other) == list(range(6))
+
+
+def test_an_error_of_the_background_takes_no_batch_away(tmp_path: Path) -> None:
+    with lk.use_backend("numpy"):
+        at = lambda step: step == 2 or (step == 3 and time.sleep(0.3))
+        loop = slope_loop(powers(20), output_dir=tmp_path, checkpoint_at=at, save_in_background=True)
+        (tmp_path / "checkpoints").write_text("in the way")
+        with pytest.raises(lk.LayerkitError, match="step-00000002 cannot be written"):
+            loop.run(8)
+        (tmp_path / "checkpoints").unlink()
+        loop.run(8 - loop.step)
+        assert trained_on(loop) == list(range(8))
+
+
+def test_where_there_are_no_more_threads_the_work_is_done_all_the_same(monkeypatch: pytest.MonkeyPatch) -> None:
+    def no_more(thread: Any) -> None:
+        raise RuntimeError("can't start new thread")
+
+    background, done = Background(), list[str]()
+    monkeypatch.setattr(threading.Thread, "start", no_more)
+    background.start(lambda: done.append("written"))
+    background.wait()
+    assert done == ["written"]
+
+
+# -- interrupted while something is written --------------------------------------------------------------------------
+
+
+def interrupt_soon(seconds: float = 0.1) -> None:
+    threading.Timer(seconds, os.kill, (os.getpid(), signal.SIGINT)).start()
+
+
+def test_whoever_is_interrupted_while_it_waits_can_wait_again() -> None:
+    """Python 3.11 takes a thread for ended once a ``join`` was interrupted."""
+    background, done, may_end = Background(), list[str](), threading.Event()
+    background.start(lambda: (may_end.wait(5), done.append("written")))
+    interrupt_soon()
+    with pytest.raises(KeyboardInterrupt):
+        background.wait()
+    background.check()
+    assert done == []
+    may_end.set()
+    background.wait()
+    assert done == ["written"]
+
+
+def test_an_interrupt_after_the_last_step_leaves_the_folder_locked_until_all_is_written(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    may_end, real = threading.Event(), disk.sync
+    monkeypatch.setattr(disk, "sync", lambda folder: (may_end.wait(5), real(folder)))
+    with lk.use_backend("numpy"):
+        loop = slope_loop(
+            powers(20), output_dir=tmp_path, checkpoint_at=lambda step: step == 3, save_in_background=True
+        )
+        interrupt_soon()
+        with pytest.raises(KeyboardInterrupt):
+            loop.run(3)
+        assert (tmp_path / ".lock").exists()
+        may_end.set()
+        loop._output._saver._background.wait()
+        assert not (tmp_path / ".lock").exists()
+        assert slope_loop(powers(20), output_dir=tmp_path).step == loop.step == 3
+
+
+def test_an_interrupted_run_is_saved_though_the_checkpoint_before_it_was_not(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def source() -> Any:
+        yield from powers(6)
+        raise KeyboardInterrupt
+
+    def slow(*args: Any) -> None:
+        time.sleep(0.3)
+        monkeypatch.undo()
+        raise lk.LayerkitError("the first cannot be written")
+
+    monkeypatch.setattr(checkpoint, "write", slow)
+    at = lambda step: step == 5
+    with lk.use_backend("numpy"):
+        loop = slope_loop(source(), output_dir=tmp_path, checkpoint_at=at, save_in_background=True)
+        with pytest.raises(KeyboardInterrupt), pytest.warns(LayerkitWarning, match=r"the first .*; step-00000006 was"):
+            loop.run(9)
+    assert kept(tmp_path) == [6]
+
+
+# -- going back ------------------------------------------------------------------------------------------------------
+
+
+def gone_back(folder: Path, other: Path) -> lk.Loop:
+    """A loop whose folder has checkpoints 5 and 6, gone back to a checkpoint of step 2 elsewhere, one step on."""
+    at = lambda *steps: {"checkpoint_at": lambda step: step in steps}
+    slope_loop(powers(20), output_dir=other, **at(2)).run(2)
+    slope_loop(powers(20), output_dir=folder, **at(5, 6)).run(6)
+    loop = slope_loop(list(powers(20)), output_dir=folder, **at(0))
+    loop.load_checkpoint(other)
+    loop.run(1)
+    return loop
+
+
+def whole(folder: Path) -> list[int]:
+    """The steps a folder has checkpoints of, each of them sound."""
+    checkpoint.recover(folder / "checkpoints")
+    for step in kept(folder):
+        checkpoint.read(folder / "checkpoints" / checkpoint.folder_name(step))
+    assert sorted(os.listdir(folder / "checkpoints")) == list(map(checkpoint.folder_name, kept(folder)))
+    return kept(folder)
+
+
+def some(value: float) -> dict[str, dict[str, Any]]:
+    return {kind: {"a": onp.full(3, value, onp.float32)} for kind in ("weights", "slots", "state")}
+
+
+def about(step: int) -> dict[str, Any]:
+    return {"step": step, "identity": {}, "history": {}, "data": {}, "random_seed": 0}
+
+
+def replace_later(parent: Path) -> None:
+    """Writes step 3 in the place of 3, 5 and 6."""
+    checkpoint.write(parent / checkpoint.folder_name(3), some(1), about(3), [5, 6])
+
+
+def moves(made: list[tuple[str, str]]) -> list[int]:
+    """The numbers of the operations from the first that moves something on."""
+    return list(range(1 + next(i for i, (name, _) in enumerate(made) if name == "rename"), len(made) + 1))
+
+
+@pytest.fixture
+def three(tmp_path: Path) -> Callable[[], Path]:
+    """Makes folders with checkpoints of the steps 3, 5 and 6."""
+    for step in (3, 5, 6):
+        checkpoint.write(tmp_path / "three" / "checkpoints" / checkpoint.folder_name(step), some(0), about(step))
+
+    def make() -> Path:
+        shutil.rmtree(tmp_path / "run", ignore_errors=True)
+        shutil.copytree(tmp_path / "three", tmp_path / "run")
+        return tmp_path / "run"
+
+    return make
+
+
+def value(folder: Path) -> tuple[list[int], float]:
+    """Which checkpoints there are, all of them sound, and what that of step 3 holds."""
+    return whole(folder), float(checkpoint.read(folder / "checkpoints" / checkpoint.folder_name(3))[1]["state"]["a"][0])
+
+
+def test_a_save_that_fails_leaves_what_it_would_have_replaced(three: Callable[[], Path]) -> None:
+    folder = three()
+    with failing(0, 0) as made:
+        replace_later(folder / "checkpoints")
+    assert value(folder) == ([3], 1)
+    numbers = moves(made)
+    assert len(numbers) > 15
+    for number in numbers:
+        folder, told = three(), False
+        with failing(number, errno.ENOSPC):
+            try:
+                replace_later(folder / "checkpoints")
+            except lk.LayerkitError:
+                told = True
+        assert value(folder) in [([3, 5, 6], 0), ([3], 1)][not told :]
+
+
+@pytest.mark.skipif(not hasattr(os, "fork"), reason="processes are forked")
+def test_a_save_that_is_killed_and_again_while_it_is_recovered_leaves_the_old_run_or_the_new_one(
+    three: Callable[[], Path],
+) -> None:
+    def killed(number: int, work: Callable[[Path], None], parent: Path) -> bool:
+        child = fork()
+        if not child:
+            with killing(number):
+                work(parent)
+            os._exit(0)
+        return os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]) != 0
+
+    with failing(0, 0) as made:
+        replace_later(three() / "checkpoints")
+    twice = 0
+    for number in moves(made):
+        for again in (1, 2, 3, 4, 6):
+            folder = three()
+            killed(number, replace_later, folder / "checkpoints")
+            twice += killed(again, checkpoint.recover, folder / "checkpoints")
+            assert value(folder) in (([3, 5, 6], 0), ([3], 1))
+    assert twice > 50
+
+
+def test_a_loop_that_went_back_and_cannot_save_has_its_later_checkpoints(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def full(*args: Any) -> int:
+        raise OSError(errno.ENOSPC, "No space left on device")
+
+    with lk.use_backend("numpy"):
+        loop = gone_back(tmp_path / "run", tmp_path / "other")
+        monkeypatch.setattr(os, "write", full)
+        with pytest.raises(lk.LayerkitError, match="cannot be written: no space left on device"):
+            loop.save_checkpoint()
+        monkeypatch.undo()
+        assert whole(tmp_path / "run") == [5, 6]
+        loop.save_checkpoint()
+        assert whole(tmp_path / "run") == [3]
+
+
+# -- others in the same folder ---------------------------------------------------------------------------------------
+
+
+def test_a_loop_does_not_remove_what_another_one_wrote_meanwhile(backend: str, tmp_path: Path) -> None:
+    first, second = (slope_loop(list(powers(20)), output_dir=tmp_path) for _ in range(2))
+    second.run(4)
+    second.save_checkpoint()
+    for attempt in (lambda: first.run(2), first.save_checkpoint):
+        with pytest.raises(
+            lk.LayerkitError,
+            match=r"step-00000004 was written since .* at step 0: load_checkpoint\(\) goes on from there",
+        ):
+            attempt()
+    first.load_checkpoint()
+    first.run(2)
+    first.save_checkpoint()
+    assert trained_on(first) == list(range(6))
+    assert kept(tmp_path)[-2:] == [4, 6]
+
+
+def test_a_fork_that_ends_leaves_its_parents_lock(tmp_path: Path) -> None:
+    with locked(tmp_path):
+        child = fork()
+        if child:
+            assert os.waitpid(child, 0)[1] == 0
+            assert (tmp_path / ".lock").exists()
+    if not child:
+        os._exit(0)
+    assert not (tmp_path / ".lock").exists()
+
+
+def test_a_folder_that_was_moved_takes_no_lock_of_the_one_in_its_place_away(tmp_path: Path) -> None:
+    place = tmp_path / "run"
+    place.mkdir()
+    with locked(place):
+        place.rename(tmp_path / "elsewhere")
+        place.mkdir()
+        (place / ".lock").write_text("another's")
+    assert (place / ".lock").read_text() == "another's"
+
+
+def test_a_lock_needs_no_room_on_the_disk(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def full(*args: Any) -> int:
+        raise OSError(errno.ENOSPC, "No space left on device")
+
+    monkeypatch.setattr(os, "write", full)
+    with locked(tmp_path):
+        assert (tmp_path / ".lock").exists()
+
+
+@pytest.mark.parametrize(
+    "make",
+    [
+        os.mkfifo,
+        lambda path: path.hardlink_to(path.with_name("precious")),
+        lambda path: path.symlink_to(path.with_name("precious")),
+    ],
+)
+def test_a_lock_is_a_file_of_its_own(make: Any, tmp_path: Path) -> None:
+    (tmp_path / "precious").write_text("kept")
+    make(tmp_path / ".lock")
+    with pytest.raises(lk.LayerkitError, match=r"cannot be locked: its \.lock is .*: remove it"), locked(tmp_path):
+        pass
+    assert (tmp_path / "precious").read_text() == "kept"
+
+
+# -- disks of other kinds --------------------------------------------------------------------------------------------
+
+
+def test_a_disk_that_flushes_no_folders(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    real = os.fsync
+
+    def fsync(handle: int) -> None:
+        if stat.S_ISDIR(os.fstat(handle).st_mode):
+            raise OSError(errno.EINVAL, "Invalid argument")
+        real(handle)
+
+    monkeypatch.setattr(os, "fsync", fsync)
+    with lk.use_backend("numpy"):
+        slope_loop(powers(20), output_dir=tmp_path).run(1)
+    assert kept(tmp_path) == [1]
+
+
+@pytest.mark.parametrize("name", ["a\0b", "x" * 300, "~nobody-of-that-name/x"])
+def test_a_folder_that_cannot_be_named(name: str, tmp_path: Path) -> None:
+    with lk.use_backend("numpy"), pytest.raises(lk.LayerkitError, match=r"output_dir .* cannot be written to: .+"):
+        full_loop(Path(name) if name[0] == "~" else tmp_path / name)
+
+
+@pytest.mark.parametrize("operation", ["listdir", "rmdir"])
+def test_a_folder_that_cannot_be_cleared_or_read(
+    operation: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def broken(*args: Any, **kwargs: Any) -> Any:
+        raise OSError(errno.EIO, "Input/output error")
+
+    with lk.use_backend("numpy"):
+        slope_loop(powers(20), output_dir=tmp_path).run(1)
+        if operation == "rmdir":
+            (tmp_path / "checkpoints" / ".step-00000001.draft").mkdir()
+        monkeypatch.setattr(os, operation, broken)
+        with pytest.raises(lk.LayerkitError, match="input/output error"):
+            slope_loop(powers(20), output_dir=tmp_path)
+        loose = slope_loop(powers(20))
+        with pytest.raises(lk.LayerkitError, match="input/output error") if operation == "listdir" else nullcontext():
+            loose.load_checkpoint(tmp_path / "checkpoints" / "step-00000001")
+
+
+def test_drafts_that_a_killed_process_left_beside_the_checkpoints_go(tmp_path: Path) -> None:
+    (tmp_path / ".learning_curve.png.4711.draft").touch()
+    with lk.use_backend("numpy"):
+        slope_loop(powers(20), output_dir=tmp_path)
+    assert os.listdir(tmp_path) == []
