@@ -11,14 +11,7 @@ import numpy as onp
 
 from layerkit.engine.calls import check_reach, find, run, run_inside, run_sublayer
 from layerkit.engine.frames import Frame, current_frame
-from layerkit.engine.initializing import (
-    init,
-    init_by_hook,
-    init_by_trying,
-    init_described,
-    init_outermost,
-    signature_for,
-)
+from layerkit.engine.initializing import init, init_by_hook, init_described, init_outermost, signature_for
 from layerkit.engine.layer_error import LayerError
 from layerkit.engine.naming import check_mode, check_name, count, line_of_caller
 from layerkit.engine.storing import keep, require_init, stored
@@ -386,8 +379,7 @@ class Layer:
 
     def init_in_frame(self, frame: Frame, inputs: Any) -> tuple[Any, Any, Any]:
         """(weights, state, output signature); a combinator that knows its output from its parts overrides this."""
-        by_trying = self.sublayers and not self._has_hook()
-        return init_by_trying(frame, inputs) if by_trying else init_by_hook(frame, inputs)
+        return init_by_hook(frame, inputs, self._has_hook())
 
     def accept_inputs(self, x: Any) -> Any:
         """Inputs that are not n_in arrays: refused here, taken by combinators that have a use for them."""

@@ -25,7 +25,7 @@ _CREATES = ("zeros", "ones", "full")
 _DRAWS = ("uniform", "normal", "truncated_normal", "bernoulli", "randint", "gumbel")
 
 
-# What a case needs ---------------------------------------------------------------------------------------------------
+# -- what a case needs ------------------------------------------------------------------------------------------------
 
 
 def check_fits(case: Case, n_backends: int, free: float | None = None) -> None:
@@ -110,7 +110,7 @@ class _Counting:
         return call
 
 
-# How far a process grew ----------------------------------------------------------------------------------------------
+# -- how far a process grew -------------------------------------------------------------------------------------------
 
 
 class Growth:

@@ -17,7 +17,7 @@ from layerkit.shapes import signature
 if TYPE_CHECKING:
     from layerkit.layer import Layer
 
-__all__ = ["init", "init_by_hook", "init_by_trying", "init_described", "init_outermost", "signature_for"]
+__all__ = ["init", "init_by_hook", "init_described", "init_outermost", "signature_for"]
 
 
 def init_outermost(layer: Layer, inputs: Any, rng: Any) -> tuple[Any, Any, Any]:
@@ -93,9 +93,11 @@ def init(frame: Frame, inputs: Any) -> tuple[Any, Any, Any]:
         current_frame.reset(token)
 
 
-def init_by_hook(frame: Frame, inputs: Any) -> tuple[Any, Any, Any]:
-    """What ``init`` gives, by the layer's own ``init_weights_and_state``."""
+def init_by_hook(frame: Frame, inputs: Any, has_hook: bool) -> tuple[Any, Any, Any]:
+    """By the layer's own ``init_weights_and_state``; without one, sublayers are made as ``forward`` calls them."""
     layer = frame.layer
+    if layer.sublayers and not has_hook:
+        return _init_by_trying(frame, inputs)
     if _takes_rng(type(layer)):
         layer.init_weights_and_state(inputs, frame.rng())  # type: ignore[call-arg]
     else:
@@ -103,8 +105,8 @@ def init_by_hook(frame: Frame, inputs: Any) -> tuple[Any, Any, Any]:
     return frame.weights, frame.state, _abstract_output(frame, inputs, frame.weights, frame.state)
 
 
-def init_by_trying(frame: Frame, inputs: Any) -> tuple[Any, Any, Any]:
-    """The same without one: runs ``forward`` until it calls a sublayer without weights, makes them, and tries again."""
+def _init_by_trying(frame: Frame, inputs: Any) -> tuple[Any, Any, Any]:
+    """Runs ``forward`` abstractly until it calls a sublayer that has no weights yet, makes them, and tries again."""
     layer = frame.layer
     made: dict[int, tuple[Any, Any]] = {}
     outputs = _try_forward(frame, inputs, made)

@@ -33,7 +33,7 @@ __all__ = [
 ]
 
 
-# Gradients ------------------------------------------------------------------------------------------------------------
+# -- gradients ---------------------------------------------------------------------------------------------------------
 
 
 def check_position(place: int, count: int) -> None:
@@ -108,7 +108,7 @@ def check_fits(gradient: Any, argument: Any) -> None:
         )
 
 
-# Loops and branches ---------------------------------------------------------------------------------------------------
+# -- loops and branches ------------------------------------------------------------------------------------------------
 
 
 def loop_length(kind: str, leaves: Sequence[Any], length: int | None = None) -> int:
@@ -164,7 +164,7 @@ def leaf_axes(axes: Any, tree: Any) -> list[int | None]:
     return [axis for part, child in zip(axes, tree, strict=True) for axis in leaf_axes(part, child)]
 
 
-# Operations -----------------------------------------------------------------------------------------------------------
+# -- operations --------------------------------------------------------------------------------------------------------
 
 
 def check_table(table: Any) -> None:

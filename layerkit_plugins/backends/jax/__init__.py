@@ -55,7 +55,7 @@ class JaxBackend:
     while_loop = staticmethod(control.while_loop)
     map = staticmethod(control.map_slices)
 
-    # Functions made from functions -----------------------------------------------------------------------------------
+    # -- functions made from functions --------------------------------------------------------------------------------
 
     def jit(
         self, f: Callable[..., Any], static_argnums: Sequence[int] = (), donate_argnums: Sequence[int] = ()
@@ -76,7 +76,7 @@ class JaxBackend:
         result = jax.eval_shape(lambda *args: f(*args), *structs)
         return jax.tree.map(lambda s: ShapeDtype(s.shape, s.dtype), result)
 
-    # Operations ------------------------------------------------------------------------------------------------------
+    # -- operations ---------------------------------------------------------------------------------------------------
 
     def take_rows(self, table: Any, ids: Any) -> Any:
         table = as_array(table)
@@ -125,7 +125,7 @@ class JaxBackend:
         axes = jax.lax.ConvDimensionNumbers((0, last, *along), (last, last - 1, *range(last - 1)), (0, last, *along))
         return jax.lax.conv_general_dilated(x, kernel, strides, padding, input_dilation, kernel_dilation, axes, groups)
 
-    # Where arrays live -----------------------------------------------------------------------------------------------
+    # -- where arrays live --------------------------------------------------------------------------------------------
 
     def to_host(self, tree: Any) -> Any:
         if isinstance(tree, jax.Array):  # one array needs no walk over a tree, which takes longer than the copy
@@ -157,7 +157,7 @@ class JaxBackend:
     def compilations(self) -> int:
         return setup.compilations()
 
-    # What it tells about itself --------------------------------------------------------------------------------------
+    # -- what it tells about itself -----------------------------------------------------------------------------------
 
     compile_seconds = staticmethod(measures.compile_seconds)
     program_cost = staticmethod(measures.program_cost)

@@ -53,7 +53,7 @@ def _is_news(record: logging.LogRecord) -> bool:
     return "may be present on this machine" not in record.getMessage()
 
 
-# Compiled programs on disk -------------------------------------------------------------------------------------------
+# -- compiled programs on disk ----------------------------------------------------------------------------------------
 
 
 def program_folder() -> Path | None:
@@ -90,7 +90,7 @@ def _keep_programs() -> None:
         jax.config.update("jax_persistent_cache_min_entry_size_bytes", -1)
 
 
-# Devices -------------------------------------------------------------------------------------------------------------
+# -- devices ----------------------------------------------------------------------------------------------------------
 
 
 def _choose(wanted: str) -> None:
@@ -133,7 +133,7 @@ def _in_words(device: Any) -> str:
     return name if device.device_kind.lower() == device.platform else f"{name} {device.device_kind}"
 
 
-# What jax says -------------------------------------------------------------------------------------------------------
+# -- what jax says ----------------------------------------------------------------------------------------------------
 
 
 def quiet_donation() -> None:
