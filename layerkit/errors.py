@@ -9,10 +9,11 @@ from collections.abc import Iterable
 from types import FunctionType
 from typing import Any
 
-__all__ = ["LayerkitError", "LayerkitWarning", "UsageError", "shown", "suggest", "warn"]
+__all__ = ["HOUSE", "LayerkitError", "LayerkitWarning", "UsageError", "shown", "suggest", "warn"]
 
 _PACKAGE = os.path.dirname(os.path.abspath(__file__))
-_HOUSE = (_PACKAGE + os.sep, _PACKAGE + "_plugins" + os.sep)
+HOUSE = (_PACKAGE + os.sep, _PACKAGE + "_plugins" + os.sep)
+"""Where the files of this library lie: what messages point at lies elsewhere."""
 
 
 class LayerkitError(Exception):
@@ -37,7 +38,7 @@ class LayerkitWarning(UserWarning):
 def warn(text: str) -> None:
     """A LayerkitWarning, at the innermost line outside of this library: the one that somebody can change."""
     level, frame = 2, sys._getframe(1)
-    while frame.f_back is not None and frame.f_code.co_filename.startswith(_HOUSE):
+    while frame.f_back is not None and frame.f_code.co_filename.startswith(HOUSE):
         level, frame = level + 1, frame.f_back
     warnings.warn(text, LayerkitWarning, stacklevel=level)
 

@@ -7,13 +7,13 @@ import sys
 from typing import Any
 
 from layerkit.engine.layer_error import LayerError
+from layerkit.errors import HOUSE
 from layerkit.shapes import signature
 
 __all__ = ["as_code", "check_mode", "check_name", "count", "line_of_caller"]
 
-_PACKAGE = os.path.dirname(os.path.dirname(os.path.abspath(__file__)))
-_COMMANDS = os.path.join(_PACKAGE, "cli", "")
-_HOUSE = (_PACKAGE + os.sep, _PACKAGE + "_plugins" + os.sep, "<frozen")
+_COMMANDS = os.path.join(HOUSE[0], "cli", "")
+_HOUSE = (*HOUSE, "<frozen")
 
 
 def check_mode(mode: str | None) -> str | None:

@@ -12,6 +12,7 @@ from pathlib import Path
 
 import layerkit
 from layerkit.errors import LayerkitError
+from layerkit.plugins import written
 from layerkit.plugins.kind import Offer, Registry
 from layerkit.plugins.registry import layers, models, optimizers
 
@@ -33,17 +34,12 @@ def stubs() -> dict[Path, str]:
 
 def stale() -> list[Path]:
     """The stub files that do not hold what they should."""
-    return [path for path, text in stubs().items() if not path.is_file() or path.read_text("utf-8") != text]
+    return written.stale(stubs())
 
 
 def main(arguments: Sequence[str]) -> int:
     """Writes the stub files, or with ``--check`` names the stale ones; returns the exit code."""
-    paths = stale()
-    for path in paths:
-        print(f"{'stale' if '--check' in arguments else 'written'}: {path}")
-        if "--check" not in arguments:
-            path.write_text(stubs()[path], "utf-8")
-    return int(bool(paths) and "--check" in arguments)
+    return written.write_stale(stubs(), "--check" in arguments)
 
 
 def _names_stub(registry: Registry) -> str:

@@ -1,12 +1,27 @@
-"""Pages that are written from the code: one command writes them, and says with ``--check`` whether they are stale."""
+"""Files that are written from the code: one command writes them, and says with ``--check`` which are stale."""
 
 from __future__ import annotations
 
 import sys
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 
-__all__ = ["write_page"]
+__all__ = ["stale", "write_page", "write_stale"]
+
+
+def stale(texts: Mapping[Path, str]) -> list[Path]:
+    """The files that do not hold these texts."""
+    return [path for path, text in texts.items() if not path.is_file() or path.read_text("utf-8") != text]
+
+
+def write_stale(texts: Mapping[Path, str], check: bool) -> int:
+    """Writes the files that do not hold these texts, or with ``check`` names them, and returns the exit code."""
+    paths = stale(texts)
+    for path in paths:
+        print(f"{'stale' if check else 'written'}: {path}")
+        if not check:
+            path.write_text(texts[path], "utf-8")
+    return int(check and bool(paths))
 
 
 def write_page(arguments: Sequence[str], text: str, usage: str) -> int:
@@ -18,9 +33,4 @@ def write_page(arguments: Sequence[str], text: str, usage: str) -> int:
     if len(paths) != 1:
         print(f"usage: {usage}", file=sys.stderr)
         return 2
-    stale = not paths[0].is_file() or paths[0].read_text("utf-8") != text
-    if stale:
-        print(f"{'stale' if '--check' in arguments else 'written'}: {paths[0]}")
-        if "--check" not in arguments:
-            paths[0].write_text(text, "utf-8")
-    return int(stale and "--check" in arguments)
+    return write_stale({paths[0]: text}, "--check" in arguments)
