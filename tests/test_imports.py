@@ -6,6 +6,7 @@ import ast
 import importlib
 import json
 import pkgutil
+import re
 import sys
 from collections.abc import Iterator
 from pathlib import Path
@@ -295,6 +296,17 @@ def test_every_subpackage_can_be_reached() -> None:
     for found in pkgutil.iter_modules(layerkit.__path__):
         if found.ispkg and found.name != "cli":
             assert getattr(layerkit, found.name).__name__ == f"layerkit.{found.name}"
+
+
+@pytest.mark.parametrize(
+    "package",
+    ["layerkit.engine", "layerkit.training", "layerkit.plugins", "layerkit.bench", "layerkit_plugins.backends.numpy"],
+)
+def test_a_package_says_in_which_order_to_read_it(package: str) -> None:
+    """Its docstring names every module."""
+    home = importlib.import_module(package)
+    named = re.findall(r"``(\w+)``", home.__doc__ or "")
+    assert {module.name for module in pkgutil.iter_modules(home.__path__)} <= set(named)
 
 
 def test_stubs_are_up_to_date() -> None:
