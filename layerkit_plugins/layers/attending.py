@@ -18,6 +18,7 @@ __all__ = [
     "Sight",
     "attend",
     "both",
+    "check_fit",
     "check_mask",
     "dropout_of_weights",
     "merge_heads",
@@ -70,11 +71,7 @@ def attend(
     and keys at a time, and made again for the gradient: memory grows with the length, not with its square. A ``bias``,
     (..., m, n), goes with whole attention alone.
     """
-    for x in (q, k, v):
-        require_rank(x, 2)
-    if q.shape[-1] != k.shape[-1] or q.shape[:-2] != k.shape[:-2] or k.shape[:-1] != v.shape[:-1]:
-        shapes = ", ".join(str(tuple(x.shape)) for x in (q, k, v))
-        raise lk.LayerError(f"expected queries (..., m, d), keys (..., n, d) and values (..., n, e), got {shapes}")
+    check_fit(q, k, v)
     require_some(k, -2, "attention")
     q, k, v = as_float(q), as_float(k), as_float(v)
     q = in_dtype_of(q, q * (1 / math.sqrt(max(q.shape[-1], 1))))
@@ -183,7 +180,7 @@ def _cut(x: Any, axis: int, size: int) -> Any:
     return np.moveaxis(chunks, axis, 0)
 
 
-# -- heads and masks --------------------------------------------------------------------------------------------------
+# -- heads, and what fits together -----------------------------------------------------------------------------------
 
 
 def split_heads(x: Any, n_heads: int) -> Any:
@@ -208,6 +205,15 @@ def require_heads(layer: str, whose: str, d: int, n_heads: int) -> None:
     if d % n_heads:
         where = f"{layer}: " if layer else ""
         raise lk.LayerError(f"{where}{n_heads} heads cannot share the {d} features of {whose} evenly")
+
+
+def check_fit(q: Any, k: Any, v: Any) -> None:
+    """Raises where queries, keys and values do not fit together."""
+    for x in (q, k, v):
+        require_rank(x, 2)
+    if q.shape[-1] != k.shape[-1] or q.shape[:-2] != k.shape[:-2] or k.shape[:-1] != v.shape[:-1]:
+        shapes = ", ".join(str(tuple(x.shape)) for x in (q, k, v))
+        raise lk.LayerError(f"expected queries (..., m, d), keys (..., n, d) and values (..., n, e), got {shapes}")
 
 
 def check_mask(mask: Any, of_scores: tuple[int, ...]) -> Any:

@@ -13,11 +13,11 @@ import numpy as onp
 import layerkit as lk
 from layerkit import arguments, fastmath
 from layerkit.fastmath import numpy as np
-from layerkit_plugins.layers.attending import UNSEEN, check_mask, require_heads
+from layerkit_plugins.layers.attending import UNSEEN, check_fit, check_mask, require_heads
 from layerkit_plugins.layers.attention import ConfigurableAttention
 from layerkit_plugins.layers.chunks import Window
 from layerkit_plugins.layers.dense import Dense
-from layerkit_plugins.layers.inputs import as_float, in_dtype_of, require_rank, require_some
+from layerkit_plugins.layers.inputs import as_float, in_dtype_of, require_some
 
 __all__ = ["CausalFavor", "CausalFavorAttention", "Favor", "FavorAttention"]
 
@@ -86,7 +86,7 @@ class FavorAttention(lk.Layer):
 
     def forward(self, x: Any) -> Any:
         q, k, v, mask = x
-        _check(q, k, v)
+        check_fit(q, k, v)
         require_some(k, -2, "attention")
         if q.shape[-1] != self.d:
             raise lk.LayerError(f"expected queries and keys of {self.d} features, got {tuple(q.shape)}")
@@ -135,14 +135,6 @@ def _with_ones(v: Any) -> Any:
 def _quotient(sums: Any) -> Any:
     total = sums[..., -1:]
     return np.where(total == 0, 0, sums[..., :-1] / np.where(total == 0, 1, total))
-
-
-def _check(q: Any, k: Any, v: Any) -> None:
-    for x in (q, k, v):
-        require_rank(x, 2)
-    if q.shape[-1] != k.shape[-1] or q.shape[:-2] != k.shape[:-2] or k.shape[:-1] != v.shape[:-1]:
-        shapes = ", ".join(str(tuple(x.shape)) for x in (q, k, v))
-        raise lk.LayerError(f"expected queries (..., m, d), keys (..., n, d) and values (..., n, e), got {shapes}")
 
 
 @lk.example(lk.f32(2, 5, 8), lk.bool_(2, 1, 1, 5), d_feature=8, n_heads=2)
@@ -239,7 +231,7 @@ class CausalFavorAttention(lk.Layer):
 
     def forward(self, x: Any) -> Any:
         q, k, v = map(as_float, x)
-        _check(q, k, v)
+        check_fit(q, k, v)
         if q.shape[-2] != k.shape[-2]:
             raise lk.LayerError(f"expected as many queries as keys, got {tuple(q.shape)} and {tuple(k.shape)}")
         of_queries = _relu(q) + self.stabilizer
