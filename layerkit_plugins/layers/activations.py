@@ -29,6 +29,7 @@ __all__ = [
     "Swish",
     "Tanh",
     "ThresholdedLinearUnit",
+    "relu",
 ]
 
 
@@ -40,6 +41,11 @@ def _activation(name: str, f: Callable[[Any], Any]) -> lk.Layer:
     return lk.Fn(name, run)
 
 
+def relu(x: Any) -> Any:
+    """max(x, 0), whose slope at 0 is 0, and in which NaN stays."""
+    return np.where(x <= 0, 0, x)
+
+
 @lk.example(lk.f32(4, 8))
 def Relu() -> lk.Layer:
     """y = max(x, 0), with gradient 0 at 0.    x, y: (...)
@@ -47,7 +53,7 @@ def Relu() -> lk.Layer:
     >>> Relu()([-2.0, 0.0, 3.0]).tolist()
     [0.0, 0.0, 3.0]
     """
-    return _activation("Relu", lambda x: np.where(x <= 0, 0, x))
+    return _activation("Relu", relu)
 
 
 @lk.example(lk.f32(4, 8))

@@ -13,6 +13,7 @@ import numpy as onp
 import layerkit as lk
 from layerkit import arguments, fastmath
 from layerkit.fastmath import numpy as np
+from layerkit_plugins.layers.activations import relu
 from layerkit_plugins.layers.attending import UNSEEN, check_fit, check_mask, require_heads
 from layerkit_plugins.layers.attention import ConfigurableAttention
 from layerkit_plugins.layers.chunks import Window
@@ -103,7 +104,7 @@ class FavorAttention(lk.Layer):
         The factor is the largest of those that are ``real``; no other has a part in it.
         """
         if not self.softmax:
-            return _relu(x) + self.stabilizer
+            return relu(x) + self.stabilizer
         x = x * self.scale
         w = np.array(_directions(self.n_random_features, self.d, self.scale_by_norm)).astype(x.dtype)
         exponents = np.matmul(x, w.T) - np.sum(x * x, axis=-1, keepdims=True) / 2
@@ -121,10 +122,6 @@ def _directions(n: int, d: int, scale_by_norm: bool) -> Any:
     signs = generator.choice([-1.0, 1.0], size=(n, 1))
     lengths = onp.linalg.norm(generator.normal(size=(n, d)), axis=1, keepdims=True) if scale_by_norm else d**0.5
     return (onp.concatenate(blocks)[:n] * signs * lengths).astype("float32")
-
-
-def _relu(x: Any) -> Any:
-    return np.where(x <= 0, 0, x)
 
 
 def _with_ones(v: Any) -> Any:
@@ -234,8 +231,8 @@ class CausalFavorAttention(lk.Layer):
         check_fit(q, k, v)
         if q.shape[-2] != k.shape[-2]:
             raise lk.LayerError(f"expected as many queries as keys, got {tuple(q.shape)} and {tuple(k.shape)}")
-        of_queries = _relu(q) + self.stabilizer
-        of_keys, values = _relu(k) + self.stabilizer, _with_ones(v)
+        of_queries = relu(q) + self.stabilizer
+        of_keys, values = relu(k) + self.stabilizer, _with_ones(v)
         due = _sums_of(k, v)
         before = self.state if self.mode == "predict" else np.zeros(due, v.dtype)
         if tuple(before.shape) != due:

@@ -11,6 +11,7 @@ from layerkit import arguments, fastmath
 from layerkit.fastmath import numpy as np
 from layerkit.fastmath import random
 from layerkit.initializers import GlorotUniformInitializer, RandomNormalInitializer
+from layerkit_plugins.layers.activations import relu
 from layerkit_plugins.layers.dropout import Dropout
 from layerkit_plugins.layers.inputs import as_float, bfloat16, first_weights, require_last, require_rank
 
@@ -35,11 +36,11 @@ class _Chosen(lk.Layer):
 
     def feed_forward(self, x: Any, mask: Any, kernel_in: Any, kernel_out: Any, bias: Any) -> Any:
         """For tokens x (t, d) and a mask (t, d_ff)."""
-        return np.matmul(_relu(np.matmul(x, kernel_in.T)) * mask, kernel_out) + bias
+        return np.matmul(relu(np.matmul(x, kernel_in.T)) * mask, kernel_out) + bias
 
     def read_units(self, x: Any, units: Any, scale: Any, kernel_in: Any, kernel_out: Any, bias: Any) -> Any:
         """The same for the units (t, k) alone, each scaled by ``scale``."""
-        active = _relu(np.einsum("td,tkd->tk", x, fastmath.take_rows(kernel_in, units))) * scale
+        active = relu(np.einsum("td,tkd->tk", x, fastmath.take_rows(kernel_in, units))) * scale
         return np.einsum("tk,tkd->td", active, fastmath.take_rows(kernel_out, units)) + bias
 
     def tokens(self, x: Any, d: int) -> Any:
@@ -357,7 +358,3 @@ class SwitchSparseFF(_Experts):
             return y
         n_tokens = max(1, tokens.shape[0])
         return y, self.n_experts * np.sum(np.sum(hard, axis=0) * np.sum(soft, axis=0)) / n_tokens**2
-
-
-def _relu(x: Any) -> Any:
-    return np.where(x <= 0, 0, x)
