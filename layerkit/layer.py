@@ -330,7 +330,7 @@ class Layer:
         from layerkit.weights_file import load
 
         if signature is None:
-            require_init(self, ())
+            require_init(self, (), "give init_from_file the signature of its inputs as well, such as lk.f32(16, 4)")
         load(self, path, *((self.weights, self.state) if signature is None else self.signatures(signature)))
         return self.weights, self.state
 
@@ -384,8 +384,8 @@ class Layer:
     def accept_inputs(self, x: Any) -> Any:
         """Inputs that are not n_in arrays: refused here, taken by combinators that have a use for them."""
         got = len(x) if type(x) is tuple else 1
-        bare = ", in a tuple: give it bare" if got == self.n_in else ""
-        raise LayerError(f"takes {count(self.n_in, 'input')}, got {got}{bare}")
+        remedy = ", in a tuple: give it bare" if got == self.n_in else ": give them in a tuple" * (got == 1 < self.n_in)
+        raise LayerError(f"takes {count(self.n_in, 'input')}, got {got}{remedy}")
 
     def accept_outputs(self, y: Any) -> Any:
         """Outputs that are not n_out arrays: refused here."""

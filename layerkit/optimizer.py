@@ -256,8 +256,15 @@ class Optimizer:
             whole = (param, slots) if given_up else nested_map(onp.empty_like, (param, slots))
             new, slots = by_pieces(lambda g, p, s: update(step, g, p, s, opt_params), grads, param, slots, whole)
         else:
-            new, slots = update(step, grads, param, slots, opt_params)
+            new, slots = self._pair(update(step, grads, param, slots, opt_params))
+        if (shape := getattr(new, "shape", None)) != weight.shape:
+            raise LayerkitError(f"{type(self).__name__}: update makes {shape} of a weight of shape {weight.shape}")
         return in_dtype(new, weight.dtype), slots
+
+    def _pair(self, made: Any) -> tuple[Any, Any]:
+        if not isinstance(made, (tuple, list)) or len(made) != 2:
+            raise LayerkitError(f"{type(self).__name__}: update returns two things, a weight and its slots")
+        return made[0], made[1]
 
     # -- checks -------------------------------------------------------------------------------------------------------
 

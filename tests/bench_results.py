@@ -45,7 +45,7 @@ def result(rows: Sequence[Row], **changes: Any) -> Result:
         machine={**environment.machine(), "devices": dict.fromkeys(backends, "cpu")},
         software=environment.software(),
         backends={
-            name: {"devices": ["CPU"], "device": "cpu", "environment": {f"lib{name}": "1.0"}} for name in backends
+            name: {"devices": ["cpu:0"], "device": "cpu", "environment": {f"lib{name}": "1.0"}} for name in backends
         },
         limits={"cpu": {"flops": 1e11, "bytes": 1e10}},
         warnings=(),

@@ -144,7 +144,14 @@ def test_the_page_is_whole_and_needs_no_network() -> None:
     assert "<b>" not in page
     assert "prefers-color-scheme: dark" in page
     assert "@media print" in page
-    for part in ("0.5 apart, more than", "the machine was busy", "overtakes", "Roofline of cpu", "libnumpy"):
+    for part in (
+        "6 processes, 3 s of samples",
+        "0.5 apart, more than",
+        "the machine was busy",
+        "overtakes",
+        "Roofline of cpu",
+        "libnumpy",
+    ):
         assert part in page
 
 

@@ -65,6 +65,21 @@ def test_history_gives_back_what_was_put_in() -> None:
     }
 
 
+def test_what_training_is_made_of_says_what_it_is_in_one_line(tmp_path: Path, backend: str) -> None:
+    task, evaluation = train_task(), eval_task()
+    assert repr(task) == "<TrainTask: CrossEntropyLoss by Adam(learning_rate=0.01)>"
+    assert repr(evaluation) == "<EvalTask: CrossEntropyLoss, Accuracy over 2 batches>"
+    assert repr(eval_task(n_eval_batches=1)) == "<EvalTask: CrossEntropyLoss, Accuracy over 1 batch>"
+    loop = lk.Loop(classifier(), task, eval_tasks=evaluation, log=None)
+    assert (repr(loop), repr(loop.history)) == (f"<Loop: Serial at step 0 on {backend}>", "<History: empty>")
+    loop.run(12)
+    assert repr(loop) == f"<Loop: Serial at step 12 on {backend}>"
+    number = r"\d\.\d{4} at step 10"
+    said = rf"<History: train CrossEntropyLoss {number}; eval CrossEntropyLoss {number}; eval Accuracy {number}>"
+    assert re.fullmatch(said, repr(loop.history))
+    assert repr(slope_loop(powers(3), output_dir=tmp_path)) == f"<Loop: Slope at step 0 on {backend}, in '{tmp_path}'>"
+
+
 @given(values)
 def test_history_survives_a_dict_and_json(contents: dict[str, Any]) -> None:
     history = History.from_dict(json.loads(json.dumps(contents)))

@@ -133,3 +133,30 @@ SHOWN = [
 @pytest.mark.parametrize(("make", "text"), SHOWN, ids=[text for _, text in SHOWN])
 def test_repr_is_the_call(make: Any, text: str) -> None:
     assert repr(make()) == text
+
+
+class WithoutSlots(lk.Optimizer):
+    def update(self, step: Any, grads: Any, param: Any, slots: Any, opt_params: Any) -> Any:
+        return param - opt_params.learning_rate * grads
+
+
+class KeepsOnItself(lk.Optimizer):
+    kept: Any = 0
+
+    def update(self, step: Any, grads: Any, param: Any, slots: Any, opt_params: Any) -> Any:
+        self.kept = self.kept + grads
+        return param - opt_params.learning_rate * self.kept, slots
+
+
+@pytest.mark.parametrize(
+    ("optimizer", "said"),
+    [
+        (WithoutSlots(0.1), "WithoutSlots: update returns two things, a weight and its slots"),
+        (KeepsOnItself(0.1), "KeepsOnItself: update makes (3, 2) of a weight of shape (2,)"),
+    ],
+)
+def test_what_update_returns(optimizer: lk.Optimizer, said: str, backend: str) -> None:
+    weights = (np.ones((3, 2)), np.ones(2))
+    with pytest.raises(LayerkitError) as caught:
+        optimizer.tree_update(0, weights, weights, ((), ()), optimizer.opt_params)
+    assert str(caught.value) == said

@@ -49,6 +49,17 @@ def test_a_plugin_with_a_misspelt_hook_keeps_its_others(site: Site) -> None:
     assert "did you mean 'layerkit_optimizers'?" in others(done.errors)[0]
 
 
+def test_a_folder_that_stands_in_the_place_of_a_module_is_named(site: Site) -> None:
+    site.add("acme", entry_points="main = acme")
+    (site.folder / "acme").mkdir()
+    done = site.layerkit("plugins", "list", "--timing")
+    said = (
+        f"is not loaded: the folder {str(site.folder / 'acme')!r} is found in its place: run from elsewhere, or rename"
+    )
+    assert (done.code, len(done.errors)) == (0, 1)
+    assert said in done.err
+
+
 def test_a_hook_of_a_newer_layerkit_may_be_optional(site: Site) -> None:
     text = offers("Good") + "@lk.hookimpl(optionalhook=True)\ndef layerkit_tokenizers(): return []\n"
     site.add("good", entry_points="main = good", good=text)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import inspect
+import re
 from collections.abc import Callable, Iterator
 from functools import partial
 from typing import Any
@@ -256,6 +257,17 @@ def test_one_vocabulary_has_one_embedding() -> None:
 def test_the_kit_finds_no_fault(name: str) -> None:
     report = check_layer(getattr(models, name))
     assert report.ok, str(report)
+
+
+@pytest.mark.parametrize("name", ["TransformerEncoder", "TransformerDecoder", "TransformerLM", "Transformer"])
+def test_models_print_as_what_they_are(name: str) -> None:
+    def names(model: lk.Layer) -> list[str]:
+        printed = re.findall(r"^ *(\w*Transformer\w*?)(?:_in\d)?(?:_out\d)?\[", repr(model), re.MULTILINE)
+        return [str(each) for each in printed]
+
+    normalized, rezero = getattr(models, name)(7, **SMALL), getattr(models, f"ReZero{name}")(7, **SMALL)
+    assert names(normalized)[0] == name
+    assert names(rezero) == [f"ReZero{each}" for each in names(normalized)]
 
 
 def test_rezero_models_take_what_the_others_take() -> None:

@@ -9,7 +9,7 @@ from layerkit.bench.charts import bars, curves, legend, rooflines
 from layerkit.bench.columns import COST, START, STEADY, Column
 from layerkit.bench.result import Result, Row
 from layerkit.bench.svg import element, text
-from layerkit.bench.words import amount
+from layerkit.bench.words import amount, processes
 
 __all__ = ["as_html"]
 
@@ -87,7 +87,7 @@ def _heading(result: Result) -> str:
     machine, settings = result.machine, result.settings
     where = f"{machine['processor']}, {machine['cores']} cores, {machine['system']}"
     how = (
-        f"{settings['processes']} processes one after the other, {settings['seconds']:g} s of samples a case, taken in "
+        f"{processes(settings['processes'])}, {settings['seconds']:g} s of samples a case, taken in "
         "turns, every call waited for. Each process gives one number; an interval covers their median in 95 % of all "
         "cases. A difference is shown where the interval of the ratio does not cover 1."
     )

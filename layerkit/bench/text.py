@@ -8,7 +8,7 @@ from collections.abc import Sequence
 
 from layerkit.bench.columns import COST, START, STEADY, Column
 from layerkit.bench.result import Result, Row
-from layerkit.bench.words import amount
+from layerkit.bench.words import amount, processes
 
 __all__ = ["WIDTH", "as_text", "wrapped"]
 
@@ -81,7 +81,6 @@ def _aligned(cells: Sequence[str], widths: Sequence[int], gap: str) -> str:
 def _about(result: Result) -> list[str]:
     """What it was measured on, in a few lines."""
     machine, settings = result.machine, result.settings
-    processes = f"{settings['processes']} process{'es' * (settings['processes'] > 1)}"
     versions = [f"Python {result.software['python']}", f"layerkit {result.software['layerkit']}"]
     versions += [
         f"{name} {version}" for one in result.backends.values() for name, version in one["environment"].items()
@@ -89,7 +88,7 @@ def _about(result: Result) -> list[str]:
     lines = [
         wrapped(f"{machine['processor']}, {machine['cores']} cores; {machine['system']}; {', '.join(versions)}"),
         wrapped(
-            f"{processes}, {settings['seconds']:g} s a case; every call waited for; "
+            f"{processes(settings['processes'])}, {settings['seconds']:g} s a case; every call waited for; "
             "intervals cover the median over processes in 95 % of all cases; '-' was not measured"
         ),
     ]

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 
-__all__ = ["amount", "digits", "duration", "mark", "multiple", "share", "size"]
+__all__ = ["amount", "digits", "duration", "mark", "multiple", "processes", "share", "size"]
 
 _TIMES = (("s", 1.0), ("ms", 1e-3), ("us", 1e-6), ("ns", 1e-9))
 _PREFIXES = (("T", 1e12), ("G", 1e9), ("M", 1e6), ("k", 1e3), ("", 1.0))
@@ -43,6 +43,15 @@ def mark(seconds: float) -> str:
     """
     unit, scale = next(((u, s) for u, s in _TIMES if seconds >= 0.999 * s), _TIMES[-1])
     return f"{seconds / scale:.3g} {unit}"
+
+
+def processes(count: int) -> str:
+    """How many processes measured.
+
+    >>> processes(1), processes(6)
+    ('1 process', '6 processes')
+    """
+    return "1 process" if count == 1 else f"{count} processes"
 
 
 def multiple(ratio: float | None) -> str:

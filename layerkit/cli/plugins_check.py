@@ -31,7 +31,7 @@ def command(
     else:
         for report in found.reports:
             shown = report.table(everything) if everything or not report.ok else ""
-            click.echo("\n".join(filter(None, [shown, report.summary])))
+            click.echo("\n".join(filter(None, [shown, report.paragraph])))
         for sentence in found.noise:
             click.echo(f"while it is imported, {sentence}{'' if strict else ' (fails with --strict)'}")
         click.echo(found.summary)

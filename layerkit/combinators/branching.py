@@ -9,8 +9,8 @@ from layerkit.combinators.composing import as_layer
 from layerkit.combinators.memory import Memory
 from layerkit.combinators.stack import inputs_from_stack
 from layerkit.engine.bare import as_tuple, bare
-from layerkit.engine.calls import run
-from layerkit.engine.frames import Frame, current_frame
+from layerkit.engine.calls import run, running
+from layerkit.engine.frames import Frame
 from layerkit.fastmath import numpy as np
 from layerkit.layer import Layer, LayerError
 from layerkit.shapes import signature
@@ -68,7 +68,7 @@ class Cond(Layer):
         return inputs_from_stack(stack, cut), bare(stack[cut:])
 
     def forward(self, x: Any) -> Any:
-        frame: Any = current_frame.get()
+        frame: Any = running(self)
         above, below = self._split(x)
         condition = np.reshape(self.run_sublayer(0, above), ()) != 0
         states = frame.state
@@ -137,7 +137,7 @@ class Cache(Layer):
         return self.sublayers[:1]
 
     def forward(self, x: Any) -> Any:
-        frame: Any = current_frame.get()
+        frame: Any = running(self)
         if self.training:
             return self.run_sublayer(0, x)
         state, (filled, outputs, marks) = frame.state

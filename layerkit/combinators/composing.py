@@ -8,8 +8,8 @@ from typing import Any
 
 from layerkit.combinators.stack import inputs_from_stack, sequence_arity
 from layerkit.engine.bare import as_tuple, bare
-from layerkit.engine.calls import run
-from layerkit.engine.frames import Frame, current_frame
+from layerkit.engine.calls import run, running
+from layerkit.engine.frames import Frame
 from layerkit.engine.initializing import init
 from layerkit.engine.naming import count, in_place_of_function
 from layerkit.errors import shown
@@ -94,7 +94,7 @@ class Serial(Layer):
     def forward(self, x: Any) -> Any:
         if not self._length:
             return x
-        frame: Any = current_frame.get()
+        frame: Any = running(self)
         weights, state = frame.weights, frame.state
         key, base = self._key_for_sublayers(frame)
         stack = as_tuple(x)
@@ -190,7 +190,7 @@ class Parallel(Layer):
         ]
 
     def forward(self, x: Any) -> Any:
-        frame: Any = current_frame.get()
+        frame: Any = running(self)
         weights, state = frame.weights, frame.state
         outputs: tuple[Any, ...] = ()
         new_state = []
@@ -257,7 +257,7 @@ class _Residual(Serial):
             raise LayerError("Residual: its layers have no output to add to")
 
     def forward(self, x: Any) -> Any:
-        frame: Any = current_frame.get()
+        frame: Any = running(self)
         stack = as_tuple(x)
         y = super().forward(inputs_from_stack(stack, self._main_in))
         if self._length == len(self.sublayers):

@@ -9,8 +9,8 @@ from layerkit.combinators.axes import check_axis
 from layerkit.combinators.composing import as_layer
 from layerkit.combinators.memory import Memory
 from layerkit.engine.bare import as_tuple, bare
-from layerkit.engine.calls import run
-from layerkit.engine.frames import Frame, current_frame
+from layerkit.engine.calls import run, running
+from layerkit.engine.frames import Frame
 from layerkit.fastmath import numpy as np
 from layerkit.layer import Layer, LayerError
 from layerkit.shapes import ShapeDtype, signature
@@ -74,7 +74,7 @@ class Scan(Layer):
         return inputs[: self.n_in - self.n_carry], inputs[self.n_in - self.n_carry :]
 
     def forward(self, x: Any) -> Any:
-        frame: Any = current_frame.get()
+        frame: Any = running(self)
         xs, carry = self._split(x)
         length = _common_length(xs, self.axis)
         if self._keeps_carry:
@@ -152,7 +152,7 @@ class _Chunk(Layer):
         return rows // self.chunk_size
 
     def forward(self, x: Any) -> Any:
-        frame: Any = current_frame.get()
+        frame: Any = running(self)
         inputs = as_tuple(x)
         n = self._n_chunks(inputs)
         if n == 1:

@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from typing import Any
 
 from layerkit.engine.bare import as_tuple, bare
+from layerkit.errors import shown
 from layerkit.fastmath import numpy as np
 from layerkit.fastmath import tree_leaves
 from layerkit.layer import Layer, LayerError
@@ -30,6 +31,8 @@ class SelectLayer(Layer):
     """Puts copies of the arrays at ``indices`` in place of the top n_in."""
 
     def __init__(self, indices: Sequence[int], n_in: int | None, name: str | None) -> None:
+        if not isinstance(indices, Iterable):
+            raise LayerError(f"Select: indices are a list of whole numbers, such as [0, 2], got {shown(indices)}")
         picks = tuple(indices)
         depth = max(picks, default=-1) + 1 if n_in is None else n_in
         if any(not isinstance(i, int) or i < 0 or i >= depth for i in picks):

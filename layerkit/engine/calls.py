@@ -11,6 +11,7 @@ import numpy as onp
 from layerkit.engine.frames import Frame, current_frame
 from layerkit.engine.layer_error import LayerError, explain
 from layerkit.engine.sharing import gathered_state, refuse_shared, share_state, shared_cells
+from layerkit.errors import shown
 from layerkit.fastmath import custom_vjp
 from layerkit.fastmath import numpy as np
 from layerkit.fastmath.backend import active, current_region
@@ -29,6 +30,7 @@ __all__ = [
     "run",
     "run_inside",
     "run_sublayer",
+    "running",
 ]
 
 
@@ -71,6 +73,14 @@ def run(frame: Frame, x: Any, training: bool | None = None) -> tuple[Any, Any]:
         current_frame.reset(token)
 
 
+def running(layer: Layer) -> Frame:
+    """The frame of the running call, in the ``forward`` of the layer whose call it is."""
+    frame = current_frame.get()
+    if frame is None or frame.layer is not layer:
+        raise LayerError(f"{layer.name}.forward is part of a call: call the layer itself, as in model(x)")
+    return frame
+
+
 def fit_inputs(layer: Layer, x: Any) -> Any:
     """The inputs of a layer, if they are as many as it takes."""
     n = layer.n_in
@@ -110,7 +120,8 @@ def check_arrays(x: Any) -> Any:
         try:
             x = np.array(x)
         except (TypeError, ValueError):
-            raise LayerError(f"an input is an array of numbers, got {type(x).__name__}") from None
+            ragged = ", whose rows differ in length: pad the shorter ones" if isinstance(x, list) else ""
+            raise LayerError(f"an input is an array of numbers, got {shown(x)}{ragged}") from None
     if x.dtype.kind in "OSUMmcT":
         raise LayerError(f"an input is an array of real numbers, got dtype {x.dtype}")
     _check_range(x)

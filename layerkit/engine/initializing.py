@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import inspect
+from collections.abc import Callable
 from typing import TYPE_CHECKING, Any
 
 from layerkit.engine.calls import Uninitialized, check_arrays, fit_inputs, fit_outputs
@@ -11,7 +12,7 @@ from layerkit.engine.frames import Frame, current_frame
 from layerkit.engine.layer_error import LayerError, explain
 from layerkit.engine.sharing import in_first_places, shares, walk
 from layerkit.engine.sources import Trail
-from layerkit.fastmath import abstract_eval, random
+from layerkit.fastmath import abstract_eval, random, tree_leaves
 from layerkit.shapes import signature
 
 if TYPE_CHECKING:
@@ -98,11 +99,24 @@ def init_by_hook(frame: Frame, inputs: Any, has_hook: bool) -> tuple[Any, Any, A
     layer = frame.layer
     if layer.sublayers and not has_hook:
         return _init_by_trying(frame, inputs)
-    if _takes_rng(type(layer)):
-        layer.init_weights_and_state(inputs, frame.rng())  # type: ignore[call-arg]
-    else:
-        layer.init_weights_and_state(inputs)
+    before = dict(vars(layer))
+    arguments = (inputs, frame.rng()) if _takes_rng(type(layer)) else (inputs,)
+    hook: Callable[..., Any] = layer.init_weights_and_state
+    if hook(*arguments) is not None:
+        raise LayerError("init_weights_and_state returns nothing: set self.weights and self.state in it")
+    if not tree_leaves((frame.weights, frame.state)):
+        _refuse_hidden(layer, before)
     return frame.weights, frame.state, _abstract_output(frame, inputs, frame.weights, frame.state)
+
+
+def _refuse_hidden(layer: Layer, before: dict[str, Any]) -> None:
+    """Raises where a layer's only arrays were kept under a name of its own, where no training finds them."""
+    for name, value in vars(layer).items():
+        if hasattr(value, "dtype") and value is not before.get(name):
+            raise LayerError(
+                f"init_weights_and_state sets self.{name}, which is neither trained nor saved: "
+                "keep arrays in self.weights, or in self.state"
+            )
 
 
 def _init_by_trying(frame: Frame, inputs: Any) -> tuple[Any, Any, Any]:

@@ -45,8 +45,16 @@ def explain(frame: Frame, inputs: Any, error: Exception) -> LayerError:
 
     path = path_in_words(frame)
     fault = in_plain_words(error).removeprefix(f"{frame.layer.name}: ")
+    if frame.layer.is_bare and "weights" in _names_read(frame.layer):
+        fault += "; it has no init_weights_and_state, so self.weights is ()"
     text = fault + _about_inputs(fault, _arrays(inputs), sources(frame, inputs))
     return LayerError(f"{path}: {text} (layer made in {frame.layer.made_at})", path, frame.layer)
+
+
+def _names_read(layer: Layer) -> tuple[str, ...]:
+    """The names that its ``forward`` reads."""
+    names: tuple[str, ...] = getattr(getattr(layer.forward, "__code__", None), "co_names", ())
+    return names
 
 
 def path_in_words(frame: Frame) -> str:

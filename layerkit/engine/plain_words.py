@@ -13,7 +13,6 @@ __all__ = ["in_plain_words"]
 _TOO_CURIOUS = (
     "TracerBoolConversionError",
     "ConcretizationTypeError",
-    "TracerArrayConversionError",
     "TracerIntegerConversionError",
     "NonConcreteBooleanIndexError",
 )
@@ -33,7 +32,9 @@ def in_plain_words(error: Exception) -> str:
     if lacking := shortage(error):
         return f"out of memory: {lacking}"
     if type(error).__name__ in _TOO_CURIOUS:
-        return "Python looks at the value of an array (an if, a while, float() or numpy); use np.where or fastmath.cond"
+        return "Python looks at the value of an array (an if, a while, float()); use np.where or fastmath.cond"
+    if type(error).__name__ == "TracerArrayConversionError":
+        return "plain NumPy cannot compute with this array; use layerkit.fastmath.numpy"
     for pattern, words in _WORDS:
         found = re.search(pattern, text)
         if found:
@@ -73,6 +74,11 @@ _WORDS: list[tuple[str, Callable[[re.Match[str]], str]]] = [
     (
         r"forward\(\) missing \d+ required positional argument",
         _always("forward takes one argument, a tuple of several inputs: super().__init__(n_in=2), and x, y = inputs"),
+    ),
+    (r"^an array that is being differentiated.*", lambda m: m[0]),
+    (
+        r"do not support in-place item assignment",
+        _always("an array cannot be written into: make a new one with np.where"),
     ),
     (r"remapped shapes \[original->remapped\]: .*newaxis.*", _product_of_remapped),
     (r"matmul arguments: .*", _product),

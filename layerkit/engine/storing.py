@@ -79,9 +79,11 @@ def _put_together(layer: Layer, slot: str, seen: set[Layer]) -> Any:
     return tuple([_put_together(sublayer, slot, seen) for sublayer in layer.sublayers])
 
 
-def require_init(layer: Layer, inputs: Any) -> None:
+def require_init(layer: Layer, inputs: Any, remedy: str = "") -> None:
     """Refuses to go on with a layer that has no weights yet."""
     for part in walk(layer):
         if not (part._initialized or part.is_bare or part.sublayers):
             where = "" if part is layer else f" ({part.name} inside it has none)"
-            raise LayerError(f"{layer.name} has no weights yet{where}: call its init({as_code(inputs)}) first")
+            raise LayerError(
+                f"{layer.name} has no weights yet{where}: {remedy or f'call its init({as_code(inputs)}) first'}"
+            )

@@ -9,7 +9,7 @@ from collections.abc import Callable, Iterator, Sequence
 from contextvars import ContextVar, Token
 from typing import Any, ParamSpec, Protocol, TypeVar
 
-from layerkit.errors import LayerkitError, warn
+from layerkit.errors import LayerkitError, UsageError, shown, warn
 
 __all__ = [
     "ArrayError",
@@ -233,7 +233,10 @@ def use_backend(name: str | Backend) -> UseBackend:
     """
     from layerkit.plugins import registry
 
-    return UseBackend(registry.make_backend(name) if isinstance(name, str) else name)
+    backend = registry.make_backend(name) if isinstance(name, str) else name
+    if not isinstance(getattr(backend, "name", None), str):
+        raise UsageError(f"use_backend takes the name of a backend, such as 'numpy', got {shown(name)}")
+    return UseBackend(backend)
 
 
 class UseBackend(contextlib.AbstractContextManager[Backend]):

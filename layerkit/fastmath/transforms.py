@@ -8,7 +8,8 @@ from contextlib import contextmanager
 from contextvars import ContextVar
 from typing import Any
 
-from layerkit.fastmath.backend import active, float64_enabled, region
+from layerkit.errors import shown
+from layerkit.fastmath.backend import ArrayError, active, float64_enabled, region
 
 __all__ = ["custom_vjp", "grad", "impure", "jit", "recording", "value_and_grad", "vjp", "vmap"]
 
@@ -40,6 +41,7 @@ def jit(
     >>> float(jit(lambda x: x * 2)(np.array(3.0)))
     6.0
     """
+    _check_function("jit", f)
     programs: dict[Hashable, Callable[..., Any]] = {}
 
     @functools.wraps(f)
@@ -52,6 +54,11 @@ def jit(
         return program(*args)
 
     return call
+
+
+def _check_function(name: str, f: Any) -> None:
+    if not callable(f):
+        raise ArrayError(f"{name} takes a function, as in {name}(f)(x), got {shown(f)}")
 
 
 def impure(what: str) -> None:
@@ -103,6 +110,7 @@ def value_and_grad(
     >>> float(value), float(gradient)
     (25.0, 10.0)
     """
+    _check_function("value_and_grad", f)
 
     def call(*args: Any) -> Any:
         return active().value_and_grad(f, argnums, has_aux)(*args)
@@ -117,6 +125,7 @@ def grad(f: Callable[..., Any], argnums: int | Sequence[int] = 0, has_aux: bool 
     >>> float(grad(lambda x: 3 * x**2 + x)(np.array(2.0)))
     13.0
     """
+    _check_function("grad", f)
 
     def call(*args: Any) -> Any:
         value, gradient = active().value_and_grad(f, argnums, has_aux)(*args)

@@ -42,6 +42,9 @@ def register(entry: Entry, plugin: Any) -> tuple[dict[str, Callable[..., list[An
     manager.register(hooks, entry.name)
     callers = manager.get_hookcallers(hooks)
     if not callers:
+        if getattr(plugin, "__file__", None) is None and hasattr(plugin, "__path__"):
+            folder = next(iter(plugin.__path__))
+            raise PluginError(f"the folder {folder!r} is found in its place: run from elsewhere, or rename the folder")
         what = "module" if isinstance(plugin, ModuleType) else type(plugin).__name__
         raise PluginError(f"it is no plugin, but a {what} without a hook marked @lk.hookimpl: ask its author")
     return {caller.name: caller for caller in callers if caller.has_spec()}, _unknown(entry, callers)

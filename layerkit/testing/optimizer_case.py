@@ -58,7 +58,10 @@ class OptimizerCase:
         self.problem = ""
         self.only_on: Sequence[str] | None = None
         try:
-            self.only_on = self.make().backends
+            optimizer = self.make()
+            self.only_on = optimizer.backends
+            with use_backend(self.backends[0]), faults_of(self.name):
+                _make_a_step(optimizer)
         except Fault as fault:
             self.problem = str(fault)
 
@@ -110,6 +113,21 @@ def check(group: str, everywhere: bool = True) -> Callable[[Callable[[OptimizerC
         return OPTIMIZERS.check(group)(run)
 
     return add
+
+
+def _make_a_step(optimizer: Optimizer) -> None:
+    weight, gradient = numbers((3, 4), 0), numbers((3, 4), 1)
+    slots = optimizer.init(weight)
+    try:
+        new = optimizer.update(0, gradient, weight, slots, optimizer.opt_params)
+    except Exception as error:
+        if type(optimizer).init is Optimizer.init:
+            raise Fault(
+                f"{type(optimizer).__name__} raises {one_line(error)}; it has no init, so slots are ()"
+            ) from error
+        raise
+    if not isinstance(new, (tuple, list)) or len(new) != 2:
+        raise Fault("update does not return two things, a weight and its slots")
 
 
 def _arguments(optimizer: Optimizer) -> dict[str, Any]:

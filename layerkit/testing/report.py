@@ -118,8 +118,13 @@ class Report:
         shown = [result for result in self.results if everything or result.status not in ("passed", "skipped")]
         return "\n".join(line for result in shown for line in _lines(result))
 
+    @property
+    def paragraph(self) -> str:
+        """The summary in at most 80 columns."""
+        return textwrap.fill(self.summary, _WIDTH, subsequent_indent="  ", break_on_hyphens=False)
+
     def __str__(self) -> str:
-        return "\n".join(filter(None, [self.table(), self.summary]))
+        return "\n".join(filter(None, [self.table(), self.paragraph]))
 
     def to_json(self) -> str:
         """One JSON object in one line: kind, subject, ok, ran, minimum, summary, and the results.

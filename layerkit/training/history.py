@@ -18,6 +18,8 @@ class History:
     >>> history.append("train", "L2Loss", 10, 0.25)
     >>> history.get("train", "L2Loss")
     [(1, 0.5), (10, 0.25)]
+    >>> history
+    <History: train L2Loss 0.2500 at step 10>
     """
 
     def __init__(self) -> None:
@@ -46,6 +48,14 @@ class History:
     def metrics_for_mode(self, mode: str) -> list[str]:
         """The metrics measured in a mode, sorted."""
         return sorted(self._values.get(mode, ()))
+
+    def __repr__(self) -> str:
+        last = [
+            f"{mode} {metric} {values[-1][1]:.4f} at step {values[-1][0]}"
+            for mode, metrics in self._values.items()
+            for metric, values in metrics.items()
+        ]
+        return f"<History: {'; '.join(last) or 'empty'}>"
 
     def to_dict(self) -> dict[str, Any]:
         """All of it as dicts, lists and numbers: ``{mode: {metric: [[step, value], ...]}}``."""

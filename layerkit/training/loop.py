@@ -6,7 +6,7 @@ import functools
 from collections.abc import Callable, Mapping, Sequence
 from typing import TYPE_CHECKING, Any, Concatenate, ParamSpec, TypeVar, cast
 
-from layerkit.errors import LayerkitError, UsageError, shown
+from layerkit.errors import LayerkitError, UsageError
 from layerkit.fastmath import backend_name, random, use_backend
 from layerkit.fastmath.memory import explained
 from layerkit.layer import Layer
@@ -19,7 +19,7 @@ from layerkit.training.log import progress
 from layerkit.training.measuring import Measuring
 from layerkit.training.output import Folder, Output, prepared
 from layerkit.training.steps import Steps
-from layerkit.training.task import EvalTask, TrainTask, listed, shared_sources
+from layerkit.training.task import EvalTask, TrainTask, check_model, listed, shared_sources
 from layerkit.whole import whole
 
 if TYPE_CHECKING:
@@ -133,8 +133,7 @@ class Loop:
         if not self.tasks:
             raise UsageError("tasks: a Loop trains on one task at least")
         for name, layer in (("model", model), ("eval_model", eval_model or model)):
-            if not isinstance(layer, Layer):
-                raise UsageError(f"{name} is a layer, got {shown(layer)}" + (": call it" if callable(layer) else ""))
+            check_model(name, layer)
         self._model, self._eval_model = model, model if eval_model is None else eval_model
         self.backend = backend_name()
         self._log = log or (lambda text: None)
@@ -363,6 +362,10 @@ class Loop:
             raise LayerkitError(f"{name} is called while the loop runs: wait for run to end")
 
     # -- what it holds ------------------------------------------------------------------------------------------------
+
+    def __repr__(self) -> str:
+        folder = "" if self.output_dir is None else f", in {str(self.output_dir)!r}"
+        return f"<Loop: {self._model.name} at step {self.step} on {self.backend}{folder}>"
 
     def _hand_out(self, force: bool = False) -> None:
         """Gives the layers the weights and state that training has come to."""

@@ -127,7 +127,8 @@ def _output(model: Layer, inputs: Any, weights: Any, state: Any, key: Any) -> An
 
 def _check_scalar(loss_layer: Layer, output: Any) -> None:
     if not isinstance(output, ShapeDtype) or output.shape != () or output.dtype.kind not in "fV":
-        raise LayerkitError(f"{loss_layer.name}: a loss is a single float, and it gives {output}: take its mean or sum")
+        remedy = "take its mean or sum" if getattr(output, "shape", ()) else "compute it in floats"
+        raise LayerkitError(f"{loss_layer.name}: a loss is a single float, and it gives {output}: {remedy}")
 
 
 def _given(model: Layer, inputs: Any, key: Any) -> Any:

@@ -14,7 +14,7 @@ from layerkit.training.precision import check_compute_dtype
 from layerkit.training.source import Source
 from layerkit.whole import whole
 
-__all__ = ["EvalTask", "TrainTask", "listed", "shared_sources"]
+__all__ = ["EvalTask", "TrainTask", "check_model", "listed", "shared_sources"]
 
 
 class _Task:
@@ -90,6 +90,9 @@ class TrainTask(_Task):
         self._lr_schedule = lr_schedule
         self._n_steps_per_checkpoint = whole("n_steps_per_checkpoint", n_steps_per_checkpoint, 1)
         self._compute_dtype = compute_dtype
+
+    def __repr__(self) -> str:
+        return f"<TrainTask: {self._loss_layer.name} by {self._optimizer}>"
 
     @property
     def loss_layer(self) -> Layer:
@@ -177,6 +180,10 @@ class EvalTask(_Task):
         self._metric_names = names
         self._n_eval_batches = whole("n_eval_batches", n_eval_batches, 1)
 
+    def __repr__(self) -> str:
+        batches = "1 batch" if self._n_eval_batches == 1 else f"{self._n_eval_batches} batches"
+        return f"<EvalTask: {', '.join(self._metric_names)} over {batches}>"
+
     @property
     def metrics(self) -> list[Layer]:
         """The layers that measure."""
@@ -200,6 +207,13 @@ def _check_kind(name: str, value: Any, kind: type, such_as: str) -> None:
         raise UsageError(f"{name}: {value.__name__} is a class, make one of it, as in {such_as}")
     instead = in_place_of_function(value) if kind is Layer else ""
     raise UsageError(f"{name}: {_a(kind)} such as {such_as} is due, got {shown(value)}{instead}")
+
+
+def check_model(name: str, value: Any) -> None:
+    """Refuses what is no layer."""
+    if not isinstance(value, Layer):
+        remedy = ": give it as eval_tasks" if isinstance(value, EvalTask) else ": call it" * callable(value)
+        raise UsageError(f"{name} is a layer, got {shown(value)}{remedy}")
 
 
 def _a(kind: type) -> str:

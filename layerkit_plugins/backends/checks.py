@@ -14,6 +14,7 @@ from layerkit.fastmath import ArrayError, nested_map, tree_leaves
 from layerkit.shapes import ShapeDtype, signature
 
 __all__ = [
+    "NO_NUMBER",
     "check_branches",
     "check_carry",
     "check_condition",
@@ -32,6 +33,11 @@ __all__ = [
     "number_and_aux",
 ]
 
+
+NO_NUMBER = (
+    "an array that is being differentiated is no plain number or NumPy array: "
+    "compute with layerkit.fastmath.numpy, or take it out of the gradient with fastmath.stop_gradient"
+)
 
 # -- gradients ---------------------------------------------------------------------------------------------------------
 
@@ -64,7 +70,10 @@ def number_and_aux(result: Any, has_aux: bool) -> tuple[Any, Any]:
             f"a gradient is that of one number, but the function returned shape {shape}: take its mean or sum"
         )
     if dtype.kind not in "fcV":
-        raise ArrayError(f"a gradient is that of a real number, but the function returned one of dtype {dtype.name}")
+        raise ArrayError(
+            f"a gradient is that of a real number, but the function returned one of dtype {dtype.name}: "
+            "give it floats, 5.0 in place of 5"
+        )
     return value, aux
 
 

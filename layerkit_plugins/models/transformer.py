@@ -28,6 +28,11 @@ def _blocks(model: str, n_layers: Any, make: Callable[[], list[lk.Layer]], name:
     return [make() for _ in range(arguments.whole_number(model, name, n_layers))]
 
 
+def _named(model: str, norm: str) -> str:
+    """What a model prints as."""
+    return f"ReZero{model}" if norm == "rezero" else model
+
+
 def _causal(plan: Plan) -> lk.Layer:
     return tl.CausalAttention(plan.d_model, plan.n_heads, plan.dropout, plan.max_len, mode=plan.mode)
 
@@ -110,7 +115,7 @@ def TransformerEncoder(
         _blocks(own, n_layers, lambda: encoder_block(plan)),
         normalized(plan),
         lk.Select([0], n_in=2) if n_classes is None else [tl.MaskedMean(), tl.Dense(n_classes)],
-        name=own,
+        name=_named(own, norm),
     )
 
 
@@ -160,7 +165,7 @@ def TransformerDecoder(
     plan = checked_plan(own, d_model, d_ff, n_heads, max_len, dropout, dropout_shared_axes, mode, ff_activation, norm)
     first = tl.Dense(d_model) if vocab_size is None else tl.Embedding(vocab_size, d_model)
     blocks = _blocks(own, n_layers, lambda: _decoder_block(plan))
-    return lk.Serial(embedded(plan, first), blocks, normalized(plan), name=own)
+    return lk.Serial(embedded(plan, first), blocks, normalized(plan), name=_named(own, norm))
 
 
 @lk.example(
@@ -209,7 +214,7 @@ def TransformerLM(
     decoder = TransformerDecoder(
         vocab_size, d_model, d_ff, n_layers, n_heads, max_len, dropout, dropout_shared_axes, mode, ff_activation, norm
     )
-    return lk.Serial(tl.ShiftRight(mode=mode), decoder, tl.Dense(vocab_size), name="TransformerLM")
+    return lk.Serial(tl.ShiftRight(mode=mode), decoder, tl.Dense(vocab_size), name=_named("TransformerLM", norm))
 
 
 @lk.example(
@@ -288,5 +293,5 @@ def Transformer(
         normalized(plan),
         lk.Select([0], n_in=3),
         tl.Dense(input_vocab_size if output_vocab_size is None else output_vocab_size),
-        name=own,
+        name=_named(own, norm),
     )

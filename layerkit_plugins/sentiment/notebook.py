@@ -10,6 +10,7 @@ import numpy as np
 
 import layerkit as lk
 from layerkit import UsageError, fastmath
+from layerkit.errors import shown
 
 from . import run as runs
 from .batches import pad
@@ -79,12 +80,17 @@ def test_model(generator: Iterable[tuple[Any, Any, Any]], model: Any) -> float:
       model: from inputs to scores; a layer with weights, or any function.
 
     Raises:
-      UsageError: the generator gives no batch.
+      UsageError: the generator gives no batch, or something else.
 
     Source: the notebook's exercise 8.
     """
     total_correct = total = 0.0
-    for inputs, targets, example_weights in generator:
+    if isinstance(generator, lk.Layer):
+        raise UsageError(f"test_model takes the batches first, then the model, got {shown(generator)} for batches")
+    for batch in generator:
+        if len(batch) != 3:
+            raise UsageError(f"a batch is (inputs, targets, example weights), got {len(batch)} arrays")
+        inputs, targets, example_weights = batch
         _, correct, weight = compute_accuracy(model(inputs), targets, example_weights)
         total_correct += correct
         total += weight

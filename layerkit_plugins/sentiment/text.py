@@ -170,6 +170,6 @@ def _not_a_string(value: object) -> str:
 def _shown(value: object) -> str:
     if value is None:
         return "None"
-    shown = repr(value)
+    shown = " ".join(repr(value).split())
     shown = shown if len(shown) <= 40 else shown[:37] + "..."
     return f"{type(value).__name__} {shown}"

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
 
-from layerkit.errors import UsageError
+from layerkit.errors import UsageError, shown
 
 from .text import as_tokens
 
@@ -32,6 +32,8 @@ def build_vocabulary(tweets: Iterable[str | Sequence[str]]) -> dict[str, int]:
     """
     if isinstance(tweets, (str, bytes)):
         raise UsageError("a vocabulary is built from a collection of texts, got one text: put it into a list")
+    if not isinstance(tweets, Iterable):
+        raise UsageError(f"a vocabulary is built from a collection of texts, got {shown(tweets)}")
     vocabulary = {PAD: 0, END: 1, UNKNOWN: 2}
     for tweet in tweets:
         for word in as_tokens(tweet):
@@ -83,6 +85,8 @@ def tweet_to_tensor(
 
 
 def _unknown_id(vocab_dict: Mapping[str, int], unk_token: str) -> int:
+    if not isinstance(vocab_dict, Mapping):
+        raise UsageError(f"vocab_dict is a dict from word to id, as build_vocabulary makes it, got {shown(vocab_dict)}")
     try:
         return vocab_dict[unk_token]
     except KeyError:

@@ -95,6 +95,9 @@ class NumbersInADict(Slope):
     def opt_params(self) -> Any:
         return {"learning_rate": onp.float32(0.25)}
 
+    def update(self, step: Any, grads: Any, param: Any, slots: Any, opt_params: Any) -> tuple[Any, Any]:
+        return param - opt_params["learning_rate"] * grads, slots
+
 
 class WideSlots(Steady):
     """v <- mass * v + g"""
@@ -344,7 +347,15 @@ class SharesAScratchpad(Slope):
         return self.scratch / 2
 
 
+class WithoutSlots(Slope):
+    """w <- w - learning_rate * g"""
+
+    def update(self, step: Any, grads: Any, param: Any, slots: Any, opt_params: Any) -> Any:
+        return param - opt_params.learning_rate * grads
+
+
 MUTANTS: list[tuple[type[lk.Optimizer], str]] = [
+    (WithoutSlots, "makes_a_step"),
     (RateLast, "learning_rate_comes_first"),
     (Mute, "docstring_has_a_formula"),
     (Vague, "docstring_has_a_formula"),

@@ -23,6 +23,13 @@ _FORMULA_SIGNS = ("<-", "=", "←", ":=")
 
 
 @check("form", everywhere=False)
+def makes_a_step(case: OptimizerCase) -> None:
+    """It is made, and its ``update`` gives a weight and its slots: every other check builds on that."""
+    if case.problem:
+        raise Fault(case.problem)
+
+
+@check("form", everywhere=False)
 def learning_rate_comes_first(case: OptimizerCase) -> None:
     """It is made with the learning rate first, and is an ``lk.Optimizer``, so that a loop can use it."""
     rate = float(case.make(0.25).opt_params.learning_rate)

@@ -10,9 +10,10 @@ import jax
 import jax.numpy as jnp
 import numpy as onp
 
-from layerkit.fastmath import tree_leaves
+from layerkit.fastmath import ArrayError, tree_leaves
 from layerkit.shapes import ShapeDtype
 from layerkit_plugins.backends.checks import (
+    NO_NUMBER,
     check_cotangents,
     check_differentiable,
     check_fits,
@@ -38,7 +39,10 @@ def value_and_grad(f: _Function, argnums: int | Sequence[int] = 0, has_aux: bool
             check_position(place, len(args))
             for leaf in tree_leaves(args[place]):
                 check_differentiable(getattr(leaf, "dtype", None) or onp.asarray(leaf).dtype)
-        (value, aux), gradients = differentiated(*args)
+        try:
+            (value, aux), gradients = differentiated(*args)
+        except (jax.errors.TracerArrayConversionError, jax.errors.ConcretizationTypeError) as error:
+            raise ArrayError(NO_NUMBER) from error
         gradients = _with_zeros(tuple(args[place] for place in places), gradients)
         return ((value, aux) if has_aux else value), (gradients[0] if isinstance(argnums, int) else gradients)
 

@@ -89,11 +89,11 @@ class NumpyBackend:
 
     def to_device(self, tree: Any, device: Any = None) -> Any:
         if device is not None and str(device).lower() not in ("cpu", "cpu:0"):
-            raise UsageError(f"the numpy backend computes on the CPU alone, not on {str(device)!r}: use device 'CPU'")
+            raise UsageError(f"the numpy backend computes on the CPU alone, not on {str(device)!r}: use device 'cpu'")
         return nested_map(namespace.np.asarray, tree)
 
     def devices(self) -> list[str]:
-        return ["CPU"]
+        return ["cpu:0"]
 
     def block_until_ready(self, tree: Any) -> Any:
         return tree

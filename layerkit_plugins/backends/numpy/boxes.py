@@ -14,6 +14,7 @@ from typing import Any
 
 import numpy as onp
 
+from layerkit_plugins.backends.checks import NO_NUMBER
 from layerkit_plugins.backends.numpy.namespace import UFUNCS, box_types, differentiable, known, np
 from layerkit_plugins.backends.numpy.stand_ins import Attributes, as_array, stand_in_types
 
@@ -125,10 +126,7 @@ class Box(Attributes):
         return rule(*inputs, **kwargs)
 
     def _no_number(self, *args: Any, **kwargs: Any) -> Any:
-        raise TypeError(
-            "an array that is being differentiated is no plain number or NumPy array: "
-            "compute with layerkit.fastmath.numpy, or take it out of the gradient with fastmath.stop_gradient"
-        )
+        raise TypeError(NO_NUMBER)
 
     __float__ = __int__ = __complex__ = __index__ = __array__ = item = tolist = _no_number
 

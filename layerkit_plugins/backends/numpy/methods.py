@@ -52,7 +52,13 @@ def _constant_operators(symbol: str, name: str) -> None:
 
 def _method(name: str) -> None:
     function = getattr(np, name)
-    setattr(Box, name, lambda self, *args, **kwargs: function(self, *args, **kwargs))
+
+    def method(self: Any, *args: Any, out: None = None, **kwargs: Any) -> Any:  # plain NumPy's functions hand on an out
+        if out is not None:
+            raise TypeError("an array that is being differentiated cannot be written into another (out=)")
+        return function(self, *args, **kwargs)
+
+    setattr(Box, name, method)
 
 
 def _reshape(self: Any, *shape: Any, order: str = "C") -> Any:
