@@ -277,6 +277,12 @@ def test_too_few_processes_fail_nobody(tmp_path: Path) -> None:
     assert "too few processes for an interval" in " ".join(str(slow).split())
 
 
+def test_versions_that_two_backends_share_are_said_once() -> None:
+    both = result(rows_of("Relu", Size(4), {"numpy": around(1.0), "counting": around(1.0)}))
+    both.backends["counting"]["environment"] = both.backends["numpy"]["environment"]  # type: ignore[index]
+    assert str(both).count("libnumpy 1.0") == 1
+
+
 def test_other_versions_and_settings_are_said(tmp_path: Path) -> None:
     then = relu(1.0)
     file = earlier(tmp_path, then, software={**then.software, "layerkit": "0.0.1"})

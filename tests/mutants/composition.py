@@ -51,10 +51,11 @@ class ComputesOnItself(lk.Layer):
 @breaks("comes_back_from_a_file", "something lies neither in weights nor in state")
 class KeepsNumbersOutsideWeights(lk.Layer):
     def init_weights_and_state(self, signature: Any) -> None:
+        self.weights = np.ones(signature.shape[-1:])
         self.hidden = random.normal(self.rng, signature.shape[-1:])
 
     def forward(self, x: Any) -> Any:
-        return x + self.hidden
+        return self.weights * x + self.hidden
 
 
 @breaks("tensors_have_names_of_their_own", "2 of its arrays are called 'a.b'")
