@@ -85,10 +85,9 @@ def _about(result: Result) -> list[str]:
     versions += [
         f"{name} {version}" for one in result.backends.values() for name, version in one["environment"].items()
     ]
+    said = ", ".join(dict.fromkeys(versions))
     lines = [
-        wrapped(
-            f"{machine['processor']}, {machine['cores']} cores; {machine['system']}; {', '.join(dict.fromkeys(versions))}"
-        ),
+        wrapped(f"{machine['processor']}, {machine['cores']} cores; {machine['system']}; {said}"),
         wrapped(
             f"{processes(settings['processes'])}, {settings['seconds']:g} s a case; every call waited for; "
             "intervals cover the median over processes in 95 % of all cases; '-' was not measured"
