@@ -12,14 +12,13 @@ from layerkit import fastmath
 from layerkit.bench.subjects import Case
 from layerkit.engine.bare import as_tuple, bare
 from layerkit.errors import LayerkitError
-from layerkit.fastmath import numpy as np
 from layerkit.fastmath import random, use_backend
 from layerkit.fastmath.backend import Backend
 from layerkit.optimizer import Optimizer
 from layerkit.testing.arrays import DOMAINS, draw
 from layerkit.testing.recipe_case import TEXTS, RecipeCase
 from layerkit.testing.trees import is_float, leaves
-from layerkit.testing.trial import REFERENCE, blaming, merge, split
+from layerkit.testing.trial import REFERENCE, blaming, loss_of, split
 
 __all__ = ["Job", "Program", "program_of"]
 
@@ -96,14 +95,13 @@ class LayerProgram:
         return self._layer.pure_fn(x, weights, state, key, training=False)
 
     def _gradients(self) -> Callable[..., Any]:
-        def loss(weights: Any, floats: Any, others: Any, state: Any, key: Any, cotangents: Any) -> Any:
-            inputs = bare(merge(floats, others))
-            y, new_state = self._layer.pure_fn(inputs, weights, state, key, training=True)
-            pairs = zip(as_tuple(y), cotangents, strict=True)
-            parts = [(one * cotangent).sum() for one, cotangent in pairs if is_float(one)]
-            return sum(parts, np.zeros(())), new_state
+        loss = loss_of(self._layer, training=True)
 
-        return fastmath.value_and_grad(loss, (0, 1), has_aux=True)
+        def without_outputs(*args: Any) -> Any:
+            value, (_, new_state) = loss(*args)
+            return value, new_state
+
+        return fastmath.value_and_grad(without_outputs, (0, 1), has_aux=True)
 
     def work(self) -> tuple[float, str]:
         batch = self._case.size.batch

@@ -19,7 +19,7 @@ from layerkit.testing.arrays import perturbed
 from layerkit.testing.suite import Fault, Skip
 from layerkit.testing.trees import is_float, map_host
 
-__all__ = ["MODES", "REFERENCE", "Step", "Trial", "blaming"]
+__all__ = ["MODES", "REFERENCE", "Step", "Trial", "blaming", "loss_of", "split"]
 
 REFERENCE = "numpy"
 """The backend that the others are held to."""
@@ -104,17 +104,6 @@ class Trial:
         """The tree with NumPy's arrays; NumPy's own are left alone, so that one can see whose memory they are."""
         return tree if self.backend == REFERENCE else fastmath.to_host(tree)
 
-    def loss(self, training: bool) -> Callable[..., Any]:
-        """(weights, floats, others, state, key, cotangents) -> sum(outputs * cotangents), (outputs, new state)."""
-
-        def loss(weights: Any, floats: Any, others: Any, state: Any, key: Any, cotangents: Any) -> Any:
-            y, new_state = self.layer.pure_fn(bare(merge(floats, others)), weights, state, key, training)
-            pairs = zip(as_tuple(y), cotangents, strict=True)
-            parts = [(one * cotangent).sum() for one, cotangent in pairs if is_float(one)]
-            return sum(parts, fastmath.numpy.zeros(())), (y, new_state)
-
-        return loss
-
     def step(self, training: bool) -> Step:
         """The step on the arrays of the trial, run once."""
         return self.steps[training]
@@ -129,7 +118,7 @@ class Trial:
         floats, others = split(self.inputs if inputs is None else inputs)
         with self.active(), blaming("its gradient"):
             if self._program is None:
-                both = [fastmath.value_and_grad(self.loss(training), (0, 1), True) for training, _ in MODES]
+                both = [fastmath.value_and_grad(loss_of(self.layer, training), (0, 1), True) for training, _ in MODES]
                 self._program = fastmath.jit(lambda *args: tuple([one(*args) for one in both]))
             results = self._program(
                 self.weights if weights is None else weights,
@@ -161,6 +150,18 @@ class Trial:
 def _as_step(result: Any) -> Step:
     (_, (y, state)), (of_weights, of_inputs) = result
     return Step(y, state, of_weights, of_inputs)
+
+
+def loss_of(layer: Layer, training: bool) -> Callable[..., Any]:
+    """(weights, floats, others, state, key, cotangents) -> sum(outputs * cotangents), (outputs, new state)."""
+
+    def loss(weights: Any, floats: Any, others: Any, state: Any, key: Any, cotangents: Any) -> Any:
+        y, new_state = layer.pure_fn(bare(merge(floats, others)), weights, state, key, training)
+        pairs = zip(as_tuple(y), cotangents, strict=True)
+        parts = [(one * cotangent).sum() for one, cotangent in pairs if is_float(one)]
+        return sum(parts, fastmath.numpy.zeros(())), (y, new_state)
+
+    return loss
 
 
 def split(arrays: tuple[Any, ...]) -> tuple[tuple[Any, ...], tuple[Any, ...]]:

@@ -13,7 +13,7 @@ from layerkit.testing.layer_case import LayerCase
 from layerkit.testing.layer_suite import LAYERS
 from layerkit.testing.suite import Fault, Skip
 from layerkit.testing.trees import is_float, leaves, map_host, structure
-from layerkit.testing.trial import MODES, Trial, blaming, split
+from layerkit.testing.trial import MODES, Trial, blaming, loss_of, split
 
 __all__: list[str] = []
 
@@ -85,7 +85,7 @@ def _compare_slopes(case: LayerCase, part: int, what: str) -> None:
     trial = case.reference
     for training, mode in MODES:
         with trial.active(), fastmath.float64(), blaming("its gradient in float64"):
-            slope, measured = _slopes(trial, trial.loss(training), part)
+            slope, measured = _slopes(trial, loss_of(trial.layer, training), part)
         if not onp.isfinite(measured):
             raise Skip("its outputs are not finite on these inputs")
         far = abs(slope - measured) / max(1.0, abs(measured))
