@@ -16,7 +16,7 @@ help:
 	@echo "make stubs      write the .pyi files, the list of checks and that of layers anew"
 
 sentiment: $(VENV)/.ready-sentiment
-	$(BIN)/layerkit train sentiment --output $(RUN) --steps $(STEPS) --overwrite
+	$(BIN)/layerkit train sentiment --output "$(RUN)" --steps $(STEPS) --overwrite
 
 test: $(VENV)/.ready-dev
 	$(BIN)/python -m pytest --numprocesses $(JOBS) --maxprocesses 4 --dist loadfile $(PYTEST_ARGS)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 import os
+import stat
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
@@ -53,10 +54,14 @@ def read_run_file(path: str | os.PathLike[str]) -> RunFile:
         DamagedError: the file has changed since it was written.
         LayerkitError: it is of a format that this layerkit does not read.
     """
-    folder = Path(path)
-    if not folder.exists():
-        raise UsageError(f"there is no run at {str(folder)!r}: no such folder")
-    if not folder.is_dir():
+    folder = Path(os.path.expanduser(path))
+    try:
+        is_folder = stat.S_ISDIR(folder.stat().st_mode)
+    except FileNotFoundError as error:
+        raise UsageError(f"there is no run at {str(folder)!r}: no such folder") from error
+    except (OSError, ValueError) as error:
+        raise UsageError(f"there is no run at {str(folder)!r}: {os_reason(error)}") from error
+    if not is_folder:
         raise UsageError(f"{str(folder)!r} is a file: a run is the folder that training wrote")
     file = folder / NAME
     if not file.exists() and not file.is_symlink():

@@ -105,7 +105,7 @@ def load(path: str | os.PathLike[str]) -> Run:
     from layerkit.plugins.discovery import discover
     from layerkit.plugins.selection import canonical
 
-    folder = Path(path)
+    folder = Path(os.path.expanduser(path))
     about = read_run_file(folder)
     if not about.complete:
         raise LayerkitError(f"the run in {str(folder)!r} was not finished: train it again with the same settings")
@@ -137,7 +137,7 @@ def predict(run: str | os.PathLike[str], texts: Any, *, backend: str | None = No
     """
     from layerkit.fastmath import use_backend
 
-    read_run_file(Path(run))  # before any backend is started
+    read_run_file(run)  # before any backend is started
     with use_backend(prediction_backend(backend)):
         return load(run).predict(texts)
 
@@ -173,7 +173,7 @@ def _about(recipe: str, settings: Any) -> RunFile:
 def _folder(output: str | os.PathLike[str]) -> Path:
     if not str(output):
         raise UsageError("output is the path of a folder, got ''")
-    return Path(output)
+    return Path(os.path.expanduser(output))
 
 
 def _trained(name: str, maker: Recipe, settings: Any, folder: Path | None) -> Run:
@@ -210,7 +210,7 @@ def _in_folder(folder: Path, about: RunFile, may_change: set[str]) -> Iterator[R
 
 def _holds_run(folder: Path, about: RunFile, may_change: set[str]) -> bool:
     """Whether the folder holds an earlier part of this run; refuses one that holds anything else."""
-    if not folder.exists():
+    if not os.path.exists(folder):
         return False
     if not folder.is_dir():
         raise UsageError(f"output {str(folder)!r} is a file: give a folder")
@@ -256,16 +256,20 @@ def _put_aside(folder: Path) -> Iterator[None]:
 
 def _make_folder(folder: Path) -> list[Path]:
     """Makes the folder and those above it; returns what was made, innermost first."""
-    missing = [path for path in (folder, *folder.parents) if not path.exists()]
+    missing = [path for path in (folder, *folder.parents) if not os.path.exists(path)]
+    made: list[Path] = []
     try:
-        folder.mkdir(parents=True, exist_ok=True)
-    except FileExistsError as error:
-        raise LayerkitError(
-            f"output {str(folder)!r} is a link that leads nowhere: remove it, or give another folder"
-        ) from error
+        for path in reversed(missing):
+            path.mkdir(exist_ok=True)
+            made.insert(0, path)
     except (OSError, ValueError) as error:
-        raise LayerkitError(f"output {str(folder)!r} cannot be made: {os_reason(error)}") from error
-    return missing
+        _take_back(made)
+        if isinstance(error, FileExistsError):
+            why = "is a link that leads nowhere: remove it, or give another folder"
+        else:
+            why = f"cannot be made: {os_reason(error)}"
+        raise LayerkitError(f"output {str(folder)!r} {why}") from error
+    return made
 
 
 def _clear(folder: Path, made: list[Path]) -> None:
@@ -274,5 +278,11 @@ def _clear(folder: Path, made: list[Path]) -> None:
         if [path for path in folder.rglob("*") if not path.is_dir()] == [folder / NAME]:
             for path in folder.iterdir():
                 shutil.rmtree(path) if path.is_dir() else path.unlink()
+        _take_back(made)
+
+
+def _take_back(made: list[Path]) -> None:
+    """Removes the folders that were made, unless somebody has put something there."""
+    with contextlib.suppress(OSError):
         for path in made:
             path.rmdir()

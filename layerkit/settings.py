@@ -6,10 +6,10 @@ import dataclasses
 import functools
 import math
 import operator
+import os
 import types
 import typing
 from collections.abc import Mapping
-from os import PathLike
 from pathlib import Path
 from typing import Any, Literal, NamedTuple
 
@@ -192,8 +192,8 @@ def _read(recipe: str, field: Any, hint: Any) -> Setting:
 def _as(kind: type, value: Any) -> Any:
     """``value`` as ``kind``, where nothing is lost or guessed: 2 is a number, "2" is not."""
     try:
-        if kind is Path and isinstance(value, str | PathLike) and str(value):
-            return Path(value)
+        if kind is Path and isinstance(value, str | os.PathLike) and str(value):
+            return Path(os.path.expanduser(value))
         if kind is int and not isinstance(value, bool):
             return operator.index(value)
         if kind is float and not isinstance(value, bool | str) and not math.isnan(number := float(value)):

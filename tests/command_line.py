@@ -9,7 +9,7 @@ from pathlib import Path
 
 from distributions import Done, Site, majority_recipe
 
-__all__ = ["close", "command_site", "fails"]
+__all__ = ["LINES", "close", "command_site", "fails"]
 
 LINES = "good fine day\ngood day\nbad day\n"
 

@@ -80,7 +80,42 @@ def test_the_console_script_is_the_same_command() -> None:
     assert done.stderr.endswith("did you mean 'train'?\n")
 
 
+# -------------------- completed by a shell
+
+
+@pytest.mark.parametrize(
+    ("typed", "offered"),
+    [
+        (["layerkit", ""], ["plain,train", "plain,predict", "plain,plugins"]),
+        (["layerkit", "tr"], ["plain,train"]),
+        (["layerkit", "train", ""], ["plain,majority", "plain,sentiment"]),
+        (["layerkit", "train", "majority", "--st"], ["plain,--steps"]),
+        (["layerkit", "train", "majority", "--data", ""], ["file,"]),
+        (["layerkit", "train", "majority", "--output", ""], ["file,"]),
+        (["layerkit", "train", "nothing", ""], []),
+        (["layerkit", "predict", ""], ["file,"]),
+        (["layerkit", "predict", "run", "--file", ""], ["file,"]),
+        (["layerkit", "plugins", ""], ["plain,list", "plain,new"]),
+        (["layerkit", "nothing", ""], []),
+    ],
+    ids=lambda given: " ".join(given),
+)
+def test_what_a_shell_may_complete(site: Site, typed: list[str], offered: list[str]) -> None:
+    done = site.layerkit(_LAYERKIT_COMPLETE="bash_complete", COMP_WORDS=" ".join(typed), COMP_CWORD=str(len(typed) - 1))
+    assert (done.code, done.err) == (0, "")
+    assert set(offered) <= set(done.out.splitlines())
+    assert offered or "Usage" not in done.out
+
+
+def test_a_shell_that_is_none(site: Site) -> None:
+    assert site.layerkit(_LAYERKIT_COMPLETE="bash_source").out.startswith("_layerkit_completion() {")
+    assert site.layerkit("backends", _LAYERKIT_COMPLETE="").code == 0
+    fails(site.layerkit("backends", _LAYERKIT_COMPLETE="csh_source"), 2, "zsh_source or fish_source, got 'csh_source'")
+
+
 # -------------------- asked for wrongly
+
+TOO_LONG = "x" * 300
 
 
 @pytest.mark.parametrize(
@@ -97,7 +132,7 @@ def test_the_console_script_is_the_same_command() -> None:
         (["train", "majority", "--data", "x", "--stesp", "3"], ["--stesp", "--steps"]),
         (["train", "majority", "--data", "x", "--steps", "many"], ["'--steps'", "'many'"]),
         (["train", "majority", "--data", "x", "--steps", "0"], ["recipe 'majority': steps is at least 1, got 0"]),
-        (["train", "majority", "--data", "", "--output", "new"], ["data is a path, got"]),
+        (["train", "majority", "--data", "", "--output", "new"], ["'--data': a path is due, got ''"]),
         (["train", "majority", "--data", "x", "--output", ""], ["output is the path of a folder, got"]),
         (["train", "majority", "--data", "x", "--backend", "nump"], ["unknown backend 'nump': did you mean 'numpy'?"]),
         (
@@ -114,8 +149,14 @@ def test_the_console_script_is_the_same_command() -> None:
         (["predict", "run", "--file", "nothing.txt"], ["file 'nothing.txt' cannot be read: no such file"]),
         (["predict", "run", "--file", "."], ["file '.' cannot be read: is a directory"]),
         (["predict", "run"], ["standard input holds no text"]),
+        (["predict", "run", "--file", ""], ["'--file': a path is due, got ''"]),
+        (["predict", "", "text"], ["'RUN': a path is due, got ''"]),
+        (["predict", TOO_LONG, "text"], ["there is no run at", "file name too long"]),
+        (["predict", "lines.txt/run", "text"], ["there is no run at 'lines.txt/run': not a directory"]),
         (["predict", "run", "text", "--backend", "nump"], ["unknown backend 'nump': did you mean 'numpy'?"]),
         (["evaluate", "nowhere"], ["there is no run at 'nowhere'"]),
+        (["evaluate", ""], ["'RUN': a path is due, got ''"]),
+        (["evaluate", "run", "--data", ""], ["'--data': a path is due, got ''"]),
         (["evaluate", "run", "--backend", "nump"], ["unknown backend 'nump'"]),
         (["summary", "majority"], ["'majority' is a recipe: train it, and give the folder of the run"]),
         (["summary", "run"], ["the run in 'run' has no model and signature to show"]),
@@ -123,14 +164,34 @@ def test_the_console_script_is_the_same_command() -> None:
         (["summary", "Linear"], ["no run, model or layer 'Linear': did you mean 'Dense'?"]),
         (["summary", "zzz"], ["no run, model or layer 'zzz': dir(layerkit.layers) and dir(layerkit.models) list the "]),
         (["summary", "Serial"], ["'Serial' has no example to show it on", "lk.summary(Serial(...), signature)"]),
+        (["summary", ""], ["no run, model or layer ''"]),
+        (["summary", TOO_LONG], ["no run, model or layer 'xxx"]),
+        (["bench", "Relu", "--json", ""], ["'--json': a path is due, got ''"]),
+        (["bench", "Relu", "--compare", ""], ["'--compare': a path is due, got ''"]),
+        (["bench", "Relu", "--html", TOO_LONG], ["cannot be written: file name too long"]),
         (["summary", "nowhere/at/all"], ["no run, model or layer 'nowhere/at/all'"]),
     ],
-    ids=" ".join,
+    ids=lambda given: " ".join(given)[:60],
 )
 def test_asked_for_wrongly(site: Site, arguments: list[str], said: list[str]) -> None:
     done = site.layerkit(*arguments)
     fails(done, 2, *said)
     assert done.out == ""
+    assert not (site.folder / "new").exists()
+
+
+@pytest.mark.parametrize(
+    ("name", "value", "said"),
+    [
+        ("LAYERKIT_BACKEND", "nump", "unknown backend 'nump': did you mean 'numpy'?"),
+        ("LAYERKIT_THREEFRY", "x", "LAYERKIT_THREEFRY: there is no stream 'x'; known: original, partitionable"),
+        ("LAYERKIT_REPLAY", "x", "LAYERKIT_REPLAY is 1 or 0, got 'x'"),
+        ("LAYERKIT_PLUGINS", "none,x", "LAYERKIT_PLUGINS='none,x': 'none' stands alone"),
+    ],
+)
+@pytest.mark.parametrize("command", ["predict run text", "train majority --data lines.txt --output new"])
+def test_a_variable_that_makes_no_sense(site: Site, name: str, value: str, said: str, command: str) -> None:
+    fails(site.layerkit(*command.split(), **{name: value}), 2, said)
     assert not (site.folder / "new").exists()
 
 
@@ -201,11 +262,11 @@ def test_standard_output_closed(site: Site, arguments: list[str]) -> None:
     assert "Traceback" not in done.err
 
 
-@pytest.mark.parametrize(("command", "where"), [("plugins list", ""), ("late", "standard output: ")])
-def test_standard_output_full(site: Site, command: str, where: str) -> None:
+@pytest.mark.parametrize("command", ["plugins list", "late"])
+def test_standard_output_full(site: Site, command: str) -> None:
     done = close("> /dev/full", *command.split(), site=site)
     told = [line for line in done.errors if "plugin beta 2.0" not in line]
-    assert (done.code, told) == (1, [f"layerkit: {where}No space left on device"])
+    assert (done.code, told) == (1, ["layerkit: standard output: No space left on device"])
 
 
 def test_nobody_reads_on(site: Site) -> None:
@@ -225,7 +286,8 @@ def test_standard_input_closed(site: Site) -> None:
 
 
 def test_standard_error_closed(site: Site) -> None:
-    assert close("2>&-", "trian", site=site).code == 2
+    done = close("2>&-", "trian", site=site)
+    assert (done.code, done.out) == (2, "")
 
 
 # -------------------- plugins, backends

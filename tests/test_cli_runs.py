@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import json
 import os
+import shlex
 import subprocess
 import sys
 from pathlib import Path
 
 import pytest
-from command_line import command_site, fails
+from command_line import LINES, command_site, fails
 from distributions import Site
 
 from layerkit.files import sealed
@@ -109,6 +110,33 @@ def test_a_link_that_leads_nowhere(site: Site) -> None:
     (site.folder / "link").symlink_to("nowhere")
     done = site.layerkit("train", "majority", "--data", "lines.txt", "--output", "link")
     fails(done, 1, "output 'link' is a link that leads nowhere: remove it, or give another folder")
+
+
+def test_folders_that_cannot_all_be_made_are_taken_back(site: Site) -> None:
+    done = site.layerkit("train", "majority", "--data", "lines.txt", "--output", f"outer/inner/{'x' * 300}")
+    fails(done, 1, "cannot be made: file name too long")
+    assert not (site.folder / "outer").exists()
+
+
+def test_a_tilde_is_the_home_in_every_path(site: Site, tmp_path: Path) -> None:
+    """The shell leaves it alone behind the sign of equality."""
+    (tmp_path / "lines.txt").write_text(LINES)
+    home = {"HOME": str(tmp_path), "USERPROFILE": str(tmp_path)}
+    done = site.layerkit("train", "majority", "--data=~/lines.txt", "--output=~/run", **home)
+    assert done.code == 0, done.err
+    assert json.loads((tmp_path / "run/run.json").read_text())["settings"]["data"] == str(tmp_path / "lines.txt")
+    assert site.layerkit("predict", "~/run", "--file=~/lines.txt", **home).out.count("\n") == 3
+    assert site.layerkit("evaluate", "~/run", **home).code == 0
+    assert not (site.folder / "~").exists()
+
+
+@pytest.mark.parametrize(
+    ("output", "shown"), [("two words", "'two words'"), ("-dash", "./-dash"), ("plain", "plain")], ids=str
+)
+def test_the_command_that_is_proposed_can_be_copied(site: Site, output: str, shown: str) -> None:
+    done = site.layerkit("train", "majority", "--data", "lines.txt", f"--output={output}")
+    assert done.out.splitlines()[-1] == f"kept in {output}; try: layerkit predict {shown} TEXT"
+    assert site.layerkit("predict", *shlex.split(shown), "text").code == 0
 
 
 def test_a_folder_under_a_file_cannot_be_made(site: Site) -> None:

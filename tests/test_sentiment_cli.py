@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import shlex
 import subprocess
 import sys
 from pathlib import Path
@@ -64,8 +65,8 @@ def test_train_predict_and_evaluate(here: Path, capsys: pytest.CaptureFixture[st
     [
         (["--data", "mine.csv", "--text-column", "txt"], 2, "no column 'txt'; did you mean 'text'?"),
         (["--data", "one.csv"], 1, "all 2 texts have the label 'a'"),
-        (["--data", "none.csv"], 1, "none.csv: no such file"),
-        (["--data", ""], 2, "data is a path, got ''"),
+        (["--data", "none.csv"], 2, "none.csv: no such file"),
+        (["--data", ""], 2, "'--data': a path is due, got ''"),
         (["--corpus", "twitter"], 2, "'twitter' is not one of"),
         (["--steps", "many"], 2, "'many' is not a valid integer"),
         (["--batch-siz", "3"], 2, "--batch-size"),
@@ -85,6 +86,24 @@ def test_train_says_what_is_wrong_in_one_line_and_leaves_nothing(
     assert fragment in err
     assert names(here) == before
     assert not (here / "new").exists()
+
+
+def test_labels_of_two_lines_are_shown_in_one(here: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    rows = [{"text": f"{word} {i}", "label": f"{word}\nday"} for i in range(6) for word in ("good", "bad")]
+    (here / "days.jsonl").write_text("".join(json.dumps(row) + "\n" for row in rows))
+    options = ["--steps", "2", "--batch-size", "2", "--embedding-dim", "2", "--backend", "numpy"]
+    assert main(["train", "sentiment", "--data", "days.jsonl", *options, "--output", "days"]) == 0
+    assert "labels: bad day, good day\n" in capsys.readouterr().out
+    assert main(["predict", "days", "one", "two"]) == 0
+    assert capsys.readouterr().out.count("\n") == 2
+
+
+@pytest.mark.parametrize("closed", ["2>&-", ">&-", "<&- >&- 2>&-"])
+def test_a_training_that_nobody_can_watch(here: Path, closed: str) -> None:
+    command = [sys.executable, "-m", "layerkit", "train", "sentiment", *OPTIONS, "--backend", "numpy"]
+    done = subprocess.run(["bash", "-c", f"{shlex.join(command)} --output run {closed}"], capture_output=True)
+    assert (done.returncode, done.stderr) == (0, b"")
+    assert (here / "run" / "model.safetensors").exists()
 
 
 def test_a_cut_text_is_said_in_one_line(folder: Path, tmp_path: Path) -> None:

@@ -152,15 +152,6 @@ def below_a_file(folder: Path) -> Path:
 PACKED = packed(CSV.encode())
 HUGE = "x" * 140_000
 BAD_FILES: list[tuple[str, Make, str]] = [
-    ("missing", lambda folder: folder / "none.csv", "no such file: check the spelling and the folder"),
-    ("a folder", a_folder, "a folder, not a file: name a file in it"),
-    ("a folder without an ending", a_plain_folder, "a folder, not a file: name a file in it"),
-    ("a pipe", a_pipe, "a pipe, socket or device, not a file"),
-    ("a device", a_device, "a pipe, socket or device, not a file"),
-    ("a circle of links", a_circle, "symbolic links that lead in a circle"),
-    ("below a file", below_a_file, "part of this path is a file, not a folder"),
-    ("too long a name", lambda folder: folder / ("x" * 300 + ".csv"), "the name is too long for a file"),
-    ("a NUL in the name", lambda folder: folder / "a\0b.csv", "not a possible file name"),
     ("empty", holding("a.csv", ""), "the file is empty"),
     ("empty jsonl", holding("a.jsonl", ""), "the file is empty"),
     ("empty gz", holding("a.csv.gz", packed(b"")), "the file is empty"),
@@ -185,7 +176,11 @@ BAD_FILES: list[tuple[str, Make, str]] = [
     ("a gz header only", holding("a.csv.gz", PACKED[:2]), "damaged gzip data after line 0"),
     ("named gz", holding("a.csv.gz", CSV), "named .gz, but not gzip data: rename it"),
     ("one class", holding("a.csv", "text,label\na,x\nb,x\n"), "all 2 texts have the label 'x': a classifier needs two"),
-    ("too few to split", holding("a.csv", "text,label\na,x\nb,y\n"), "2 texts are too few to hold some back"),
+    (
+        "too few to split",
+        holding("a.csv", "text,label\na,x\nb,y\n"),
+        "no class has 2 different texts (2 rows, 2 different texts in all), so",
+    ),
     (
         "a label for every text",
         holding("a.csv", "text,label\n" + "".join(f"t{i},id{i}\n" for i in range(30))),
@@ -234,6 +229,15 @@ BAD_FILES: list[tuple[str, Make, str]] = [
     ),
 ]
 BAD_REQUESTS: list[tuple[str, Make, str]] = [
+    ("missing", lambda folder: folder / "none.csv", "no such file: check the spelling and the folder"),
+    ("a folder", a_folder, "a folder, not a file: name a file in it"),
+    ("a folder without an ending", a_plain_folder, "a folder, not a file: name a file in it"),
+    ("a pipe", a_pipe, "a pipe, socket or device, not a file"),
+    ("a device", a_device, "a pipe, socket or device, not a file"),
+    ("a circle of links", a_circle, "symbolic links that lead in a circle"),
+    ("below a file", below_a_file, "part of this path is a file, not a folder"),
+    ("too long a name", lambda folder: folder / ("x" * 300 + ".csv"), "the name is too long for a file"),
+    ("a NUL in the name", lambda folder: folder / "a\0b.csv", "not a possible file name"),
     (
         "unknown ending",
         holding("a.parquet", CSV),
@@ -290,7 +294,7 @@ def test_a_file_that_may_not_be_read(tmp_path: Path, monkeypatch: pytest.MonkeyP
         raise PermissionError(13, "Permission denied")
 
     monkeypatch.setattr(text_lines, "open", refuse, raising=False)
-    with pytest.raises(LayerkitError) as caught:
+    with pytest.raises(UsageError) as caught:
         read_file(path)
     one_line(caught, path, "no permission to read it: change that with chmod")
 
@@ -307,10 +311,11 @@ def test_any_other_trouble_of_the_system_is_passed_on_in_one_line(
     with pytest.raises(LayerkitError) as caught:
         read_file(path)
     one_line(caught, path, "cannot be read (Input/output error)")
+    assert caught.value.exit_code == 1
 
 
 def test_a_path_that_breaks_lines_is_quoted(tmp_path: Path) -> None:
-    with pytest.raises(LayerkitError, match=r"two\\nlines.csv': no such file"):
+    with pytest.raises(UsageError, match=r"two\\nlines.csv': no such file"):
         read_file(tmp_path / "two\nlines.csv")
 
 

@@ -171,8 +171,13 @@ def test_held_out_texts_that_have_changed_are_not_measured(tmp_path: Path) -> No
     assert "\n" not in str(caught.value)
     assert load(tmp_path / "run").evaluate(path)["accuracy"] > 0.4
     path.unlink()
-    with pytest.raises(LayerkitError, match=r"mine\.csv: no such file"):
+    with pytest.raises(
+        LayerkitError, match=r"mine\.csv: no such file.*; the run in .* held .* evaluate on a file"
+    ) as caught:
         load(tmp_path / "run").evaluate()
+    assert caught.value.exit_code == 1
+    with pytest.raises(UsageError, match=r"mine\.csv: no such file"):
+        load(tmp_path / "run").evaluate(path)
     assert load(tmp_path / "run").predict("good 1").label
 
 

@@ -1,7 +1,7 @@
 """The command ``layerkit``: every message one line, every exit code meant.
 
-0: done. 1: it went wrong. 2: it was asked for wrongly. 130: interrupted. 141: nobody reads the output any more.
-LAYERKIT_DEBUG=1 shows tracebacks.
+0: done. 1: it went wrong. 2: it was asked for wrongly. 130: interrupted. 143: terminated.
+141: nobody reads the output any more. LAYERKIT_DEBUG=1 shows tracebacks.
 """
 
 from __future__ import annotations
@@ -31,10 +31,23 @@ def main(arguments: Sequence[str] | None = None) -> int:
             stream.reconfigure(errors="backslashreplace")
     warnings.filterwarnings("always", category=LayerkitWarning)
     warnings.showwarning = _shown_by_us(warnings.showwarning)
-    if "_LAYERKIT_COMPLETE" in os.environ:
-        root.main(prog_name="layerkit")
+    if asked := os.environ.get("_LAYERKIT_COMPLETE"):
+        return _complete(asked)
     code = _run(list(sys.argv[1:] if arguments is None else arguments))
     return _flush(code)
+
+
+def _complete(asked: str) -> int:
+    """Answers a shell that completes commands, and returns the exit code."""
+    try:
+        root.main(prog_name="layerkit")
+    except LayerkitError:  # what stands there is wrong, and is said so when it is run
+        return 0
+    except SystemExit as end:
+        if not end.code:
+            return 0
+    _say(f"_LAYERKIT_COMPLETE is bash_source, zsh_source or fish_source, got {asked!r}: the shell sets it, unset it")
+    return 2
 
 
 def _run(arguments: list[str]) -> int:
@@ -70,12 +83,22 @@ def _explain(error: BaseException) -> tuple[str, int]:
     if isinstance(error, KeyboardInterrupt | click.Abort):
         return "interrupted", _INTERRUPTED
     if isinstance(error, OSError) and error.strerror:
-        where = f"{error.filename}: " if error.filename else ""
-        return f"{where}{error.strerror}", 1
+        where = error.filename or _stuck()
+        return f"{where}: {error.strerror}" if where else error.strerror, 1
     if words := _shortage(error):
         return words, 1
     text = f"{type(error).__name__}: {_one_line(error)}".rstrip(": ")
     return f"{text} (set LAYERKIT_DEBUG=1 for the traceback)", 1
+
+
+def _stuck() -> str:
+    """The name of standard output where it takes no more: an error in writing to it does not say so."""
+    try:
+        if sys.stdout is not None:
+            sys.stdout.flush()
+    except OSError:
+        return "standard output"
+    return ""
 
 
 def _shortage(error: BaseException) -> str:
@@ -91,6 +114,8 @@ def _one_line(message: object) -> str:
 
 
 def _say(message: str) -> None:
+    if sys.stderr is None:
+        return  # print would take standard output instead
     try:
         print(f"layerkit: {message}", file=sys.stderr)
     except OSError:

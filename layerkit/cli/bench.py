@@ -10,6 +10,7 @@ from pathlib import Path
 
 import click
 
+from layerkit.cli.path import PATH
 from layerkit.errors import UsageError
 
 __all__ = ["command"]
@@ -28,10 +29,10 @@ __all__ = ["command"]
 @click.option("--train/--forward", default=False, help="Measure gradients, or calls in evaluation.  [default: forward]")
 @click.option("--seconds", type=float, default=3.0, show_default=True, help="Sampling time of each case, all told.")
 @click.option("--processes", type=int, default=6, show_default=True, help="Processes; an interval takes 6.")
-@click.option("--compare", metavar="FILE", help="Compare with the JSON of an earlier run on this machine.")
+@click.option("--compare", type=PATH, metavar="FILE", help="Compare with the JSON of an earlier run on this machine.")
 @click.option("--fail-above", metavar="5%", help="Exit with 1 if a slow-down by more than this is shown.")
-@click.option("--json", "json_file", metavar="FILE", help="Write everything as JSON.")
-@click.option("--html", "html_file", metavar="FILE", help="Write a page with pictures.")
+@click.option("--json", "json_file", type=PATH, metavar="FILE", help="Write everything as JSON.")
+@click.option("--html", "html_file", type=PATH, metavar="FILE", help="Write a page with pictures.")
 @click.pass_context
 def command(
     ctx: click.Context,
@@ -41,10 +42,10 @@ def command(
     train: bool,
     seconds: float,
     processes: int,
-    compare: str | None,
+    compare: Path | None,
     fail_above: str | None,
-    json_file: str | None,
-    html_file: str | None,
+    json_file: Path | None,
+    html_file: Path | None,
 ) -> None:
     """Measure how fast layers and models are on each backend.
 
@@ -58,7 +59,7 @@ def command(
     share = _share(fail_above, compare)
     earlier = comparing.read(compare) if compare else None
     for file in filter(None, (json_file, html_file)):
-        _check_writable(Path(file))
+        _check_writable(file)
     wanted = None if backends is None else [name.strip() for name in backends.split(",") if name.strip()]
     with _progress() as show:
         result = bench.run(
@@ -72,9 +73,9 @@ def command(
             earlier=earlier,
         )
     if json_file:
-        Path(json_file).write_text(result.to_json(), "utf-8")
+        json_file.write_text(result.to_json(), "utf-8")
     if html_file:
-        Path(html_file).write_text(result.to_html(), "utf-8")
+        html_file.write_text(result.to_html(), "utf-8")
     click.echo(str(result))
     failed = not result.ok
     if earlier is not None:
@@ -85,7 +86,7 @@ def command(
         ctx.exit(1)
 
 
-def _share(text: str | None, compare: str | None) -> float | None:
+def _share(text: str | None, compare: Path | None) -> float | None:
     """``5%`` as 0.05."""
     if text is None:
         return None
@@ -98,24 +99,24 @@ def _share(text: str | None, compare: str | None) -> float | None:
     raise UsageError(f"--fail-above {text!r} is no percentage: give one such as 5%")
 
 
-def _check_writable(path: Path) -> None:
+def _check_writable(file: Path) -> None:
     """Says before anything is measured if the file could not be written after it."""
     from layerkit.run_file import os_reason
 
-    existed = path.exists()
+    existed = os.path.exists(file)
     try:
-        with path.open("ab"):
+        with file.open("ab"):
             pass
         if not existed:
-            path.unlink()
+            file.unlink()
     except (OSError, ValueError) as error:
-        raise UsageError(f"{str(path)!r} cannot be written: {os_reason(error)}") from error
+        raise UsageError(f"{str(file)!r} cannot be written: {os_reason(error)}") from error
 
 
 @contextlib.contextmanager
 def _progress() -> Iterator[Callable[[str], None]]:
     """Shows on a terminal what is being measured, in one line that goes in the end."""
-    if not sys.stderr.isatty():
+    if sys.stderr is None or not sys.stderr.isatty():
         yield lambda text: None
         return
     width = os.get_terminal_size(sys.stderr.fileno()).columns - 1

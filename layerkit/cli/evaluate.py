@@ -9,6 +9,7 @@ from pathlib import Path
 
 import click
 
+from layerkit.cli.path import PATH
 from layerkit.cli.table import table
 from layerkit.run_file import as_metrics, read_run_file
 from layerkit.runs import load
@@ -17,8 +18,8 @@ __all__ = ["command"]
 
 
 @click.command()
-@click.argument("run", type=click.Path(path_type=Path))
-@click.option("--data", type=click.Path(path_type=Path), metavar="FILE", help="Measure on this file instead.")
+@click.argument("run", type=PATH)
+@click.option("--data", type=PATH, metavar="FILE", help="Measure on this file instead.")
 @click.option("--backend", metavar="NAME", help="Backend to compute on; see 'layerkit backends'.")
 @click.option("--json", "as_json", is_flag=True, help="Print one JSON object.")
 def command(run: Path, data: Path | None, backend: str | None, as_json: bool) -> None:

@@ -13,6 +13,7 @@ from typing import BinaryIO
 
 import click
 
+from layerkit.cli.path import PATH
 from layerkit.errors import LayerkitError, UsageError
 from layerkit.recipe import Prediction
 from layerkit.run_file import os_reason, read_run_file
@@ -26,11 +27,9 @@ _LONGEST = 16 << 20
 
 
 @click.command()
-@click.argument("run", type=click.Path(path_type=Path))
+@click.argument("run", type=PATH)
 @click.argument("texts", nargs=-1, metavar="[TEXT]...")
-@click.option(
-    "--file", type=click.Path(path_type=Path), metavar="FILE", help="Label the lines of FILE ('-': standard input)."
-)
+@click.option("--file", type=PATH, metavar="FILE", help="Label the lines of FILE ('-': standard input).")
 @click.option("--backend", metavar="NAME", help="Backend to compute on.  [default: LAYERKIT_BACKEND, or numpy]")
 @click.option("--json", "as_json", is_flag=True, help="Print one JSON object a line: text, label, score.")
 def command(run: Path, texts: tuple[str, ...], file: Path | None, backend: str | None, as_json: bool) -> None:
@@ -121,7 +120,8 @@ def _as_json(text: str, prediction: Prediction) -> str:
 
 
 def _as_lines(texts: Sequence[str], predictions: Sequence[Prediction]) -> Iterator[str]:
-    width = max(len(str(prediction.label)) for prediction in predictions)
-    for text, prediction in zip(texts, predictions, strict=True):
+    labels = [" ".join(str(prediction.label).split()) for prediction in predictions]  # a text is one line
+    width = max(map(len, labels))
+    for text, label, prediction in zip(texts, labels, predictions, strict=True):
         note = f"  ({prediction.note})" if prediction.note else ""
-        yield f"{prediction.label:<{width}}  {float(prediction.score):.3f}  {' '.join(text.split())}{note}"
+        yield f"{label:<{width}}  {float(prediction.score):.3f}  {' '.join(text.split())}{note}"

@@ -9,12 +9,12 @@ from typing import Any
 
 import click
 
+from layerkit.cli.path import PATH
 from layerkit.settings import Setting
 
 __all__ = ["given", "options"]
 
-# A path stays text here: click would make "." of an empty one, and the settings check it anyway.
-_TYPES = {int: (click.INT, "N"), float: (click.FLOAT, "X"), str: (click.STRING, "TEXT"), Path: (click.STRING, "PATH")}
+_TYPES = {int: (click.INT, "N"), float: (click.FLOAT, "X"), str: (click.STRING, "TEXT"), Path: (PATH, "PATH")}
 
 
 def options(settings: Mapping[str, Setting]) -> list[click.Option]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -24,7 +25,7 @@ def command(target: str) -> None:
     """
     from layerkit.summary import summary
 
-    model, signature = _run(Path(target)) if Path(target).is_dir() else _registered(target)
+    model, signature = _run(Path(target)) if os.path.isdir(target) else _registered(target)
     summary(model, signature)
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import inspect
+import shlex
 from collections.abc import Callable
 from typing import Any
 
@@ -21,7 +22,7 @@ class _Recipes(click.Group):
     """The registered recipes, each a command."""
 
     def parse_args(self, ctx: click.Context, args: list[str]) -> list[str]:
-        if not args:
+        if not args and not ctx.resilient_parsing:
             raise UsageError(f"train what? {suggest('', recipes.names())} (see: layerkit train --help)")
         return super().parse_args(ctx, args)
 
@@ -49,6 +50,7 @@ def _command(name: str) -> click.Command:
     shared: list[click.Parameter] = [
         click.Option(
             ["output", "--output"],
+            type=click.Path(readable=False),
             default=f"runs/{name.rpartition(':')[2]}",
             metavar="RUN",
             help="Folder to keep the run in; one that was begun there with the same settings is continued.",
@@ -72,7 +74,8 @@ def _trains(name: str) -> Callable[..., None]:
         made = train(name, output=output, overwrite=overwrite, backend=backend, **given(settings))
         for metric, value in made.metrics.items():
             click.echo(f"{metric} {float(value):.4f}")
-        click.echo(f"kept in {output}; try: layerkit predict {output} TEXT")
+        named = f"./{output}" if output.startswith("-") else output
+        click.echo(f"kept in {output}; try: layerkit predict {shlex.quote(named)} TEXT")
 
     return run
 

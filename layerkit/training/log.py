@@ -39,7 +39,7 @@ def distinct(names: list[list[str]]) -> list[list[str]]:
 @contextmanager
 def progress(first: int, last: int) -> Iterator[Callable[[int], None]]:
     """A function to call with the number of steps done: it moves a bar, where standard error is a terminal."""
-    if last - first < 2 or not sys.stderr.isatty():
+    if last - first < 2 or sys.stderr is None or not sys.stderr.isatty():
         yield lambda step: None
         return
     from rich.console import Console
@@ -47,8 +47,9 @@ def progress(first: int, last: int) -> Iterator[Callable[[int], None]]:
 
     columns = (TextColumn("step"), BarColumn(), MofNCompleteColumn(), TimeRemainingColumn())
     console = Console(stderr=True)
-    # Lines of the log appear above the bar, unless they go to a file or a pipe.
-    with Progress(*columns, console=console, transient=True, redirect_stdout=sys.stdout.isatty()) as bar:
+    # Lines of the log appear above the bar, unless they go to a file, a pipe or nowhere.
+    watched = sys.stdout is not None and sys.stdout.isatty()
+    with Progress(*columns, console=console, transient=True, redirect_stdout=watched) as bar:
         task = bar.add_task("training", total=last, completed=first)
         due = 0.0
 

@@ -109,8 +109,8 @@ def held_back_by_hash(
         held_back.update(row for key in _hold_back(keys, groups, fraction) for row in groups[key])
     if not held_back:
         raise LayerkitError(
-            f"{len(texts)} texts are too few to hold some back for validation: "
-            "give one class at least 2 different texts"
+            f"no class has 2 different texts ({len(texts):,} rows, {len(groups):,} different texts in all), "
+            "so that none can be held back for validation: add some"
         )
     return frozenset(held_back)
 

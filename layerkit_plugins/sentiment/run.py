@@ -13,7 +13,7 @@ import numpy as np
 
 import layerkit as lk
 from layerkit import LayerkitError, fastmath
-from layerkit.errors import suggest
+from layerkit.errors import UsageError, suggest
 from layerkit.recipe import Prediction
 
 from . import run_folder
@@ -189,7 +189,12 @@ class SentimentRun:
         run_folder.fill(model, about, folder)
 
         def unchanged() -> Examples:
-            examples = held_out(settings)
+            try:
+                examples = held_out(settings)
+            except UsageError as error:  # nobody asked for that file now
+                raise LayerkitError(
+                    f"{error}; the run in {str(folder)!r} held some of its texts back: evaluate on a file"
+                ) from error
             if run_folder.fingerprint(examples) != about.held_out:
                 raise LayerkitError(
                     f"{settings['corpus'] or settings['data']} has changed since the run in {str(folder)!r} was "

@@ -12,7 +12,7 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import BinaryIO
 
-from layerkit.errors import LayerkitError
+from layerkit.errors import LayerkitError, UsageError
 
 __all__ = ["read_lines", "shown"]
 
@@ -47,8 +47,8 @@ def read_lines(path: str | os.PathLike[str]) -> Iterator[tuple[int, str]]:
     A line ends with LF, CR LF or CR, and with nothing else. A byte order mark at the start is left out.
 
     Raises:
-      LayerkitError: the path is missing, a folder, a device, unreadable or in a circle of links; the file is empty,
-        not UTF-8, UTF-16, a zip archive or Excel workbook, or damaged gzip data.
+      UsageError: the path is missing, a folder, a device, unreadable or in a circle of links.
+      LayerkitError: the file is empty, not UTF-8, UTF-16, a zip archive or Excel workbook, or damaged gzip data.
 
     >>> import tempfile
     >>> path = Path(tempfile.mkdtemp(), "two.txt")
@@ -72,8 +72,9 @@ def read_lines(path: str | os.PathLike[str]) -> Iterator[tuple[int, str]]:
     except (EOFError, gzip.BadGzipFile, zlib.error) as error:
         raise LayerkitError(f"{name}: damaged gzip data after line {number} ({error}): fetch the file again") from error
     except OSError as error:
-        reason = _REASONS.get(error.errno or 0, f"cannot be read ({error.strerror or error})")
-        raise LayerkitError(f"{name}: {reason}") from error
+        if reason := _REASONS.get(error.errno or 0):
+            raise UsageError(f"{name}: {reason}") from error
+        raise LayerkitError(f"{name}: cannot be read ({error.strerror or error})") from error
     if not number:
         raise LayerkitError(f"{name}: the file is empty: it should hold texts and labels")
 
@@ -83,11 +84,11 @@ def _check_regular(path: str | os.PathLike[str]) -> None:
     try:
         mode = os.stat(os.path.expanduser(path)).st_mode
     except ValueError as error:  # a NUL in the path
-        raise LayerkitError(f"{name}: not a possible file name ({error}): check what was given as path") from error
+        raise UsageError(f"{name}: not a possible file name ({error}): check what was given as path") from error
     if stat.S_ISDIR(mode):
-        raise LayerkitError(f"{name}: a folder, not a file: name a file in it")
+        raise UsageError(f"{name}: a folder, not a file: name a file in it")
     if not stat.S_ISREG(mode):
-        raise LayerkitError(f"{name}: a pipe, socket or device, not a file: write the data to a file first")
+        raise UsageError(f"{name}: a pipe, socket or device, not a file: write the data to a file first")
 
 
 def _check_start(name: str, start: bytes, file: BinaryIO) -> None:

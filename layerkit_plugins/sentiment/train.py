@@ -91,7 +91,8 @@ def _identity(corpus: Corpus, vocabulary: Mapping[str, int], settings: Sentiment
 
 def _in_words(corpus: Corpus, vocabulary: Mapping[str, int]) -> tuple[str, str]:
     sizes = f"{len(corpus.train.texts):,} texts to train on, {len(corpus.validation.texts):,} held out"
-    return f"{corpus.name}: {sizes}, {len(vocabulary):,} words", f"labels: {', '.join(corpus.label_names)}"
+    labels = ", ".join(" ".join(label.split()) for label in corpus.label_names)
+    return f"{corpus.name}: {sizes}, {len(vocabulary):,} words", f"labels: {labels}"
 
 
 def _in_numbers(corpus: Corpus, settings: SentimentSettings) -> tuple[dict[str, int], _Numbers, _Numbers]:

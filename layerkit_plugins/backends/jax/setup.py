@@ -18,6 +18,7 @@ import jax
 
 from layerkit.cache_folder import cache_folder
 from layerkit.errors import UsageError
+from layerkit.fastmath import random
 from layerkit_plugins.backends.jax import measures
 
 __all__ = ["compilations", "device_words", "find_device", "on_cpu", "program_folder", "quiet_donation", "set_up"]
@@ -26,6 +27,7 @@ __all__ = ["compilations", "device_words", "find_device", "on_cpu", "program_fol
 @functools.cache
 def set_up() -> None:
     """Settings that hold for the process: the environment's, no chatter, a count of compilations."""
+    random.stream()  # says so where LAYERKIT_THREEFRY names none, before a layer draws
     logging.getLogger("jax._src.xla_bridge").addFilter(_is_news)
     _repeat_bits()
     wanted = os.environ.get("LAYERKIT_DEVICE")

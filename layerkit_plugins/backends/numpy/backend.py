@@ -10,6 +10,7 @@ import numpy as onp
 
 from layerkit.errors import UsageError
 from layerkit.fastmath import nested_map
+from layerkit.fastmath import random as language
 from layerkit_plugins.backends.numpy import (
     control,
     measures,
@@ -59,6 +60,11 @@ class NumpyBackend:
     program_cost = staticmethod(measures.program_cost)
     memory_stats = staticmethod(measures.memory_stats)
     environment = staticmethod(measures.environment)
+
+    def __init__(self) -> None:
+        # What the environment asks for wrongly is said here, and not by the first layer that draws or computes.
+        language.stream()
+        replaying.is_on()
 
     def jit(self, f: _Function, static_argnums: Sequence[int] = (), donate_argnums: Sequence[int] = ()) -> _Function:
         """``f``, whose NumPy calls are recorded and played where that can be; no memory is taken over."""

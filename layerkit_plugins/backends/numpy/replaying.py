@@ -24,7 +24,7 @@ from layerkit_plugins.backends.numpy.silence import silently
 if TYPE_CHECKING:
     from layerkit_plugins.backends.numpy.records import Record
 
-__all__ = ["Program", "jit"]
+__all__ = ["Program", "is_on", "jit"]
 
 _Function = Callable[..., Any]
 
@@ -41,11 +41,16 @@ def jit(f: _Function, static_argnums: Sequence[int] = (), donate_argnums: Sequen
     So is one that is made inside ``float64()``: ``fastmath.jit`` has another for each precision.
     """
     plain = silently(f)
-    return plain if static_argnums or donate_argnums or float64_enabled() or not _is_on() else Program(plain)
+    return plain if static_argnums or donate_argnums or float64_enabled() or not is_on() else Program(plain)
 
 
-def _is_on() -> bool:
-    chosen = os.environ.get("LAYERKIT_REPLAY", "1")
+def is_on() -> bool:
+    """Whether LAYERKIT_REPLAY lets functions be recorded.
+
+    Raises:
+        UsageError: it says something else.
+    """
+    chosen = os.environ.get("LAYERKIT_REPLAY") or "1"
     if chosen not in ("0", "1"):
         raise UsageError(f"LAYERKIT_REPLAY is 1 or 0, got {chosen!r}")
     return chosen == "1"
