@@ -19,6 +19,7 @@ from layerkit.run_file import NAME, RunFile, as_metrics, os_reason, read_run_fil
 from layerkit.settings import as_json, make_settings, settings_of
 
 __all__ = ["RunFile", "load", "predict", "prediction_backend", "read_run_file", "recipe_of", "save", "train"]
+_ASIDE = ".replaced-"  # and the number of the process that makes another run in its place
 
 
 def train(
@@ -197,6 +198,7 @@ def _in_folder(folder: Path, about: RunFile, may_change: set[str]) -> Iterator[R
     try:
         with locked(folder):
             disk.remove_drafts(folder)
+            _tell_of_left(folder)
             if not begun:
                 write_run_file(folder, about)
             yield about
@@ -238,9 +240,9 @@ def _holds_run(folder: Path, about: RunFile, may_change: set[str]) -> bool:
 @contextlib.contextmanager
 def _put_aside(folder: Path) -> Iterator[None]:
     """Renames the folder inside the ``with`` block; deletes it if that goes well, else puts it back."""
-    aside = folder.with_name(f"{folder.name}.replaced-{os.getpid()}")
     with locked(folder):
         pass  # nobody trains there; the lock itself must not move along
+    aside = folder.with_name(f"{folder.name}{_ASIDE}{os.getpid()}")
     try:
         folder.rename(aside)
     except OSError as error:
@@ -252,6 +254,20 @@ def _put_aside(folder: Path) -> Iterator[None]:
         aside.rename(folder)
         raise
     shutil.rmtree(aside, ignore_errors=True)
+
+
+def _tell_of_left(folder: Path) -> None:
+    """Names the runs that were put aside by processes that were killed: nobody else would look for them."""
+    place = folder.resolve()
+    aside = f"{place.name}{_ASIDE}"
+    try:
+        names = sorted(os.listdir(place.parent))
+    except OSError:  # it may be a folder into which nobody may look
+        return
+    for name in names:
+        if name.startswith(aside) and name != f"{aside}{os.getpid()}":
+            left = str(place.parent / name)
+            warn(f"{left!r} is the run that a training which was killed was to replace: move it back, or delete it")
 
 
 def _make_folder(folder: Path) -> list[Path]:

@@ -6,6 +6,7 @@ import json
 import os
 import sys
 import types
+import warnings
 import zipfile
 from collections import Counter
 from collections.abc import Callable
@@ -188,9 +189,19 @@ def raises(name: str, **options: object) -> bool:
     raise OSError("Name or service not known")
 
 
-@pytest.mark.parametrize("download", [lambda name, **options: False, raises])
+def warns(name: str, **options: object) -> bool:
+    warnings.warn("NLTK will not authorize this folder")
+    return False
+
+
+@pytest.mark.filterwarnings("always")
+@pytest.mark.parametrize("download", [lambda name, **options: False, raises, warns])
 def test_no_corpus_and_no_network(
-    nowhere: Path, monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str], download: Callable[..., object]
+    nowhere: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    capfd: pytest.CaptureFixture[str],
+    recwarn: pytest.WarningsRecorder,
+    download: Callable[..., object],
 ) -> None:
     downloading(monkeypatch, download)
     for name in ("twitter_samples", "sentence_polarity"):
@@ -202,6 +213,7 @@ def test_no_corpus_and_no_network(
         assert message.isprintable()
         assert caught.value.exit_code == 1
     assert capfd.readouterr() == ("", "")
+    assert not recwarn.list
 
 
 def test_no_corpus_and_no_nltk(nowhere: Path, monkeypatch: pytest.MonkeyPatch) -> None:

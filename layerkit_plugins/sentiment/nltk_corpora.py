@@ -6,6 +6,7 @@ import io
 import json
 import os
 import sys
+import warnings
 import zipfile
 from collections import Counter
 from collections.abc import Callable
@@ -128,6 +129,8 @@ def _fetch(corpus: str) -> None:
             "pip install \"layerkit[nlp]\", or choose the corpus 'starter'"
         ) from error
     try:
-        nltk.download(corpus, quiet=True, print_error_to=io.StringIO())
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")
+            nltk.download(corpus, quiet=True, print_error_to=io.StringIO())
     except Exception:  # no home, no permission, a proxy that answers oddly: all mean that it is not there
         return
