@@ -145,7 +145,7 @@ def test_options_come_from_the_settings() -> None:
         False,
         (5, 6),
         "fancy",
-        "x",
+        Path("x"),
     )
     assert read["steps"] == 500
     text = click.Command("toy", params=[*options(settings_of("toy", Settings))]).get_help(
