@@ -44,7 +44,7 @@ def __dir__() -> list[str]:
 
 def sentiment() -> Any:
     """Labels short texts, such as tweets, with the sentiment they express."""
-    from .recipe import Sentiment
+    from layerkit_plugins.sentiment.recipe import Sentiment
 
     return Sentiment()
 

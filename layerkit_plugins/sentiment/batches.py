@@ -9,9 +9,8 @@ import numpy as np
 import numpy.typing as npt
 
 from layerkit.errors import UsageError
-
-from .text import as_tokens
-from .vocabulary import tokens_to_ids
+from layerkit_plugins.sentiment.text import as_tokens
+from layerkit_plugins.sentiment.vocabulary import tokens_to_ids
 
 __all__ = ["Batch", "Text", "data_generator", "pad"]
 
@@ -30,9 +29,9 @@ def data_generator(
 ) -> Iterator[Batch]:
     """Batches of tweets as ids: first ``batch_size / 2`` positive ones, then as many negative ones.
 
-    With `loop` each class starts again when it is through (reshuffled, with `shuffle`), so the smaller class comes
+    With ``loop`` each class starts again when it is through (reshuffled, with ``shuffle``), so the smaller class comes
     round more often. Without, the batches end when a class has too few tweets left for a full one. Shuffling
-    uses Python's own `random`, positive tweets first, so ``random.seed(30)`` gives the notebook's batches.
+    uses Python's own ``random``, positive tweets first, so ``random.seed(30)`` gives the notebook's batches.
 
     Two things differ from the notebook. As printed there, the position advances by one for every tweet and once
     more by half a batch, so every other half batch is never seen, in training and in testing (its accuracy of 0.9931
@@ -40,19 +39,20 @@ def data_generator(
     batch has a word, the width is 1 and not 0, so that a mean over it exists.
 
     Args:
-      data_pos: the positive tweets, texts or lists of words. A text is processed when it first comes up, once.
-      data_neg: the negative tweets.
-      batch_size: tweets in a batch; an even number.
-      loop: go on for ever.
-      vocab_dict: from word to id, as `build_vocabulary` makes it; unknown words become ``__UNK__``.
-      shuffle: in random order.
+        data_pos: the positive tweets, texts or lists of words. A text is processed when it first comes up, once.
+        data_neg: the negative tweets.
+        batch_size: tweets in a batch; an even number.
+        loop: go on for ever.
+        vocab_dict: from word to id, as ``build_vocabulary`` makes it; unknown words become ``__UNK__``.
+        shuffle: in random order.
 
     Yields:
-      inputs: (batch_size, longest) ids, int32, 0 where a tweet is over; targets: (batch_size,) int32, 1 for positive;
-      example_weights: (batch_size,) int32, all 1.
+        inputs: (batch_size, longest) ids, int32, 0 where a tweet is over; targets: (batch_size,) int32, 1 for positive;
+        example_weights: (batch_size,) int32, all 1.
 
     Raises:
-      UsageError: the batch size is odd or less than 2, a class is empty or, without `loop`, too small for one batch.
+        UsageError: the batch size is odd or less than 2, a class is empty or, without ``loop``,
+            too small for one batch.
 
     Source: the notebook's exercise 2.
 

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from .processed import Processed, in_one, process_here
-from .text import require_text, warn_of_cuts
-from .text_cache import CachedTexts
+from layerkit_plugins.sentiment.processed import Processed, in_one, process_here
+from layerkit_plugins.sentiment.text import require_text, warn_of_cuts
+from layerkit_plugins.sentiment.text_cache import CachedTexts
 
 __all__ = ["process"]
 
@@ -14,19 +14,19 @@ _LEAST_TEXTS = 500  # a worker that splits fewer is not worth its start
 
 
 def process(texts: Sequence[str], keep_stop_words: bool = False, n_workers: int = 0) -> Processed:
-    """The words of texts: those that `process_tweet` gives, wherever they come from.
+    """The words of texts: those that ``process_tweet`` gives, wherever they come from.
 
     They are kept in layerkit's cache folder (LAYERKIT_CACHE) under a name made from the texts and all that has a say in
     what their words are.
 
     Args:
-      texts: the texts.
-      keep_stop_words: as in `process_tweet`.
-      n_workers: how many processes to start for it; with 0 or 1, or few texts, this one does the work.
+        texts: the texts.
+        keep_stop_words: as in ``process_tweet``.
+        n_workers: how many processes to start for it; with 0 or 1, or few texts, this one does the work.
 
     Raises:
-      UsageError: one of them is not a text.
-      LayerkitError: NLTK is not installed, or a process failed.
+        UsageError: one of them is not a text.
+        LayerkitError: NLTK is not installed, or a process failed.
     """
     for text in texts:
         require_text(text)
@@ -35,7 +35,7 @@ def process(texts: Sequence[str], keep_stop_words: bool = False, n_workers: int 
     if processed is None:
         n_workers = min(n_workers, len(texts) // _LEAST_TEXTS)
         if n_workers > 1:
-            from .text_workers import process_in_workers
+            from layerkit_plugins.sentiment.text_workers import process_in_workers
 
             processed = in_one(process_in_workers(texts, keep_stop_words, n_workers))
         else:

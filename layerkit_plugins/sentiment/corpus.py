@@ -6,10 +6,9 @@ from collections.abc import Callable
 from pathlib import Path
 
 from layerkit.errors import UsageError, suggest
-
-from .data_file import read_examples, read_file
-from .examples import Corpus, Examples
-from .nltk_corpora import CorpusMissingError, sentence_polarity, twitter_samples
+from layerkit_plugins.sentiment.data_file import read_examples, read_file
+from layerkit_plugins.sentiment.examples import Corpus, Examples
+from layerkit_plugins.sentiment.nltk_corpora import CorpusMissingError, sentence_polarity, twitter_samples
 
 __all__ = [
     "SOURCES",
@@ -51,8 +50,8 @@ def load_corpus(name: str) -> Corpus:
     """A corpus by its name.
 
     Raises:
-      UsageError: there is none of that name.
-      CorpusMissingError: it is neither on this machine nor to be had from the network.
+        UsageError: there is none of that name.
+        CorpusMissingError: it is neither on this machine nor to be had from the network.
 
     >>> load_corpus("starter").name
     'starter'
@@ -63,11 +62,11 @@ def load_corpus(name: str) -> Corpus:
 
 
 def corpus_or_starter(name: str, notice: Callable[[str], object] = print) -> Corpus:
-    """A corpus by its name; where it cannot be had, the starter corpus, and a sentence that says so to `notice`.
+    """A corpus by its name; where it cannot be had, the starter corpus, and a sentence that says so to ``notice``.
 
     Raises:
-      UsageError: there is no corpus of that name.
-      LayerkitError: the corpus is there, but damaged.
+        UsageError: there is no corpus of that name.
+        LayerkitError: the corpus is there, but damaged.
     """
     try:
         return load_corpus(name)

@@ -11,9 +11,8 @@ from pathlib import Path
 from typing import NamedTuple
 
 from layerkit.errors import LayerkitError, UsageError, suggest
-
-from .examples import Corpus, Examples, held_back_by_hash
-from .text_lines import read_lines, shown
+from layerkit_plugins.sentiment.examples import Corpus, Examples, held_back_by_hash
+from layerkit_plugins.sentiment.text_lines import read_lines, shown
 
 __all__ = ["read_examples", "read_file"]
 
@@ -36,12 +35,12 @@ def read_file(
 
     The ending says what the file is: ``.csv``, ``.tsv``, ``.jsonl`` (or ``.ndjson``, ``.json`` with an object a line),
     each also with ``.gz``. CSV and TSV start with a line of column names. Labels are strings, without spaces at
-    their ends, and the classes are in alphabetical order. About `validation_fraction` of each class is held back,
-    chosen by a hash of the text and `seed`; equal texts stay on one side (`held_back_by_hash`).
+    their ends, and the classes are in alphabetical order. About ``validation_fraction`` of each class is held back,
+    chosen by a hash of the text and ``seed``; equal texts stay on one side (``held_back_by_hash``).
 
     Raises:
-      UsageError: the ending or a column is not known.
-      LayerkitError: the file cannot be read, a line of it is wrong, or its labels are no classes.
+        UsageError: the ending or a column is not known.
+        LayerkitError: the file cannot be read, a line of it is wrong, or its labels are no classes.
 
     >>> import tempfile
     >>> path = Path(tempfile.mkdtemp(), "days.csv")
@@ -81,9 +80,9 @@ def read_examples(
 ) -> Examples:
     """The texts and labels of a file, in its order and without a split: for evaluating a model that exists.
 
-    Rows without text are left out. With `known_labels`, any other label is an error that names its line.
+    Rows without text are left out. With ``known_labels``, any other label is an error that names its line.
 
-    Raises: as `read_file`, which says what files may look like.
+    Raises: as ``read_file``, which says what files may look like.
     """
     return _read(path, text_column, label_column, known_labels)[0]
 

@@ -65,7 +65,7 @@ class Corpus:
 
 
 def first_of_each_class(labels: Sequence[str], n_train: Mapping[str, int]) -> frozenset[int]:
-    """The rows to validate on where the first `n_train[label]` of each class are for training.
+    """The rows to validate on where the first ``n_train[label]`` of each class are for training.
 
     >>> sorted(first_of_each_class(["a", "a", "b", "a", "b"], {"a": 2, "b": 1}))
     [3, 4]
@@ -82,14 +82,14 @@ def first_of_each_class(labels: Sequence[str], n_train: Mapping[str, int]) -> fr
 def held_back_by_hash(
     texts: Sequence[str], labels: Sequence[str], fraction: float = 0.2, seed: int = 0
 ) -> frozenset[int]:
-    """The rows to validate on: about `fraction` of every class, picked by a hash of the text and the seed.
+    """The rows to validate on: about ``fraction`` of every class, picked by a hash of the text and the seed.
 
     The order of the rows plays no part, and texts that differ only in case and spaces stay on one side. A class
     with two different texts or more has at least one on each side; a class with a single one is for training.
 
     Raises:
-      UsageError: `fraction` is not between 0 and 1.
-      LayerkitError: no class has two different texts, so that nothing can be held back.
+        UsageError: ``fraction`` is not between 0 and 1.
+        LayerkitError: no class has two different texts, so that nothing can be held back.
 
     >>> rows = held_back_by_hash(["a", "b", "c", "A ", "d", "e"], ["x", "x", "x", "x", "y", "y"], fraction=0.5)
     >>> (0 in rows) == (3 in rows), len(rows)

@@ -23,15 +23,15 @@ def classifier(
 ) -> Any:
     """log_softmax(mean(E[ids]) W + b).    ids: (batch, length) int32 -> (batch, output_dim) log-probabilities
 
-    With `mask_padding` the mean is over the words alone, so a text scores the same alone and in any batch; one without
-    any word has the mean 0. Without it, the mean counts padding, as the notebook's model does.
+    With ``mask_padding`` the mean is over the words alone, so a text scores the same alone and in any batch; one
+    without any word has the mean 0. Without it, the mean counts padding, as the notebook's model does.
 
     Args:
-      vocab_size: number of ids; id 0 is padding.
-      embedding_dim: width of a word's vector.
-      output_dim: number of labels.
-      mask_padding: leave padding out of the mean.
-      mode: accepted for the notebook's sake; no layer in it behaves differently in training.
+        vocab_size: number of ids; id 0 is padding.
+        embedding_dim: width of a word's vector.
+        output_dim: number of labels.
+        mask_padding: leave padding out of the mean.
+        mode: accepted for the notebook's sake; no layer in it behaves differently in training.
 
     Source: the notebook's exercise 5.
 

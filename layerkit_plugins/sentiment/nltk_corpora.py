@@ -1,4 +1,4 @@
-"""Two corpora that NLTK distributes, read straight from its data folders: `import nltk` takes most of a second."""
+"""Two corpora that NLTK distributes, read straight from its data folders: ``import nltk`` takes most of a second."""
 
 from __future__ import annotations
 
@@ -13,8 +13,7 @@ from collections.abc import Callable
 from pathlib import Path
 
 from layerkit.errors import LayerkitError
-
-from .examples import Corpus, first_of_each_class
+from layerkit_plugins.sentiment.examples import Corpus, first_of_each_class
 
 __all__ = ["CorpusMissingError", "sentence_polarity", "twitter_samples"]
 
@@ -26,12 +25,12 @@ class CorpusMissingError(LayerkitError):
 def twitter_samples(download: bool = True) -> Corpus:
     """The notebook's 10,000 tweets, half of them positive; the first 4,000 of each class are for training.
 
-    Read from NLTK's data folders (`NLTK_DATA`, ``~/nltk_data``, ...), or fetched with `nltk.download` first.
+    Read from NLTK's data folders (``NLTK_DATA``, ``~/nltk_data``, ...), or fetched with ``nltk.download`` first.
     The split is the notebook's, repeated tweets and all, so that figures can be compared.
 
     Raises:
-      CorpusMissingError: the corpus is not there and cannot be fetched.
-      LayerkitError: what is there is damaged.
+        CorpusMissingError: the corpus is not there and cannot be fetched.
+        LayerkitError: what is there is damaged.
     """
 
     def texts(file: str) -> list[str]:
@@ -44,7 +43,7 @@ def twitter_samples(download: bool = True) -> Corpus:
 def sentence_polarity(download: bool = True) -> Corpus:
     """10,662 sentences from film reviews, half of them positive; the first 80 % of each class are for training.
 
-    Found, fetched and refused as `twitter_samples` is. B. Pang and L. Lee, "Seeing stars", ACL 2005.
+    Found, fetched and refused as ``twitter_samples`` is. B. Pang and L. Lee, "Seeing stars", ACL 2005.
     """
 
     def texts(file: str) -> list[str]:

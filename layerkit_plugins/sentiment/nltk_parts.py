@@ -23,7 +23,7 @@ def casual_and_porter() -> tuple[Any, Any]:
     this moment), or a release of NLTK does not allow it, NLTK is imported as usual.
 
     Raises:
-      ImportError: NLTK, or something that it needs, is not installed.
+        ImportError: NLTK, or something that it needs, is not installed.
     """
     if "nltk" not in sys.modules and threading.active_count() == 1:
         with contextlib.suppress(Exception):

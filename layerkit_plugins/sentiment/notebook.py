@@ -11,11 +11,10 @@ import numpy as np
 import layerkit as lk
 from layerkit import UsageError, fastmath
 from layerkit.errors import shown
-
-from . import run as runs
-from .batches import pad
-from .corpus import Examples, load_corpus
-from .vocabulary import tweet_to_tensor
+from layerkit_plugins.sentiment import run as runs
+from layerkit_plugins.sentiment.batches import pad
+from layerkit_plugins.sentiment.corpus import Examples, load_corpus
+from layerkit_plugins.sentiment.vocabulary import tweet_to_tensor
 
 __all__ = ["compute_accuracy", "load_tweets", "predict", "test_model", "train_model"]
 
@@ -30,11 +29,11 @@ def train_model(
     """Trains the classifier for a number of steps, and returns the training loop, which has the model.
 
     Args:
-      classifier: the model.
-      train_task: the training data, loss and optimizer.
-      eval_task: the validation data and metrics.
-      n_steps: how many steps to train.
-      output_dir: folder for checkpoints, or None.
+        classifier: the model.
+        train_task: the training data, loss and optimizer.
+        eval_task: the validation data and metrics.
+        n_steps: how many steps to train.
+        output_dir: folder for checkpoints, or None.
 
     Source: the notebook's exercise 6.
     """
@@ -47,12 +46,12 @@ def compute_accuracy(preds: Any, y: Any, y_weights: Any) -> tuple[float, float, 
     """(accuracy, weight of the correct predictions, weight of all).
 
     Args:
-      preds: (batch, labels) scores; the highest is the prediction, the first of several that are equal.
-      y: (batch,) the true labels.
-      y_weights: (batch,) how much each example counts.
+        preds: (batch, labels) scores; the highest is the prediction, the first of several that are equal.
+        y: (batch,) the true labels.
+        y_weights: (batch,) how much each example counts.
 
     Raises:
-      UsageError: the sizes differ, or no example has a weight.
+        UsageError: the sizes differ, or no example has a weight.
 
     Source: the notebook's exercise 7.
 
@@ -76,11 +75,11 @@ def test_model(generator: Iterable[tuple[Any, Any, Any]], model: Any) -> float:
     """The accuracy of a model over all the batches of a generator that ends.
 
     Args:
-      generator: batches (inputs, targets, example weights), as `data_generator(..., loop=False)` gives them.
-      model: from inputs to scores; a layer with weights, or any function.
+        generator: batches (inputs, targets, example weights), as ``data_generator(..., loop=False)`` gives them.
+        model: from inputs to scores; a layer with weights, or any function.
 
     Raises:
-      UsageError: the generator gives no batch, or something else.
+        UsageError: the generator gives no batch, or something else.
 
     Source: the notebook's exercise 8.
     """
@@ -109,12 +108,12 @@ def predict(sentence: str, model: Any = None, vocab_dict: Mapping[str, int] | No
     without them, those of the run that was trained or loaded last in this process.
 
     Args:
-      sentence: any text.
-      model: from ids (1, length) to scores (1, 2).
-      vocab_dict: from word to id, as in training.
+        sentence: any text.
+        model: from ids (1, length) to scores (1, 2).
+        vocab_dict: from word to id, as in training.
 
     Raises:
-      UsageError: the sentence is not a text, only one of model and vocabulary is given, or nothing was trained yet.
+        UsageError: the sentence is not a text, only one of model and vocabulary is given, or nothing was trained yet.
 
     Source: the notebook's part 6.
     """
@@ -136,7 +135,7 @@ def load_tweets() -> tuple[list[str], list[str]]:
     """(positive tweets, negative tweets): the 5,000 of each in NLTK's ``twitter_samples``, in its order.
 
     Raises:
-      LayerkitError: the corpus is neither on this machine nor to be had from the network.
+        LayerkitError: the corpus is neither on this machine nor to be had from the network.
 
     Source: the notebook's section 2.1.
     """

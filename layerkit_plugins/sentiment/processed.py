@@ -9,8 +9,8 @@ from typing import NamedTuple
 import numpy as np
 import numpy.typing as npt
 
-from .text import process_tweet
-from .vocabulary import UNKNOWN
+from layerkit_plugins.sentiment.text import process_tweet
+from layerkit_plugins.sentiment.vocabulary import UNKNOWN
 
 __all__ = ["Processed", "from_bytes", "in_one", "process_here", "to_bytes"]
 
@@ -52,11 +52,11 @@ class Processed(NamedTuple):
 
 
 def process_here(texts: Sequence[str], keep_stop_words: bool = False) -> Processed:
-    """The texts' words, as `process_tweet` finds them, one text after the other.
+    """The texts' words, as ``process_tweet`` finds them, one text after the other.
 
     Raises:
-      UsageError: one of them is not a text.
-      LayerkitError: NLTK is not installed.
+        UsageError: one of them is not a text.
+        LayerkitError: NLTK is not installed.
     """
     words: dict[str, int] = {}
     places: list[int] = []
@@ -92,7 +92,7 @@ def to_bytes(processed: Processed) -> bytes:
 
 
 def from_bytes(data: bytes) -> Processed:
-    """What `to_bytes` was given.
+    """What ``to_bytes`` was given.
 
     >>> from_bytes(to_bytes(process_here(["good day"]))).words
     ['good', 'day']

@@ -11,12 +11,11 @@ from layerkit.errors import UsageError
 from layerkit.files import DamagedError
 from layerkit.runs import read_run_file
 from layerkit.settings import make_settings
-
-from .settings import SAME, SentimentSettings
+from layerkit_plugins.sentiment.settings import SAME, SentimentSettings
 
 if TYPE_CHECKING:
-    from .examples import Examples
-    from .run import SentimentRun
+    from layerkit_plugins.sentiment.examples import Examples
+    from layerkit_plugins.sentiment.run import SentimentRun
 
 __all__ = ["Sentiment"]
 
@@ -29,14 +28,14 @@ class Sentiment:
 
     def train(self, settings: SentimentSettings, output: Path | None) -> SentimentRun:
         """Trains a classifier, saying how it goes; with an ``output`` folder, continues the run that is in it."""
-        from .train import train  # and with it all that a prediction does without
+        from layerkit_plugins.sentiment.train import train  # and with it all that a prediction does without
 
         return train(settings, output)
 
     def load(self, path: Path) -> SentimentRun:
         """The run in a folder; its corpus is read again only when it is evaluated."""
-        from . import run_folder
-        from .run import SentimentRun
+        from layerkit_plugins.sentiment import run_folder
+        from layerkit_plugins.sentiment.run import SentimentRun
 
         file, about = path / run_folder.WEIGHTS, run_folder.read(path)
         try:
@@ -54,7 +53,7 @@ class Sentiment:
 
 def _held_out(settings: Mapping[str, Any]) -> Examples:
     """The examples a run was validated on, from its settings."""
-    from .corpus import load_corpus, read_file
+    from layerkit_plugins.sentiment.corpus import load_corpus, read_file
 
     if settings["data"] is not None:
         return read_file(settings["data"], settings["text_column"], settings["label_column"]).validation

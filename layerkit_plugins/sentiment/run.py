@@ -15,15 +15,14 @@ import layerkit as lk
 from layerkit import LayerkitError, fastmath
 from layerkit.errors import UsageError, suggest
 from layerkit.recipe import Prediction
-
-from . import run_folder
-from .model import MODELS
-from .settings import SentimentSettings
-from .text import as_tokens
-from .vocabulary import UNKNOWN, tokens_to_ids
+from layerkit_plugins.sentiment import run_folder
+from layerkit_plugins.sentiment.model import MODELS
+from layerkit_plugins.sentiment.settings import SentimentSettings
+from layerkit_plugins.sentiment.text import as_tokens
+from layerkit_plugins.sentiment.vocabulary import UNKNOWN, tokens_to_ids
 
 if TYPE_CHECKING:
-    from .examples import Examples
+    from layerkit_plugins.sentiment.examples import Examples
 
 __all__ = ["SentimentRun", "latest", "padded_length", "rows_at_once"]
 
@@ -60,12 +59,12 @@ class SentimentRun:
     """A trained sentiment classifier, as ``lk.train("sentiment")`` and ``lk.load`` return it.
 
     Args:
-      model: from ids (batch, length) to log-probabilities (batch, labels).
-      vocabulary: from word to id.
-      labels: the labels, in the order of the model's outputs.
-      metrics: how good it was on the held-out examples.
-      settings: the recipe's settings it was trained with.
-      held_out: gives the held-out examples when they are asked for.
+        model: from ids (batch, length) to log-probabilities (batch, labels).
+        vocabulary: from word to id.
+        labels: the labels, in the order of the model's outputs.
+        metrics: how good it was on the held-out examples.
+        settings: the recipe's settings it was trained with.
+        held_out: gives the held-out examples when they are asked for.
     """
 
     def __init__(
@@ -104,7 +103,7 @@ class SentimentRun:
         What a text scores does not depend on those it is given with.
 
         Raises:
-          UsageError: something in it is not a text.
+            UsageError: something in it is not a text.
         """
         if isinstance(texts, str):
             return self._predictions([texts])[0]
@@ -118,11 +117,11 @@ class SentimentRun:
         The file's columns are those named in training.
 
         Raises:
-          LayerkitError: the file cannot be read, has a label that the model does not know, or is the one of training,
-            and no longer what it was.
+            LayerkitError: the file cannot be read, has a label that the model does not know, or is the one of training,
+                and no longer what it was.
         """
-        from .bulk import process  # a prediction does without
-        from .data_file import read_examples
+        from layerkit_plugins.sentiment.bulk import process  # a prediction does without
+        from layerkit_plugins.sentiment.data_file import read_examples
 
         if data is not None:
             columns = self.settings["text_column"], self.settings["label_column"]
@@ -137,7 +136,7 @@ class SentimentRun:
         """The texts that it was not trained on, and their labels.
 
         Raises:
-          LayerkitError: they cannot be read, or are no longer what they were.
+            LayerkitError: they cannot be read, or are no longer what they were.
         """
         examples = self._held_out()
         return list(examples.texts), list(examples.labels)
@@ -155,8 +154,8 @@ class SentimentRun:
         The folder is made if need be. It has no checkpoints: training does not go on from it.
 
         Raises:
-          UsageError: the folder holds a run, or something else.
-          LayerkitError: a file cannot be written.
+            UsageError: the folder holds a run, or something else.
+            LayerkitError: a file cannot be written.
         """
         lk.runs.save("sentiment", SentimentSettings(**self.settings), self.metrics, output, self.write_files)
 
@@ -164,7 +163,7 @@ class SentimentRun:
         """Writes the model, the vocabulary and the labels into ``folder``, to which ``lk.train`` adds ``run.json``.
 
         Raises:
-          LayerkitError: a file cannot be written.
+            LayerkitError: a file cannot be written.
         """
         words = sorted(self.vocabulary, key=self.vocabulary.__getitem__)
         settings = {name: str(v.absolute()) if isinstance(v, Path) else v for name, v in self.settings.items()}
@@ -179,10 +178,10 @@ class SentimentRun:
         """The run that ``write_files`` wrote into ``folder``, of which ``run_folder.read`` gave what it is ``about``.
 
         Args:
-          held_out: finds its held-out examples from its settings.
+            held_out: finds its held-out examples from its settings.
 
         Raises:
-          DamagedError: the weights have changed since, or are another model's.
+            DamagedError: the weights have changed since, or are another model's.
         """
         settings = {**about.settings, "corpus": about.corpus}
         model = MODELS[settings["model"]](len(about.words), len(about.labels), settings)
@@ -232,7 +231,7 @@ class SentimentRun:
         """(texts, labels) log-probabilities of texts whose words are ids already, in the order of the texts.
 
         Args:
-          ids: lists of ids; or an array (texts, length), filled up with 0, which goes through the model as it is.
+            ids: lists of ids; or an array (texts, length), filled up with 0, which goes through the model as it is.
         """
         if isinstance(ids, np.ndarray):
             scores = self._program(ids, self.model.weights)

@@ -42,7 +42,7 @@ def write(folder: Path, model: lk.Layer, about: About) -> None:
     """Writes the model's weights and what belongs to them, whole or not at all.
 
     Raises:
-      LayerkitError: the file cannot be written.
+        LayerkitError: the file cannot be written.
     """
     model.save_to_file(folder / WEIGHTS, {"kind": "sentiment", "format": FORMAT, **about._asdict()})
 
@@ -51,8 +51,8 @@ def read(folder: Path) -> About:
     """What the file says of its weights.
 
     Raises:
-      DamagedError: it is missing, or has changed since it was written.
-      LayerkitError: it is of another format.
+        DamagedError: it is missing, or has changed since it was written.
+        LayerkitError: it is of another format.
     """
     path = folder / WEIGHTS
     contents = read_about(path)
@@ -101,7 +101,7 @@ def fill(model: lk.Layer, about: About, folder: Path) -> None:
     """Gives the model the weights in ``folder``.
 
     Raises:
-      DamagedError: they have changed since they were written, or are another model's.
+        DamagedError: they have changed since they were written, or are another model's.
     """
     path = folder / WEIGHTS
     # A layer that looks at its first weights makes them before the file's come in their place.

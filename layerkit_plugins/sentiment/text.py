@@ -13,9 +13,8 @@ import string
 from collections.abc import Iterable, Sequence
 
 from layerkit.errors import UsageError, warn
-
-from .stop_words import STOP_WORDS
-from .tokens import nltk, pieces, tokens
+from layerkit_plugins.sentiment.stop_words import STOP_WORDS
+from layerkit_plugins.sentiment.tokens import nltk, pieces, tokens
 
 __all__ = ["MAX_CHARACTERS", "MAX_RUN", "as_tokens", "process_tweet", "require_text", "warn_of_cuts"]
 
@@ -53,15 +52,15 @@ def process_tweet(tweet: str, keep_stop_words: bool = False) -> list[str]:
     without a space only the first MAX_RUN: a warning says so, once. Below that, no text raises and none takes long.
 
     Args:
-      tweet: any string, however odd; an empty one, or one of handles and links only, has no words.
-      keep_stop_words: keep words such as "the" and "not", which the notebook drops.
+        tweet: any string, however odd; an empty one, or one of handles and links only, has no words.
+        keep_stop_words: keep words such as "the" and "not", which the notebook drops.
 
     Returns:
-      The words in their order, a list of strings.
+        The words in their order, a list of strings.
 
     Raises:
-      UsageError: the text is not a string.
-      LayerkitError: NLTK is not installed.
+        UsageError: the text is not a string.
+        LayerkitError: NLTK is not installed.
 
     Source: ``process_tweet`` in the utilities of the notebook "Sentiment with Deep Neural Networks" (2020);
     M. Porter, "An algorithm for suffix stripping", 1980.
@@ -134,7 +133,7 @@ _some, _all = _WordsOfPieces(_Words()), _WordsOfPieces(_Words(keep_stop_words=Tr
 
 
 def warn_of_cuts(texts: Iterable[str]) -> None:
-    """Says so if not all of a text is read, as `process_tweet` does, for texts that were processed elsewhere."""
+    """Says so if not all of a text is read, as ``process_tweet`` does, for texts that were processed elsewhere."""
     for text in texts:
         if len(text) > MAX_RUN:
             _shortened(text)

@@ -17,8 +17,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from layerkit.cache_folder import cache_folder
-
-from .processed import Processed, from_bytes, to_bytes
+from layerkit_plugins.sentiment.processed import Processed, from_bytes, to_bytes
 
 __all__ = ["MOST_BYTES", "CachedTexts"]
 

@@ -15,8 +15,7 @@ from pathlib import Path
 from typing import Any
 
 from layerkit.errors import LayerkitError
-
-from .processed import Processed, from_bytes, process_here, to_bytes
+from layerkit_plugins.sentiment.processed import Processed, from_bytes, process_here, to_bytes
 
 __all__ = ["main", "process_in_workers"]
 
@@ -29,7 +28,7 @@ def process_in_workers(texts: Sequence[str], keep_stop_words: bool, n_workers: i
     error in one, or Ctrl-C, ends all of them.
 
     Raises:
-      LayerkitError: one of them failed; the message says why.
+        LayerkitError: one of them failed; the message says why.
     """
     bounds = [len(texts) * number // n_workers for number in range(n_workers + 1)]
     with tempfile.TemporaryDirectory(prefix="layerkit-") as folder, contextlib.ExitStack() as stack:

@@ -8,8 +8,7 @@ from collections.abc import Callable
 from typing import NamedTuple
 
 from layerkit.errors import LayerkitError
-
-from .nltk_parts import casual_and_porter
+from layerkit_plugins.sentiment.nltk_parts import casual_and_porter
 
 __all__ = ["Nltk", "nltk", "pieces", "tokens"]
 
@@ -37,7 +36,7 @@ def nltk() -> Nltk:
     """NLTK, made ready once.
 
     Raises:
-      LayerkitError: it cannot be imported.
+        LayerkitError: it cannot be imported.
     """
     try:
         casual, porter = casual_and_porter()

@@ -13,14 +13,13 @@ from layerkit import optimizers
 from layerkit.data import RaggedBatches
 from layerkit.settings import as_json
 from layerkit.training import NotFiniteError, lr_schedules
-
-from .bulk import process
-from .corpus import Corpus, corpus_or_starter, load_corpus, read_file
-from .model import MODELS
-from .run import SentimentRun, rows_at_once
-from .run_folder import fingerprint
-from .settings import SAME, SentimentSettings
-from .vocabulary import build_vocabulary
+from layerkit_plugins.sentiment.bulk import process
+from layerkit_plugins.sentiment.corpus import Corpus, corpus_or_starter, load_corpus, read_file
+from layerkit_plugins.sentiment.model import MODELS
+from layerkit_plugins.sentiment.run import SentimentRun, rows_at_once
+from layerkit_plugins.sentiment.run_folder import fingerprint
+from layerkit_plugins.sentiment.settings import SAME, SentimentSettings
+from layerkit_plugins.sentiment.vocabulary import build_vocabulary
 
 __all__ = ["train"]
 

@@ -5,8 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping, Sequence
 
 from layerkit.errors import UsageError, shown
-
-from .text import as_tokens
+from layerkit_plugins.sentiment.text import as_tokens
 
 __all__ = ["END", "PAD", "UNKNOWN", "build_vocabulary", "tokens_to_ids", "tweet_to_tensor"]
 
@@ -17,13 +16,13 @@ def build_vocabulary(tweets: Iterable[str | Sequence[str]]) -> dict[str, int]:
     """Gives every word of the training tweets an id: 0 to 2 for the special tokens, then in order of first use.
 
     Args:
-      tweets: texts, or texts already processed into lists of words.
+        tweets: texts, or texts already processed into lists of words.
 
     Returns:
-      A dict from word to id. ``__PAD__`` is 0, ``__</e>__`` (end of line) is 1, ``__UNK__`` (unknown word) is 2.
+        A dict from word to id. ``__PAD__`` is 0, ``__</e>__`` (end of line) is 1, ``__UNK__`` (unknown word) is 2.
 
     Raises:
-      UsageError: `tweets` is one string instead of a collection of them, or something in it is not a text.
+        UsageError: ``tweets`` is one string instead of a collection of them, or something in it is not a text.
 
     Source: the notebook's section 2.2.
 
@@ -42,10 +41,10 @@ def build_vocabulary(tweets: Iterable[str | Sequence[str]]) -> dict[str, int]:
 
 
 def tokens_to_ids(tokens: Iterable[str], vocab_dict: Mapping[str, int], unk_token: str = UNKNOWN) -> list[int]:
-    """The id of every word; of `unk_token` for a word that the vocabulary does not have.
+    """The id of every word; of ``unk_token`` for a word that the vocabulary does not have.
 
     Raises:
-      UsageError: `unk_token` is not in the vocabulary.
+        UsageError: ``unk_token`` is not in the vocabulary.
 
     >>> tokens_to_ids(["maria", "happi"], {"__UNK__": 2, "happi": 3})
     [2, 3]
@@ -63,13 +62,13 @@ def tweet_to_tensor(
     """A tweet as the list of its words' ids, as long as it has words.
 
     Args:
-      tweet: a text, or its words where it has been processed already.
-      vocab_dict: from word to id, as `build_vocabulary` makes it.
-      unk_token: stands for every word that `vocab_dict` does not have.
-      verbose: print the words and the id of `unk_token`.
+        tweet: a text, or its words where it has been processed already.
+        vocab_dict: from word to id, as ``build_vocabulary`` makes it.
+        unk_token: stands for every word that ``vocab_dict`` does not have.
+        verbose: print the words and the id of ``unk_token``.
 
     Raises:
-      UsageError: the tweet is not a text, or `unk_token` is not in the vocabulary.
+        UsageError: the tweet is not a text, or ``unk_token`` is not in the vocabulary.
 
     Source: the notebook's exercise 1.
 
