@@ -47,8 +47,8 @@ def read_lines(path: str | os.PathLike[str]) -> Iterator[tuple[int, str]]:
     A line ends with LF, CR LF or CR, and with nothing else. A byte order mark at the start is left out.
 
     Raises:
-      UsageError: the path is missing, a folder, a device, unreadable or in a circle of links.
-      LayerkitError: the file is empty, not UTF-8, UTF-16, a zip archive or Excel workbook, or damaged gzip data.
+        UsageError: the path is missing, a folder, a device, unreadable or in a circle of links.
+        LayerkitError: the file is empty, not UTF-8, UTF-16, a zip archive or Excel workbook, or damaged gzip data.
 
     >>> import tempfile
     >>> path = Path(tempfile.mkdtemp(), "two.txt")
