@@ -16,12 +16,12 @@ from layerkit.plugins.kind import Offer, Registry, UnknownName
 from layerkit.plugins.problems import one_line
 from layerkit.shapes import ShapeDtype, f32
 
-__all__ = ["KINDS", "MODES", "Case", "Subject", "cases_of", "everything", "find"]
+__all__ = ["MODES", "Case", "Subject", "cases_of", "everything", "find"]
 
 MODES = ("forward", "train")
 """What is measured of a layer, model or recipe; of an optimizer it is always ``update``."""
 
-KINDS: dict[str, Registry] = {
+_REGISTRIES: dict[str, Registry] = {
     "layer": registry.layers,
     "model": registry.models,
     "optimizer": registry.optimizers,
@@ -79,13 +79,13 @@ def find(text: str) -> list[Subject]:
     """
     name, given = _parse(text)
     found = []
-    for kind, names in KINDS.items():
+    for kind, offers in _REGISTRIES.items():
         try:
-            found.append((kind, names.offer(name)))
+            found.append((kind, offers.offer(name)))
         except UnknownName:
             continue
     if not found:
-        known = {known for names in KINDS.values() for known in names.names()}
+        known = {known for offers in _REGISTRIES.values() for known in offers.names()}
         hint = suggest(name, known, f"{len(known)} names are known, 'layerkit bench' without one")
         raise UsageError(f"no layer, model, optimizer or recipe {name!r}: {hint}")
     return [_subject(kind, text, offer, given) for kind, offer in found]
@@ -95,7 +95,7 @@ def everything() -> tuple[list[Subject], list[str]]:
     """Every layer and model that has an example, every optimizer; and the names of those without an example."""
     subjects, without = [], []
     for kind in ("layer", "model", "optimizer"):
-        for offer in sorted(KINDS[kind].offers(), key=lambda offer: offer.name):
+        for offer in sorted(_REGISTRIES[kind].offers(), key=lambda offer: offer.name):
             if kind != "optimizer" and example_of(offer.constructor) is None:
                 without.append(offer.name)
             else:
