@@ -19,7 +19,6 @@ from layerkit.run_file import NAME, RunFile, as_metrics, os_reason, read_run_fil
 from layerkit.settings import as_json, make_settings, settings_of
 
 __all__ = ["RunFile", "load", "predict", "prediction_backend", "read_run_file", "recipe_of", "save", "train"]
-_ASIDE = ".replaced-"  # and the number of the process that makes another run in its place
 
 
 def train(
@@ -36,7 +35,8 @@ def train(
         recipe: a registered recipe's name: ``"sentiment"``.
         output: the folder to keep the run in, made if need be; without it nothing is written. A run that was begun
             there with the same settings is continued. Only one process at a time may train there.
-        overwrite: train anew where ``output`` holds a run; it is replaced at the end, and stays if training fails.
+        overwrite: train anew where ``output`` holds a run; it is replaced at the end, and stays if training fails. The
+            same call goes on with a training that was interrupted.
         backend: the backend to compute on, instead of the active one.
         settings: the recipe's own settings; ``layerkit train RECIPE --help`` lists them.
 
@@ -59,9 +59,12 @@ def train(
             return _trained(recipe, maker, made, None)
         about = _about(recipe, made)
         may_change = {name for name, rule in settings_of(recipe, maker.Settings).items() if rule.may_change}
-        folder = _folder(output).resolve() if overwrite else _folder(output)
-        aside = _put_aside(folder) if overwrite and (folder / NAME).exists() else contextlib.nullcontext()
-        with aside, _in_folder(folder, about, may_change) as about:
+        folder = _folder(output)
+        folder = Path(os.path.realpath(folder)) if overwrite else folder
+        _recover(folder)
+        is_replaced = overwrite and os.path.exists(folder / NAME)
+        place = _replacing(folder, about) if is_replaced else contextlib.nullcontext(folder)
+        with place as folder, _in_folder(folder, about, may_change) as about:
             run = _trained(about.recipe, maker, made, folder)
             write_run_file(folder, replace(about, complete=True, metrics=as_metrics(run.metrics)))
             return run
@@ -172,8 +175,8 @@ def _about(recipe: str, settings: Any) -> RunFile:
 
 
 def _folder(output: str | os.PathLike[str]) -> Path:
-    if not str(output):
-        raise UsageError("output is the path of a folder, got ''")
+    if not str(output) or "\0" in str(output):
+        raise UsageError(f"output is the path of a folder, got {str(output)!r}")
     return Path(os.path.expanduser(output))
 
 
@@ -198,7 +201,6 @@ def _in_folder(folder: Path, about: RunFile, may_change: set[str]) -> Iterator[R
     try:
         with locked(folder):
             disk.remove_drafts(folder)
-            _tell_of_left(folder)
             if not begun:
                 write_run_file(folder, about)
             yield about
@@ -238,36 +240,63 @@ def _holds_run(folder: Path, about: RunFile, may_change: set[str]) -> bool:
 
 
 @contextlib.contextmanager
-def _put_aside(folder: Path) -> Iterator[None]:
-    """Renames the folder inside the ``with`` block; deletes it if that goes well, else puts it back."""
+def _replacing(folder: Path, about: RunFile) -> Iterator[Path]:
+    """A folder beside the run's own, to be trained in meanwhile; at the end it takes the other's place.
+
+    What an interrupt or a crash leaves there is continued by whoever replaces the run with the same settings.
+    """
+    new, old = _beside(folder)
     with locked(folder):
-        pass  # nobody trains there; the lock itself must not move along
-    aside = folder.with_name(f"{folder.name}{_ASIDE}{os.getpid()}")
-    try:
-        folder.rename(aside)
-    except OSError as error:
-        raise LayerkitError(f"output {str(folder)!r} cannot be replaced: {os_reason(error)}") from error
-    try:
-        yield
-    except BaseException:
-        shutil.rmtree(folder, ignore_errors=True)
-        aside.rename(folder)
-        raise
-    shutil.rmtree(aside, ignore_errors=True)
+        if os.path.ismount(folder):
+            raise LayerkitError(
+                f"output {str(folder)!r} cannot be replaced: it is a disk of its own, name a folder in it"
+            )
+        if os.path.exists(new / NAME):
+            try:
+                _holds_run(new, about, set())
+            except LayerkitError:  # of other settings
+                shutil.rmtree(new, ignore_errors=True)
+        try:
+            yield new
+        except (KeyboardInterrupt, SystemExit, InUseError):
+            raise
+        except BaseException:
+            if os.path.exists(new / NAME):
+                shutil.rmtree(new, ignore_errors=True)
+            raise
+        try:
+            os.rename(folder, old)
+            try:
+                os.rename(new, folder)
+            except BaseException:
+                os.rename(old, folder)
+                raise
+            disk.sync(folder.parent)
+        except OSError as error:
+            raise LayerkitError(
+                f"output {str(folder)!r} cannot be replaced: {os_reason(error)}; the new run is in {str(new)!r}"
+            ) from error
+        shutil.rmtree(old, ignore_errors=True)
 
 
-def _tell_of_left(folder: Path) -> None:
-    """Names the runs that were put aside by processes that were killed: nobody else would look for them."""
-    place = folder.resolve()
-    aside = f"{place.name}{_ASIDE}"
-    try:
-        names = sorted(os.listdir(place.parent))
-    except OSError:  # it may be a folder into which nobody may look
+def _beside(folder: Path) -> tuple[Path, Path]:
+    """Where the run that replaces the one in a folder is trained, and where the replaced one goes."""
+    place = Path(os.path.realpath(folder))
+    return place.parent / f".{place.name}.new", place.parent / f".{place.name}.old"
+
+
+def _recover(folder: Path) -> None:
+    """Ends what a process was at that was killed while a run took another's place."""
+    old = _beside(folder)[1]
+    if not os.path.exists(old / NAME):
         return
-    for name in names:
-        if name.startswith(aside) and name != f"{aside}{os.getpid()}":
-            left = str(place.parent / name)
-            warn(f"{left!r} is the run that a training which was killed was to replace: move it back, or delete it")
+    if os.path.exists(folder):
+        shutil.rmtree(old, ignore_errors=True)
+        return
+    try:
+        os.rename(old, folder)
+    except OSError as error:
+        raise LayerkitError(f"output {str(folder)!r} is in {str(old)!r}: {os_reason(error)}") from error
 
 
 def _make_folder(folder: Path) -> list[Path]:

@@ -5,7 +5,6 @@ from __future__ import annotations
 import json
 import os
 import shlex
-import shutil
 import subprocess
 import sys
 from pathlib import Path
@@ -88,22 +87,6 @@ def test_a_run_is_continued_with_the_same_settings_and_replaced_on_request(site:
     assert sorted(path.name for path in (site.folder / "again").iterdir()) == ["label.json", "run.json"]
     assert site.layerkit("predict", "again", "x").out.startswith("bad")
     assert not list(site.folder.glob("again.replaced*"))
-
-
-def test_a_run_that_a_killed_training_was_to_replace_is_named_and_stays(site: Site) -> None:
-    command = ["train", "majority", "--data", "lines.txt", "--output", "killed"]
-    assert site.layerkit(*command).code == 0
-    killing = "import os; from layerkit import runs; runs._trained = lambda *args: os._exit(137)\n"
-    begin = "from layerkit.cli import main; main({})"
-    assert site.python(killing + begin.format([*command, "--overwrite"])).code == 137
-    (left,) = site.folder.glob("killed.replaced-*")
-    for options in ([], ["--overwrite"]):
-        done = site.layerkit(*command, *options)
-        assert (done.code, len(done.errors)) == (0, 1)
-        assert done.err.startswith(f"layerkit: {str(left)!r} is the run that a training which was killed was to rep")
-        assert site.layerkit("predict", str(left), "text").code == 0
-    shutil.rmtree(left)
-    assert site.layerkit(*command).err == ""
 
 
 def test_training_that_fails_leaves_nothing_and_spoils_nothing(site: Site) -> None:

@@ -10,7 +10,7 @@ import stat
 import threading
 import time
 import warnings
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from contextlib import nullcontext
 from pathlib import Path
 from typing import Any
@@ -23,6 +23,7 @@ from training_setups import Slope, full_loop, powers, same, slope_loop, total, t
 import layerkit as lk
 from layerkit import layers as tl
 from layerkit import optimizers
+from layerkit.data import ArrayBatches
 from layerkit.errors import LayerkitWarning
 from layerkit.files import disk
 from layerkit.files.lock import locked
@@ -126,6 +127,53 @@ def test_where_there_are_no_more_threads_the_work_is_done_all_the_same(monkeypat
     background.start(lambda: done.append("written"))
     background.wait()
     assert done == ["written"]
+
+
+# -- broken off inside an evaluation ---------------------------------------------------------------------------------
+
+
+@pytest.fixture
+def numpy() -> Iterator[None]:
+    with lk.use_backend("numpy"):
+        yield
+
+
+def measured_loop(folder: Path, log: Any = None) -> lk.Loop:
+    """Two tasks, a summary, and two metrics on batches whose position is saved."""
+    model = tl.Serial(tl.Dense(1), tl.SummaryScalar("mean output"))
+    rows = onp.arange(24, dtype=onp.float32).reshape(12, 2)
+    data = lambda seed: ArrayBatches(rows, rows[:, :1], 3, seed=seed)
+    loss = lk.Fn("Squares", lambda y, target, weights: ((y - target) ** 2).mean())
+    tasks = [lk.TrainTask(data(k), loss, optimizers.Adam(0.1), n_steps_per_checkpoint=4) for k in (1, 2)]
+    evaluation = lk.EvalTask(data(3), [loss, loss], ["one", "other"])
+    return lk.Loop(model, tasks, eval_tasks=evaluation, output_dir=folder, log=log, learning_curve=False)
+
+
+@pytest.mark.parametrize("error", [KeyboardInterrupt, ValueError])
+@pytest.mark.parametrize("in_process", [True, False])
+@pytest.mark.parametrize("line", range(5))
+def test_a_log_that_raises_changes_no_history_and_no_evaluation_after_it(
+    line: int, in_process: bool, error: type[BaseException], numpy: None, tmp_path: Path
+) -> None:
+    undisturbed = measured_loop(tmp_path / "one")
+    undisturbed.run(10)
+    lines: list[str] = []
+
+    def log(text: str) -> None:
+        lines.append(text)
+        if len(lines) == 5 + line:
+            raise error
+
+    loop = measured_loop(tmp_path / "other", log)
+    with pytest.raises(error):
+        loop.run(10)
+    assert loop.step == 4
+    if not in_process:
+        loop = measured_loop(tmp_path / "other")
+        assert loop.step == (4 if error is KeyboardInterrupt else 1)
+    loop.run(10 - loop.step)
+    assert loop.history.to_dict() == undisturbed.history.to_dict()
+    assert same(loop.model.weights, undisturbed.model.weights)
 
 
 # -- interrupted while something is written --------------------------------------------------------------------------
@@ -390,10 +438,44 @@ def test_a_disk_that_flushes_no_folders(tmp_path: Path, monkeypatch: pytest.Monk
     assert kept(tmp_path) == [1]
 
 
-@pytest.mark.parametrize("name", ["a\0b", "x" * 300, "~nobody-of-that-name/x"])
-def test_a_folder_that_cannot_be_named(name: str, tmp_path: Path) -> None:
-    with lk.use_backend("numpy"), pytest.raises(lk.LayerkitError, match=r"output_dir .* cannot be written to: .+"):
-        full_loop(Path(name) if name[0] == "~" else tmp_path / name)
+@pytest.mark.parametrize(
+    ("path", "kind", "why"),
+    [
+        ("a\0b", lk.UsageError, r"is the path of a folder, got 'a\\x00b': embedded null byte"),
+        ("x" * 300, lk.LayerkitError, r"'x+' cannot be looked at: file name too long"),
+        ("~nobody-of-that-name/x", lk.UsageError, r"is the path of a folder, got '~nobody.*could not determine home"),
+        ("", lk.UsageError, r"is the path of a folder, got '': it is empty"),
+        (5, lk.UsageError, r"is the path of a folder, got 5: expected str"),
+    ],
+)
+def test_a_folder_that_cannot_be_named(path: Any, kind: type[Exception], why: str) -> None:
+    with lk.use_backend("numpy"):
+        attempts = {
+            "output_dir": lambda: full_loop(path),
+            "directory": lambda: slope_loop(powers(20)).load_checkpoint(path),
+        }
+        for name, attempt in attempts.items():
+            with pytest.raises(kind, match=f"^{name} {why}"):
+                attempt()
+
+
+def test_another_optimizer_is_named_as_such(tmp_path: Path) -> None:
+    with lk.use_backend("numpy"):
+        slope_loop(powers(20), output_dir=tmp_path).run(1)
+        with pytest.raises(lk.LayerkitError, match=r"saved with another optimizer \(Descent, not Adam\)"):
+            lk.Loop(Slope(), lk.TrainTask(powers(20), total(), optimizers.Adam(0.1)), output_dir=tmp_path, log=None)
+
+
+def test_a_load_whose_data_cannot_go_there_moves_no_data(tmp_path: Path) -> None:
+    with lk.use_backend("numpy"):
+        measured_loop(tmp_path).run(4)
+        loop = measured_loop(tmp_path / "other")
+        loop.run(3)
+        before = [source.position for source in loop._sources]
+        loop._sources[2].labeled_data.seek = lambda position: (_ for _ in ()).throw(lk.LayerkitError("no"))
+        with pytest.raises(lk.LayerkitError, match="no"):
+            loop.load_checkpoint(tmp_path)
+        assert [source.position for source in loop._sources] == before
 
 
 @pytest.mark.parametrize("operation", ["listdir", "rmdir"])

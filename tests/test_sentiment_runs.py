@@ -448,3 +448,103 @@ def test_training_goes_on_where_the_saved_model_is_damaged(folder: Path, two: tu
     cut(folder / MODEL, 0.5)
     train(folder, backend="numpy")
     np.testing.assert_array_equal(weights(load(folder))[0], weights(load(two[0]))[0])
+
+
+# -- replaced --------------------------------------------------------------------------------------------------------
+
+
+def left(folder: Path) -> list[str]:
+    return sorted(path.name for path in folder.parent.iterdir() if path.name != folder.name)
+
+
+def killed_at(step: int, how: str, folder: Path) -> None:
+    """A training that replaces the run in a folder, and is ended at a step."""
+    code = f"""
+import os, signal, sys
+import layerkit as lk
+from layerkit.training.loop import Loop
+real = Loop._train
+def train(self, items):
+    real(self, items)
+    if self.step == {step}:
+        self._output._saver._background.wait()
+        {how}
+Loop._train = train
+from test_sentiment_runs import train as begin
+from pathlib import Path
+begin(Path(sys.argv[1]), overwrite=True, seed=5, backend="numpy")
+"""
+    environment = {**os.environ, "PYTHONPATH": os.pathsep.join([str(Path(__file__).parent), *sys.path])}
+    done = subprocess.run([sys.executable, "-c", code, str(folder)], capture_output=True, text=True, env=environment)
+    assert done.returncode not in (0, 1), done.stderr
+
+
+@pytest.mark.parametrize("how", ["os.kill(os.getpid(), signal.SIGKILL)", "os.kill(os.getpid(), signal.SIGTERM)"])
+def test_a_run_to_be_replaced_stays_until_the_new_one_has_ended_however_that_is_stopped(
+    how: str, folder: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    beside, before = left(folder), contents(folder)
+    killed_at(10, how, folder)
+    assert {**contents(folder), ".lock": b""} == {**before, ".lock": b""}  # the lock of a killed process is free
+    run = train(folder, overwrite=True, seed=5, backend="numpy")
+    assert f"continuing from step {10 if 'TERM' in how else 8}\n" in capsys.readouterr().out
+    assert left(folder) == beside
+    assert load(folder).settings["seed"] == 5
+    undisturbed = train(tmp_path / "undisturbed", seed=5, backend="numpy")
+    np.testing.assert_array_equal(weights(run)[0], weights(undisturbed)[0])
+
+
+def test_what_was_left_of_another_replacement_is_not_continued(
+    folder: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    beside = left(folder)
+    killed_at(10, "os.kill(os.getpid(), signal.SIGKILL)", folder)
+    train(folder, overwrite=True, seed=6, backend="numpy")
+    assert "continuing" not in capsys.readouterr().out
+    assert (left(folder), load(folder).settings["seed"]) == (beside, 6)
+
+
+def test_a_replacement_that_fails_or_is_killed_at_the_end_leaves_the_old_run_or_the_new_one(
+    folder: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    beside, real = left(folder), os.rename
+
+    def failing(number: int) -> Callable[..., None]:
+        made: list[int] = []
+
+        def rename(source: Any, target: Any) -> None:
+            made.extend([0] * (Path(source).parent == folder.parent))
+            if len(made) == number and Path(source).parent == folder.parent:
+                raise OSError(5, "Input/output error")
+            real(source, target)
+
+        return rename
+
+    for number in (1, 2):
+        before = contents(folder)
+        monkeypatch.setattr(os, "rename", failing(number))
+        with pytest.raises(LayerkitError, match=r"cannot be replaced: input/output error; the new run is in .*\.new"):
+            train(folder, overwrite=True, seed=4 + number, backend="numpy")
+        monkeypatch.undo()
+        assert contents(folder) == before
+    monkeypatch.setattr(os.path, "ismount", lambda path: True)
+    with pytest.raises(LayerkitError, match="cannot be replaced: it is a disk of its own, name a folder in it"):
+        train(folder, overwrite=True, seed=6, backend="numpy")
+    monkeypatch.undo()
+    folder.rename(folder.with_name(f".{folder.name}.old"))  # as if killed between two names
+    monkeypatch.setattr(os, "rename", failing(1))
+    with pytest.raises(LayerkitError, match=r"run' is in .*\.run\.old': input/output error"):
+        train(folder, overwrite=True, seed=6, backend="numpy")
+    monkeypatch.undo()
+    train(folder, overwrite=True, seed=6, backend="numpy")
+    assert (left(folder), load(folder).settings["seed"]) == (beside, 6)
+
+
+def test_what_is_no_run_is_never_removed_for_a_replacement(folder: Path) -> None:
+    before = contents(folder)
+    other = folder.with_name(f".{folder.name}.new")
+    other.mkdir()
+    (other / "precious").write_text("kept")
+    with pytest.raises(UsageError, match="holds something that is no run"):
+        train(folder, overwrite=True, seed=5, backend="numpy")
+    assert (contents(folder), (other / "precious").read_text()) == (before, "kept")

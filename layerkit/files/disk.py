@@ -13,11 +13,12 @@ from collections.abc import Iterable, Iterator
 from pathlib import Path
 from typing import Any
 
-from layerkit.errors import LayerkitError
+from layerkit.errors import LayerkitError, UsageError, shown
 
 __all__ = [
     "PAGE",
     "DamagedError",
+    "folder_of",
     "is_draft",
     "opened",
     "read",
@@ -45,6 +46,31 @@ _NO_FOLDERS = {errno.EINVAL, errno.EBADF, errno.ENOTSUP}
 
 class DamagedError(LayerkitError):
     """What is on the disk is not what was written: a file is missing, cannot be read, or has changed."""
+
+
+def folder_of(name: str, path: Any) -> Path:
+    """The folder that somebody gave as the argument ``name``; ``~`` is the home folder.
+
+    Raises:
+        UsageError: no folder can be called so.
+        LayerkitError: the system does not even say whether it is there.
+
+    >>> folder_of("output", "runs/first").name
+    'first'
+    """
+    try:
+        if not os.fspath(path):
+            raise ValueError("it is empty")
+        folder = Path(path).expanduser()
+        os.stat(folder)
+    except FileNotFoundError:
+        pass
+    except OSError as error:
+        if error.errno in (errno.EACCES, errno.ENAMETOOLONG, errno.EIO):
+            raise LayerkitError(f"{name} {str(path)!r} cannot be looked at: {reason(error)}") from error
+    except (TypeError, ValueError, RuntimeError) as error:
+        raise UsageError(f"{name} is the path of a folder, got {shown(path)}: {reason(error)}") from error
+    return folder
 
 
 def write(path: Path, pieces: Iterable[Any]) -> None:

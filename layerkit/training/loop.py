@@ -18,6 +18,7 @@ from layerkit.training.keeping import Keeping
 from layerkit.training.log import progress
 from layerkit.training.measuring import Measuring
 from layerkit.training.output import Folder, Output, prepared
+from layerkit.training.source import seek_all
 from layerkit.training.steps import Steps
 from layerkit.training.task import EvalTask, TrainTask, check_model, listed, shared_sources
 from layerkit.whole import whole
@@ -292,7 +293,7 @@ class Loop:
         """
         self._outside_of_run("run_evals")
         self._steps.check_whole()
-        return self._measuring.evaluate(None)
+        return self._measuring.evaluate()
 
     # -- saving -------------------------------------------------------------------------------------------------------
 
@@ -335,8 +336,7 @@ class Loop:
         self._outside_of_run("load_checkpoint")
         loaded = self._output.load(directory, self._steps.variables, self.random_seed)
         saved = loaded.progress
-        for source, position in zip(self._sources, saved.positions, strict=False):  # new sources stay at their start
-            source.seek(position, self._log)
+        seek_all(self._sources, saved.positions, self._log)
         self._steps.take_over(loaded.variables, saved.step)
         self._measuring.history, self._measuring.evaluated = History.from_dict(saved.history), saved.evaluated
         self._rngs = saved.rngs

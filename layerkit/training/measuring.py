@@ -69,22 +69,32 @@ class Measuring:
         return [name for names in self._metric_names for name in names]
 
     def report(self, feed: Feed | None) -> None:
-        """Notes and logs the losses since the last time, what layers left, and every metric."""
-        self._steps.settle()
-        for number, mean in self._steps.take_means():
-            self._record("train", self._loss_names[number][0], mean)
+        """Notes and logs the losses since the last time, what layers left, and every metric.
+
+        All of it is noted, or nothing: what breaks it off before is followed by the same report once more.
+        """
+        steps = self._steps
+        steps.settle()
+        means = steps.means()
+        numbers = {self._loss_names[number][0]: mean for number, mean in means.items()}
+        numbers.update(self._summaries.numbers_on_host(steps.variables))
+        measured = self._measure(feed)
+        steps.forget_means()
+        self.evaluated = steps.done
+        self._note({"train": numbers, "eval": measured})
+        for number, mean in means.items():
             if mean < 0:
                 self._doubt(self._losses[number], mean)
-        self._summaries.show(self._steps.variables, self._steps.done, self._record)
-        self.evaluate(feed)
-        self.evaluated = self._steps.done
+        self._summaries.show_images(steps.variables, steps.done)
 
-    def evaluate(self, feed: Feed | None) -> dict[str, float]:
-        """Measures, notes and logs every metric; returns them by name.
+    def evaluate(self) -> dict[str, float]:
+        """Measures, notes and logs every metric, on batches of the tasks themselves; returns them by name."""
+        measured = self._measure(None)
+        self._note({"eval": measured})
+        return measured
 
-        Args:
-            feed: where batches come from in a run; the tasks themselves without one.
-        """
+    def _measure(self, feed: Feed | None) -> dict[str, float]:
+        """Every metric by name; batches come from a run's feed, or from the tasks themselves."""
         view, state = self._steps.view(), self._steps.variables.state
         measured, taken = dict[str, float](), list[Item]()
         try:
@@ -96,9 +106,18 @@ class Measuring:
             if feed is not None:
                 feed.give_back(taken)  # the evaluation is made again, on the same batches
             raise
-        for name, value in measured.items():
-            self._record("eval", name, value)
         return measured
+
+    def _note(self, numbers: dict[str, dict[str, float]]) -> None:
+        """Notes all numbers of a mode by their names, and then says them."""
+        step = self._steps.done
+        noted = [(mode, metric, value) for mode, named in numbers.items() for metric, value in named.items()]
+        for mode, metric, value in noted:
+            self.history.append(mode, metric, step, value)
+        for mode, metric, value in noted:
+            self._log(line(step, mode, metric, value, self._width))
+            if self._scalars is not None:
+                self._scalars.add(mode, metric, step, value)
 
     def _doubt(self, loss: Layer, mean: float) -> None:
         """Says once in a run that a loss is negative because the model lacks the layer it stands after."""
@@ -118,13 +137,6 @@ class Measuring:
         item = feed.take()
         taken.append(item)
         return item.batch, item.on_device, item.ids
-
-    def _record(self, mode: str, metric: str, value: float) -> None:
-        step = self._steps.done
-        self.history.append(mode, metric, step, value)
-        self._log(line(step, mode, metric, value, self._width))
-        if self._scalars is not None:
-            self._scalars.add(mode, metric, step, value)
 
     def draw(self) -> None:
         """Draws the learning curve, if there is something new to see."""

@@ -59,16 +59,14 @@ def prepare_folder(output_dir: str | os.PathLike[str]) -> Path:
         UsageError: it is a file.
         LayerkitError: it cannot be made, or nothing can be written there.
     """
-    folder = Path(output_dir)
+    folder = disk.folder_of("output_dir", output_dir)
+    if folder.exists() and not folder.is_dir():
+        raise UsageError(f"output_dir {folder} is a file: name a folder")
     try:
-        folder = folder.expanduser()
-        if folder.exists() and not folder.is_dir():
-            raise UsageError(f"output_dir {folder} is a file: name a folder")
         folder.mkdir(parents=True, exist_ok=True)
         tempfile.TemporaryFile(dir=folder).close()
-    except (OSError, ValueError, RuntimeError) as error:  # those for a NUL, and for nobody's home
-        reason = getattr(error, "strerror", None) or error
-        raise LayerkitError(f"output_dir {folder} cannot be written to: {reason}") from error
+    except OSError as error:
+        raise LayerkitError(f"output_dir {folder} cannot be written to: {error.strerror or error}") from error
     return folder
 
 
@@ -212,7 +210,7 @@ class Saver:
             DamagedError: there is none, or none that is sound; where the loop is strict, the last one is damaged.
             LayerkitError: it is another model's, seed's or version's.
         """
-        folder = Path(path).expanduser()
+        folder = disk.folder_of("directory", path)
         parent = folder / checkpoint.FOLDER
         places = [parent / checkpoint.folder_name(step) for step in reversed(checkpoint.steps(parent))] or [folder]
         first: DamagedError | None = None
@@ -237,6 +235,8 @@ class Saver:
         seed = manifest["random_seed"]
         if seed != random_seed:
             raise LayerkitError(f"{place} was trained with random_seed {seed}, this Loop has {random_seed}")
+        # Another one's slots would be missed as arrays of the model.
+        compare(place, manifest["identity"], {"optimizer": self._identity["optimizer"]})
         try:
             variables.replaced(arrays, *self._layers)
             found = variables.replaced(to_device(arrays), *self._layers)

@@ -9,7 +9,7 @@ from typing import Any
 from layerkit.errors import LayerkitError, UsageError
 from layerkit.training.batch import as_batch
 
-__all__ = ["Source"]
+__all__ = ["Source", "seek_all"]
 
 Batch = tuple[Any, ...]
 
@@ -117,6 +117,23 @@ class Source:
                 if self._taken
                 else f"{self.name} has no batches"
             ) from None
+
+
+def seek_all(sources: Sequence[Source], positions: Sequence[Any], say: Callable[[str], None]) -> None:
+    """Takes each source to its position; new sources, of which there is none, stay at their start.
+
+    Raises:
+        LayerkitError: one cannot go there; those that can go back are where they were.
+    """
+    before = [source.position for source in sources]
+    try:
+        for source, position in zip(sources, positions, strict=False):
+            source.seek(position, say)
+    except BaseException:
+        for source, position in zip(sources, before, strict=True):
+            if source.seekable:
+                source.seek(position, say)
+        raise
 
 
 class _Repeated(Iterator[Any]):

@@ -54,7 +54,7 @@ class Steps:
         self.variables, self.keys = started.variables, started.keys
         self.done = 0
         self.sums = [(0.0, 0)] * len(tasks)
-        """For each task the sum of the losses since ``take_means``, and their number."""
+        """For each task the sum of the losses since ``forget_means``, and their number."""
         self.shared = not started.private
         """Whether somebody else may hold the arrays: then they are copied before a step overwrites them."""
         self._model, self._tasks, self._give_back = model, tasks, give_back
@@ -212,11 +212,13 @@ class Steps:
         """
         self._look(len(self._unseen))
 
-    def take_means(self) -> list[tuple[int, float]]:
-        """(task, mean loss since the last time) for each task there was a step of."""
-        means = [(number, total / count) for number, (total, count) in enumerate(self.sums) if count]
+    def means(self) -> dict[int, float]:
+        """The mean loss since ``forget_means`` of each task there was a step of, by its number."""
+        return {number: total / count for number, (total, count) in enumerate(self.sums) if count}
+
+    def forget_means(self) -> None:
+        """Begins new means."""
         self.sums = [(0.0, 0)] * len(self.sums)
-        return means
 
     def hand_out(self) -> None:
         """Gives the layers the weights and state that training has come to."""

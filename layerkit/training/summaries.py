@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Iterator, Mapping
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -45,14 +45,16 @@ class Summaries:
         """
         return {name: value for name, value in self._all(variables).items() if not value.shape}
 
-    def show(self, variables: Variables, step: int, record: Callable[[str, str, float], Any]) -> None:
-        """Records the numbers, and writes the images.
+    def numbers_on_host(self, variables: Variables) -> dict[str, float]:
+        """The single numbers as such, by name."""
+        return {name: float(to_host(value)) for name, value in self.numbers(variables).items()}
+
+    def show_images(self, variables: Variables, step: int) -> None:
+        """Writes the images.
 
         Raises:
-            LayerkitError: an image cannot be written.
+            LayerkitError: one cannot be written.
         """
-        for name, value in self.numbers(variables).items():
-            record("train", name, float(to_host(value)))
         images = {name: to_host(value) for name, value in self._all(variables).items() if value.shape}
         if self._folder is not None:
             write_images(self._folder, step, images)
