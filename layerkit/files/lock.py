@@ -59,10 +59,11 @@ def _enter(place: Path, folder: Path) -> None:
 
 def _leave(place: Path) -> None:
     with _guard:
-        process, handle, times = _held.pop(place)
+        process, handle, times = _held[place]
         if times > 1:
             _held[place] = process, handle, times - 1
             return
+        del _held[place]
         # The file may be the parent's of this fork, or another's in a folder that came in the place of this one.
         if os.name != "nt" and process == os.getpid() and _is_still(place / NAME, handle):
             with contextlib.suppress(OSError):

@@ -236,19 +236,23 @@ class Steps:
     def _look(self, count: int) -> float:
         """Looks at the losses of the first calls nobody has seen; the seconds since the last time."""
         for seen in to_host([seen for _, _, seen in itertools.islice(self._unseen, count)]):
-            items, first, _ = self._unseen.popleft()
-            self._see(items, first, seen)
+            self._see(*self._unseen[0][:2], seen)
         before, self._looked = self._looked, time.perf_counter()
         return self._looked - before
 
     def _see(self, items: list[Item], first: int, seen: tuple[Any, Any]) -> None:
-        """Looks at the losses of steps, ``first`` being the number of the first, counted from 0."""
+        """Looks at the losses of the first call nobody has seen; ``first`` is its first step, counted from 0."""
         losses, alive = (np.reshape(array, -1).tolist() for array in seen)
+        sums = list(self.sums)
         for place, (item, value) in enumerate(zip(items, losses, strict=True)):
             if not alive[place]:
+                self.sums = sums
+                self._unseen.popleft()
                 self._stop(items[place:], first + place + 1, value)
-            total, count = self.sums[item.task]
-            self.sums[item.task] = total + value, count + 1
+            total, count = sums[item.task]
+            sums[item.task] = total + value, count + 1
+        self.sums = sums
+        self._unseen.popleft()
 
     def _stop(self, items: list[Item], step: int, value: float) -> None:
         """Goes back to before the step on the first of these items, and raises what is known of its loss."""
