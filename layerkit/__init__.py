@@ -54,6 +54,8 @@ def _hint(name: str) -> str:
     # Python and tools ask for names with an underscore, and `from layerkit import arguments` before it imports that.
     if name[0] == "_" or any(os.path.exists(os.path.join(__path__[0], name + end)) for end in (".py", "")):
         return ""
+    if name in importlib.import_module("layerkit.fastmath").__all__:
+        return f": did you mean layerkit.fastmath.{name}?"
     place = importlib.import_module("layerkit.plugins.namespace").place_of(name)
     return f": did you mean {place}?" if place else ""
 

@@ -95,7 +95,7 @@ class Layer:
     ) -> None:
         self.n_in = n_in
         self.n_out = n_out
-        self.mode = check_mode(mode)
+        self.mode = check_mode(self.kind, mode)
         self._name = check_name(name)
         if isinstance(n_in, Layer) or isinstance(sublayers, Layer):
             raise LayerError(f"{self.name}: layers that it calls are given as a list: super().__init__(sublayers=[f])")

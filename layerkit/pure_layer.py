@@ -58,11 +58,17 @@ def Fn(name: str, f: Callable[..., Any], n_out: int = 1) -> PureLayer:
     """
     if not callable(f):
         raise LayerError(f"Fn: a name and a function are due, got {shown(name)} and {shown(f)}")
-    parameters = inspect.signature(f).parameters.values()
+    if isinstance(f, Layer):
+        raise LayerError(f"Fn {name!r}: {f.name} is a layer already: take it as it is")
     remedy = f"wrap it: Fn({name!r}, lambda x: f(x, ...))"
+    try:
+        parameters = inspect.signature(f).parameters.values()
+    except ValueError as error:
+        raise LayerError(f"Fn {name!r}: nobody can read how many arguments {shown(f)} takes; {remedy}") from error
     for parameter in parameters:
         if parameter.kind in (parameter.VAR_POSITIONAL, parameter.VAR_KEYWORD):
-            raise LayerError(f"Fn {name!r}: variable arguments ({parameter}) leave n_in open; {remedy}")
+            several = f"{'*' if parameter.kind is parameter.VAR_POSITIONAL else '**'}{parameter.name}"
+            raise LayerError(f"Fn {name!r}: variable arguments ({several}) leave n_in open; {remedy}")
         if parameter.kind is parameter.KEYWORD_ONLY:
             raise LayerError(f"Fn {name!r}: keyword argument {parameter.name} is no input; {remedy}")
         if parameter.default is not parameter.empty:

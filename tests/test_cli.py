@@ -123,6 +123,7 @@ TOO_LONG = "x" * 300
     [
         (["trian"], ["unknown command 'trian': did you mean 'train'?"]),
         (["xyzzy"], ["unknown command 'xyzzy': known: backends, bench, beta:train, end, evaluate, "]),
+        (["new", "acme"], ["unknown command 'new': did you mean 'layerkit plugins new'?"]),
         (["plugins", "lst"], ["unknown command 'lst': did you mean 'list'?"]),
         (["--versoin"], ["No such option", "--versoin", "--version", "(see: layerkit --help)"]),
         (["plugins", "list", "--jsn"], ["--jsn", "--json", "(see: layerkit plugins list --help)"]),

@@ -65,6 +65,18 @@ def test_a_backend_that_does_not_start() -> None:
     assert {result.message for result in report.skipped} == {"it_starts failed"}
 
 
+def test_a_function_that_gives_no_backend() -> None:
+    def forgets() -> Any:
+        """Another backend would compute in its place, and nobody would know."""
+
+    report = check_backend(forgets)
+    assert [result.name for result in report.failed] == ["it_starts"]
+    said = "backend 'forgets' does not start: None is returned, which has no name"
+    assert report.failed[0].message == said
+    with pytest.raises(lk.LayerkitError, match=said), lk.use_backend("forgets"):
+        pass
+
+
 def test_the_decorator_gives_a_test_for_each_check() -> None:
     @conformance("numpy", kind="backend")
     def test_numpy() -> None:

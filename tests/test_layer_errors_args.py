@@ -49,7 +49,7 @@ WHOLE = "must be a whole number of at least 1, got"
             lambda: tl.Dropout(0.5, shared_axes="12"),
             "Dropout: shared_axes must be a whole number or a tuple of different ones, got '12'",
         ),
-        (lambda: tl.Dropout(0.5, mode="test"), "mode is 'train', 'eval', 'predict' or None, got 'test'"),
+        (lambda: tl.Dropout(0.5, mode="test"), "Dropout: mode is 'train', 'eval', 'predict' or None, got 'test'"),
         (lambda: tl.Weights(3), "Weights: initializer must be a function of (shape, rng), got 3"),
         (
             lambda: tl.Weights(tl.RandomNormalInitializer(), (2, -1)),

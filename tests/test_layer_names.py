@@ -41,8 +41,8 @@ def with_options(x: Any, **options: Any) -> Any:
     [
         (with_default, "default argument y leaves n_in open"),
         (with_keyword, "keyword argument axis is no input"),
-        (with_star, "variable arguments (*xs: 'Any') leave n_in open"),
-        (with_options, "variable arguments (**options: 'Any') leave n_in open"),
+        (with_star, "variable arguments (*xs) leave n_in open"),
+        (with_options, "variable arguments (**options) leave n_in open"),
     ],
 )
 def test_fn_refuses_what_leaves_n_in_open(function: Any, fault: str) -> None:

@@ -278,7 +278,7 @@ def test_chunks_have_keys_of_their_own_and_hand_state_on(backend: str) -> None:
         ),
         (lambda: lk.Scan(Mix(2, 2), n_carry=-1), "Scan: n_carry is a whole number from 0 on, got -1"),
         (lambda: lk.Scan(Mix(2, 2), axis=0.5), "Scan: axis is a whole number, got 0.5"),
-        (lambda: lk.Scan(Mix(2, 2), mode="test"), "mode is 'train', 'eval', 'predict' or None, got 'test'"),
+        (lambda: lk.Scan(Mix(2, 2), mode="test"), "Scan: mode is 'train', 'eval', 'predict' or None, got 'test'"),
         (lambda: lk.Map(Mix(0)), "Map: Mix_0_1 has 0 inputs and 1 outputs; with n_carry=0 it needs 1 inputs"),
         (lambda: lk.Chunk("x", 2), "Chunk: 'x' is no layer"),
         (lambda: lk.Chunk(Mix(), 2.5), "Chunk: chunk_size is a whole number, got 2.5"),

@@ -77,6 +77,15 @@ SLIPS: dict[str, tuple[Callable[[], Any], str]] = {
     ),
     "inputs one by one": (lambda: tl.Parallel(tl.Relu(), tl.Relu())(X, X), f"Parallel: {TUPLE} (4, 3)"),
     "inputs in a list": (lambda: tl.Parallel(tl.Relu(), tl.Relu())([X, X]), f"Parallel: {TUPLE} (2, 4, 3)"),
+    "a layer of a layer": (lambda: tl.Fn("F", tl.Dense(3)), "Fn 'F': Dense_3 is a layer already: take it as it is"),
+    "a layer of a builtin": (
+        lambda: tl.Fn("F", max),
+        "Fn 'F': nobody can read how many arguments <built-in function max> takes; wrap it: Fn('F', lambda",
+    ),
+    "a layer of np.tanh": (
+        lambda: tl.Fn("F", np.tanh),
+        "Fn 'F': variable arguments (*args) leave n_in open; wrap it: Fn('F', lambda x: f(x, ...))",
+    ),
     "ragged rows": (
         lambda: tl.Relu()([[1, 2], [3]]),
         "Relu: an input is an array of numbers, got [[1, 2], [3]], whose rows differ in length: pad the shorter ones",
@@ -215,3 +224,20 @@ def test_reductions_of_plain_numpy_are_differentiated(name: str, backend: str) -
 def test_a_box_is_not_written_through_out() -> None:
     with lk.use_backend("numpy"), pytest.raises(TypeError, match="cannot be written into another"):
         fastmath.grad(lambda x: onp.sum(x, out=onp.zeros(())))(np.ones(3))
+
+
+def test_what_is_differentiated_shows_its_numbers(capsys: pytest.CaptureFixture[str]) -> None:
+    def look(x: Any) -> Any:
+        print(x)
+        return np.sum(x)
+
+    with lk.use_backend("numpy"):
+        fastmath.grad(look)(np.array([1.0, 2.0]))
+    assert capsys.readouterr().out == "Box(array([1., 2.], dtype=float32))\n"
+
+
+@pytest.mark.parametrize("name", ["numpy", "grad", "jit", "random"])
+def test_what_stands_in_fastmath(name: str) -> None:
+    with pytest.raises(AttributeError) as caught:
+        getattr(lk, name)
+    assert str(caught.value) == f"module 'layerkit' has no attribute {name!r}: did you mean layerkit.fastmath.{name}?"

@@ -6,6 +6,7 @@ import click
 
 from layerkit.cli.group import LazyGroup
 from layerkit.cli.own_commands import COMMANDS
+from layerkit.errors import UsageError
 
 __all__ = ["root"]
 
@@ -16,8 +17,15 @@ class _Root(LazyGroup):
         if own is not None or ctx.resilient_parsing:
             return own
         from layerkit.cli.plugin_commands import commands
+        from layerkit.plugins.kind import UnknownName
 
-        command: click.Command = commands.get(cmd_name)  # type: ignore[assignment]
+        try:
+            command: click.Command = commands.get(cmd_name)  # type: ignore[assignment]
+        except UnknownName as error:
+            if cmd_name in super().get_command(ctx, "plugins").lazy:  # type: ignore[union-attr]
+                meant = f"did you mean 'layerkit plugins {cmd_name}'?"
+                raise UsageError(f"unknown command {cmd_name!r}: {meant}") from error
+            raise
         return command
 
 

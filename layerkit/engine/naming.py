@@ -16,10 +16,10 @@ _COMMANDS = os.path.join(HOUSE[0], "cli", "")
 _HOUSE = (*HOUSE, "<frozen")
 
 
-def check_mode(mode: str | None) -> str | None:
+def check_mode(layer: str, mode: str | None) -> str | None:
     """``mode`` itself, if it is one."""
     if mode not in (None, "train", "eval", "predict"):
-        raise LayerError(f"mode is 'train', 'eval', 'predict' or None, got {mode!r}")
+        raise LayerError(f"{layer}: mode is 'train', 'eval', 'predict' or None, got {mode!r}")
     return mode
 
 

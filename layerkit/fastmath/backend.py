@@ -233,10 +233,11 @@ def use_backend(name: str | Backend) -> UseBackend:
     """
     from layerkit.plugins import registry
 
-    backend = registry.make_backend(name) if isinstance(name, str) else name
-    if not isinstance(getattr(backend, "name", None), str):
+    if isinstance(name, str):
+        return UseBackend(registry.make_backend(name))
+    if not isinstance(getattr(name, "name", None), str):
         raise UsageError(f"use_backend takes the name of a backend, such as 'numpy', got {shown(name)}")
-    return UseBackend(backend)
+    return UseBackend(name)
 
 
 class UseBackend(contextlib.AbstractContextManager[Backend]):

@@ -11,7 +11,7 @@ import re
 import threading
 from typing import Any
 
-from layerkit.errors import LayerkitError, UsageError
+from layerkit.errors import LayerkitError, UsageError, shown
 from layerkit.plugins.kind import Registry
 from layerkit.plugins.no_garbage import no_garbage
 from layerkit.plugins.problems import one_line
@@ -124,7 +124,7 @@ def make_backend(name: str) -> Any:
                 raise UsageError(_unavailable(name, constructor))
             try:
                 with uninterrupted(), no_garbage():
-                    _made[constructor] = constructor()
+                    _made[constructor] = _named(name, constructor())
             except LayerkitError:
                 raise
             except Exception as error:
@@ -132,6 +132,13 @@ def make_backend(name: str) -> Any:
                     f"backend {name!r} does not start: {one_line(error)}: {remedy(constructor)}"
                 ) from error
         return _made[constructor]
+
+
+def _named(name: str, made: Any) -> Any:
+    """What a backend's constructor returned, if it may be one: without it the default would compute, unnoticed."""
+    if not isinstance(getattr(made, "name", None), str):
+        raise LayerkitError(f"backend {name!r} does not start: {shown(made)} is returned, which has no name")
+    return made
 
 
 def missing_modules(constructor: Any) -> tuple[str, ...]:

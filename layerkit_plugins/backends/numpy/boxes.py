@@ -147,6 +147,9 @@ class Box(Attributes):
     def __hash__(self) -> int:
         return id(self)
 
+    def __repr__(self) -> str:
+        return f"Box({self._value!r})"
+
 
 box_types.add(Box)
 
