@@ -78,6 +78,42 @@ def test_settings_can_be_given() -> None:
         check_recipe("sentimental")
 
 
+class WithoutSettings:
+    """Says what it is told."""
+
+    def train(self, settings: Any, output: Any) -> Any:
+        return self
+
+    def load(self, path: Any) -> Any:
+        return self
+
+
+class BareLabels(WordCounts):
+    __doc__ = WordCounts.__doc__
+
+    def train(self, settings: Any, output: Any) -> Any:
+        run = super().train(settings, output)
+        label = run.labels[0]
+        run.predict = lambda texts: label if isinstance(texts, str) else [label for _ in texts]
+        return run
+
+
+@pytest.mark.parametrize(
+    ("recipe", "only", "said"),
+    [
+        (WithoutSettings, None, "recipe 'without-settings' has no dataclass named Settings: ask its author"),
+        (BareLabels, ["one_text_is_many_texts"], "a layerkit.recipe.Prediction, with label and score, is due"),
+        (BareLabels, ["an_empty_text_has_a_prediction"], "a layerkit.recipe.Prediction, with label and score, is due"),
+    ],
+)
+def test_what_is_no_recipe_is_told_so(recipe: Any, only: list[str] | None, said: str) -> None:
+    report = check_recipe(recipe, only=only)
+    first, *others = report.results
+    assert first.status == "failed"
+    assert said in first.message
+    assert {(result.status, result.message) for result in others} <= {("skipped", f"{first.name} failed")}
+
+
 def test_nothing_stays_behind() -> None:
     case = RecipeCase(WordCounts)
     case.run()

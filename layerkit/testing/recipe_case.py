@@ -14,11 +14,12 @@ from pathlib import Path
 from typing import Any
 
 from layerkit import runs
+from layerkit.errors import LayerkitError, shown
 from layerkit.fastmath import use_backend
 from layerkit.plugins import registry
 from layerkit.plugins.problems import one_line
 from layerkit.settings import settings_of
-from layerkit.testing.blame import faults_of, installed_backends
+from layerkit.testing.blame import demand, faults_of, installed_backends
 from layerkit.testing.suite import Fault, Skip, Suite
 
 __all__ = ["RECIPES", "RecipeCase", "check", "silently"]
@@ -51,8 +52,8 @@ class RecipeCase:
         self._trained: dict[str, Any] = {}
         self.problem = ""
         try:
-            _ = self.recipe
-        except Fault as fault:
+            _ = settings_of(self.name, getattr(self.recipe, "Settings", None))
+        except (Fault, LayerkitError) as fault:
             self.problem = str(fault)
 
     @functools.cached_property
@@ -118,7 +119,21 @@ class RecipeCase:
         """What a run says of texts, on a backend."""
         where = backend or self.backends[0]
         with use_backend(where), faults_of("predict", where):
-            return run.predict(texts)
+            found = run.predict(texts)
+        if isinstance(texts, str):
+            demand(_is_prediction(found), f"the prediction of {texts!r:.40} is {shown(found)}: {_DUE}")
+            return found
+        demand(isinstance(found, list), f"predict of a list gives a {type(found).__name__}: a list is due")
+        demand(len(found) == len(texts), f"predict gives {len(found)} predictions of {len(texts)} texts")
+        demand(all(map(_is_prediction, found)), f"predict of a list gives {shown(found)}: {_DUE}")
+        return found
+
+
+_DUE = "a layerkit.recipe.Prediction, with label and score, is due"
+
+
+def _is_prediction(found: Any) -> bool:
+    return hasattr(found, "label") and hasattr(found, "score")
 
 
 RECIPES = Suite("recipe", "Recipes", RecipeCase, minimum=10)

@@ -19,7 +19,9 @@ __all__: list[str] = []
 
 @check("settings")
 def it_is_made_without_arguments(case: RecipeCase) -> None:
-    """Its class is called without arguments, and has ``train`` and ``load``: layerkit makes it whenever it needs it."""
+    """Its class is called without arguments, and has ``Settings``, ``train`` and ``load``: all others build on that."""
+    if case.problem:
+        raise Fault(case.problem)
     missing = [name for name in ("train", "load") if not callable(getattr(case.recipe, name, None))]
     demand(not missing, f"recipe {case.name} has no {' and no '.join(missing)}")
 
