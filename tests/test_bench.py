@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import json
+import os
+import sys
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
@@ -19,7 +21,7 @@ from layerkit.bench.programs import program_of
 from layerkit.bench.schema import fault_in
 from layerkit.bench.sizes import parse_sizes
 from layerkit.bench.subjects import cases_of, everything, find
-from layerkit.cli.bench import command
+from layerkit.cli.bench import _progress, command
 from layerkit.fastmath import numpy as np
 from layerkit.fastmath.backend import use_backend
 from layerkit.plugins import registry
@@ -267,6 +269,7 @@ def nothing_starts(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPat
         (lambda: lk.bench.run("Relu", sizes=[16, 32]), r"sizes \[16, 32\]: give batches, as in 16,128"),
         (lambda: lk.bench.run("Relu", backends="nump"), "unknown backend 'nump': did you mean 'numpy'"),
         (lambda: lk.bench.run("Relu", seconds=0), "seconds is a number above 0"),
+        (lambda: lk.bench.run("Relu", seconds=float("inf")), "seconds is a number above 0 .* got inf and 6"),
         (lambda: lk.bench.run("Relu", seconds="1"), "seconds is a number above 0 .* got '1' and 6"),
         (lambda: lk.bench.run("Relu", processes=1.5), "processes is 1 or more, got 3.0 and 1.5"),
         (lambda: lk.bench.run("Relu", processes=0), "processes is 1 or more, got 3.0 and 0"),
@@ -301,6 +304,18 @@ def test_refused_by_the_command(
     assert isinstance(done.exception, lk.UsageError)
     assert words in str(done.exception)
     assert list(tmp_path.iterdir()) == []
+
+
+def test_what_is_measured_is_shown_on_a_terminal_that_does_not_say_how_wide_it_is(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    leader, follower = pytest.importorskip("pty").openpty()
+    with open(leader, "rb") as seen, open(follower, "w") as terminal:
+        monkeypatch.setattr(sys, "stderr", terminal)
+        assert os.get_terminal_size(follower).columns == 0
+        with _progress() as show:
+            show("LayerNorm on numpy")
+        assert b"LayerNorm on numpy" in os.read(seen.fileno(), 1000)
 
 
 def test_a_backend_that_lacks_the_device(site: Site) -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import datetime
 import functools
+import math
 import statistics
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
@@ -69,7 +70,9 @@ def run(
     mode, names = MODES[train], _names(names)
     chosen = _backends([backends] if isinstance(backends, str) else backends)
     cases, without = _cases(names, sizes, mode, len(chosen))
-    if not (isinstance(seconds, (int, float)) and seconds > 0 and isinstance(processes, int) and processes >= 1):
+    if not (
+        isinstance(seconds, (int, float)) and 0 < seconds < math.inf and isinstance(processes, int) and processes >= 1
+    ):
         raise UsageError(f"seconds is a number above 0 and processes is 1 or more, got {seconds!r} and {processes!r}")
     if earlier is not None:
         require_common([(case.name, name) for case in cases for name in chosen], earlier)

@@ -119,7 +119,7 @@ def _progress() -> Iterator[Callable[[str], None]]:
     if sys.stderr is None or not sys.stderr.isatty():
         yield lambda text: None
         return
-    width = os.get_terminal_size(sys.stderr.fileno()).columns - 1
+    width = (os.get_terminal_size(sys.stderr.fileno()).columns or 80) - 1  # 0: it does not say
 
     def show(text: str) -> None:
         print(f"\r{text[:width]:<{width}}", end="", file=sys.stderr, flush=True)
