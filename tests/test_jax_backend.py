@@ -165,6 +165,13 @@ def test_no_programs_are_kept(environment: dict[str, str | None], tmp_path: Path
     assert not list(tmp_path.rglob("jit_*"))
 
 
+def test_a_disk_without_room_for_programs_is_no_news(tmp_path: Path) -> None:
+    full = "import resource; resource.setrlimit(resource.RLIMIT_FSIZE, (100, 100))\n"
+    done = run(full + DOUBLED, LAYERKIT_CACHE=str(tmp_path), JAX_COMPILATION_CACHE_DIR=None)
+    assert done.stdout.startswith("[2.0, 2.0, 2.0] compiled")
+    assert done.stderr == ""
+
+
 # Devices ----------------------------------------------------------------------------------------------------------
 
 PLACED = "from layerkit import fastmath as fm\nfrom layerkit.fastmath import numpy as np\n"

@@ -90,6 +90,7 @@ def _keep_programs() -> None:
         jax.config.update("jax_compilation_cache_dir", str(folder))
         jax.config.update("jax_persistent_cache_min_compile_time_secs", 0.0)
         jax.config.update("jax_persistent_cache_min_entry_size_bytes", -1)
+        warnings.filterwarnings("ignore", "Error writing persistent compilation cache entry", UserWarning)
 
 
 # -- devices ----------------------------------------------------------------------------------------------------------
