@@ -234,7 +234,7 @@ def _holds_run(folder: Path, about: RunFile, may_change: set[str]) -> bool:
         if name in earlier.settings and earlier.settings[name] != value and name not in may_change:
             raise UsageError(
                 f"output {str(folder)!r} holds a run with {name}={earlier.settings[name]!r}, not {value!r}: "
-                "give another folder, or the same settings to continue it"
+                "give another folder, the same settings to continue it, or overwrite it"
             )
     return True
 
