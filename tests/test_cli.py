@@ -141,7 +141,10 @@ TOO_LONG = "x" * 300
             ["output 'lines.txt' is a file: give a folder"],
         ),
         (["train", "majority", "--data", "x", "--output", "."], ["output '.' holds something that is no run"]),
-        (["train", "majority", "--data", "x", "--output", "run"], ["holds a run with data=", "give another folder", "or overwrite it"]),
+        (
+            ["train", "majority", "--data", "x", "--output", "run"],
+            ["holds a run with data=", "or overwrite it"],
+        ),
         (["predict"], ["Missing argument", "(see: layerkit predict --help)"]),
         (["predict", "nowhere", "text"], ["there is no run at 'nowhere': no such folder"]),
         (["predict", "lines.txt", "text"], ["'lines.txt' is a file: a run is the folder that training wrote"]),
