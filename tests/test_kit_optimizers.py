@@ -104,6 +104,33 @@ def test_what_is_no_optimizer_is_told_so(subject: Any, said: str) -> None:
     assert {result.message for result in others} == {"makes_a_step failed"}
 
 
+class SkipsNothing(Steady):
+    __doc__ = Steady.__doc__
+
+    def skip_rows(self, step: Any, last: Any, param_rows: Any, slot_rows: Any, opt_params: Any) -> Any:
+        return None
+
+
+class SkipsByOtherArguments(Steady):
+    __doc__ = Steady.__doc__
+
+    def skip_rows(self, step: Any, param_rows: Any, slot_rows: Any) -> Any:  # type: ignore[override]
+        return param_rows, slot_rows
+
+
+@pytest.mark.parametrize(
+    ("optimizer", "said"),
+    [
+        (SkipsNothing, "on jax: skip_rows does not return two things, the rows and their slots"),
+        (SkipsByOtherArguments, "on jax: skip_rows raises TypeError: "),
+    ],
+)
+def test_skip_rows_of_another_form_is_its_author_s_fault(optimizer: Any, said: str) -> None:
+    (result,) = check_optimizer(optimizer, only=["skip_rows_equals_real_steps"]).results
+    assert result.status == "failed"
+    assert result.message.startswith(said)
+
+
 def test_messages_have_numbers() -> None:
     (result,) = check_optimizer(optimizers.SGD, lambda w, gs, p: w - sum(gs), only=["follows_its_formula"]).results
     assert result.status == "failed"

@@ -242,6 +242,24 @@ def test_adams_that_are_known_to_have_rules_have_them(b1: float) -> None:
 # -- everything around ------------------------------------------------------------------------------------------------
 
 
+class Misled(optimizers.SGD):
+    """Gradient descent whose ``skip_rows`` returns what the test says."""
+
+    def skip_rows(self, step: Any, last: Any, param_rows: Any, slot_rows: Any, opt_params: Any) -> Any:
+        return {"rows alone": param_rows, "nothing": None, "a sum": (param_rows.sum(0), slot_rows)}[self.kind]
+
+    kind = "nothing"
+
+
+@pytest.mark.parametrize("kind", ["rows alone", "nothing", "a sum"])
+def test_what_skip_rows_returns(kind: str, backend: str) -> None:
+    optimizer = Misled(0.1)
+    optimizer.kind = kind
+    said = "^Misled: skip_rows returns two things, rows of the shape it was given and their slots"
+    with pytest.raises(lk.LayerkitError, match=said):
+        loop_of("lazy", optimizer).run(3)
+
+
 class Tied(lk.Layer):
     """A language model whose output projection is its table."""
 

@@ -247,7 +247,15 @@ class LazyRows:
     def skip(self, step: Any, rates: Any, last: Any, rows: Any, slot_rows: Any) -> tuple[Any, Any]:
         """Rows and their slots, which are given up, after the steps that they missed."""
         record = self._opt_params._replace(learning_rate=rates) if self.scheduled else self._opt_params
-        return self._optimizer.skip_rows(step, last, rows, slot_rows, record)  # type: ignore[attr-defined,no-any-return]
+        return self._skipped(step, last, rows, slot_rows, record)
+
+    def _skipped(self, step: Any, last: Any, rows: Any, slot_rows: Any, record: Any) -> tuple[Any, Any]:
+        made: Any = self._optimizer.skip_rows(step, last, rows, slot_rows, record)  # type: ignore[attr-defined]
+        pair = isinstance(made, (tuple, list)) and len(made) == 2
+        if not pair or getattr(made[0], "shape", None) != rows.shape:
+            name = type(self._optimizer).__name__
+            raise LayerkitError(f"{name}: skip_rows returns two things, rows of the shape it was given and their slots")
+        return made[0], made[1]
 
     # -- all rows -----------------------------------------------------------------------------------------------------
 
@@ -301,7 +309,7 @@ class LazyRows:
         record = self._opt_params._replace(learning_rate=to_host(rates) if self.scheduled else self._opt_params[0])
         with use_backend("numpy"):  # one row is not worth a compiled program
             slots, last = self._optimizer.init(row), onp.full(1, -1, onp.int32)
-            moved = self._optimizer.skip_rows(step, last, row.copy(), slots, record)[0]  # type: ignore[attr-defined]
+            moved, _ = self._skipped(step, last, row.copy(), slots, record)
         return bool((moved == row).all())
 
     def _pieces(self, table: Table) -> list[Any]:

@@ -10,6 +10,7 @@ import numpy as onp
 from layerkit import fastmath
 from layerkit.fastmath import nested_map
 from layerkit.fastmath import numpy as np
+from layerkit.plugins.problems import one_line
 from layerkit.testing.blame import demand
 from layerkit.testing.optimizer_case import (
     SHAPES,
@@ -20,7 +21,7 @@ from layerkit.testing.optimizer_case import (
     run,
     weights_of_a_model,
 )
-from layerkit.testing.suite import Skip
+from layerkit.testing.suite import Fault, Skip
 from layerkit.testing.trees import apart, host, leaves, require_close, require_same
 
 __all__: list[str] = []
@@ -255,7 +256,12 @@ def skip_rows_equals_real_steps(case: OptimizerCase) -> None:
                 wanted = optimizer.update(step, np.zeros_like(rows), wanted[0], wanted[1], opt_params)
             times = np.asarray(onp.full(rows.shape[0], last, onp.int32))
             given = nested_map(np.copy, (rows, slots))  # it may write into them
-            got = skip(last + 1 + missed, times, *given, opt_params)
+            try:
+                got = skip(last + 1 + missed, times, *given, opt_params)
+            except Exception as error:
+                raise Fault(f"skip_rows raises {one_line(error)}") from error
+            if not isinstance(got, (tuple, list)) or len(got) != 2:
+                raise Fault("skip_rows does not return two things, the rows and their slots")
             moved = apart(host(wanted[0]), host(rows))
             tolerance = 1e-5 + 1e-3 * moved
             what = f"{missed} steps after step {last}, skipped and with zero gradients,"
