@@ -29,6 +29,7 @@ from layerkit.files import disk
 from layerkit.files.lock import locked
 from layerkit.training import checkpoint
 from layerkit.training.background import Background
+from layerkit.training.interrupt import Terminated
 
 
 def kept(folder: Path) -> list[int]:
@@ -206,14 +207,38 @@ def test_an_interrupt_after_the_last_step_leaves_the_folder_locked_until_all_is_
         loop = slope_loop(
             powers(20), output_dir=tmp_path, checkpoint_at=lambda step: step == 3, save_in_background=True
         )
-        interrupt_soon()
+        interrupt_soon(0.1)
+        interrupt_soon(0.2)  # the first waits
         with pytest.raises(KeyboardInterrupt):
             loop.run(3)
+        assert not may_end.is_set()
         assert (tmp_path / ".lock").exists()
         may_end.set()
         loop._output._saver._background.wait()
         assert not (tmp_path / ".lock").exists()
         assert slope_loop(powers(20), output_dir=tmp_path).step == loop.step == 3
+
+
+@pytest.mark.parametrize(("number", "raised"), [(signal.SIGINT, KeyboardInterrupt), (signal.SIGTERM, Terminated)])
+def test_a_signal_after_the_last_step_waits_until_its_checkpoint_is_written(
+    number: int, raised: type[BaseException], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    real = disk.sync
+
+    def slow(folder: Path) -> None:
+        os.kill(os.getpid(), number)
+        time.sleep(0.2)
+        monkeypatch.undo()
+        real(folder)
+
+    monkeypatch.setattr(disk, "sync", slow)
+    with lk.use_backend("numpy"):
+        loop = slope_loop(
+            powers(20), output_dir=tmp_path, checkpoint_at=lambda step: step == 3, save_in_background=True
+        )
+        with pytest.raises(raised):
+            loop.run(3)
+    assert (loop.step, whole(tmp_path), os.listdir(tmp_path)) == (3, [3], ["checkpoints"])
 
 
 def test_an_interrupted_run_is_saved_though_the_checkpoint_before_it_was_not(
@@ -375,6 +400,30 @@ def test_a_loop_does_not_remove_what_another_one_wrote_meanwhile(backend: str, t
     assert kept(tmp_path)[-2:] == [4, 6]
 
 
+def test_two_loops_of_one_process_do_not_train_into_one_folder_at_once(backend: str, tmp_path: Path) -> None:
+    told: list[str] = []
+
+    def log(text: str) -> None:
+        for attempt in (
+            lambda: other.run(1),
+            other.save_checkpoint,
+            lambda: slope_loop(powers(20), output_dir=tmp_path),
+        ):
+            with pytest.raises(lk.LayerkitError, match="is in use by another Loop of this process: wait until"):
+                attempt()
+            told.append(text)
+
+    loop, other = (
+        slope_loop(powers(20), output_dir=tmp_path, log=log),
+        slope_loop(list(powers(20)), output_dir=tmp_path),
+    )
+    loop.run(3)
+    assert len(told) == 3
+    other.load_checkpoint()
+    other.run(2)
+    assert trained_on(other) == [0, 1, 2]
+
+
 def test_a_fork_that_ends_leaves_its_parents_lock(tmp_path: Path) -> None:
     with locked(tmp_path):
         child = fork()
@@ -457,6 +506,11 @@ def test_a_folder_that_cannot_be_named(path: Any, kind: type[Exception], why: st
         for name, attempt in attempts.items():
             with pytest.raises(kind, match=f"^{name} {why}"):
                 attempt()
+
+
+def test_a_run_that_cannot_be_named() -> None:
+    with pytest.raises(lk.UsageError, match=r"output is the path of a folder, got 'a\\x00b'"):
+        lk.train("sentiment", output="a\0b", overwrite=True, backend="numpy")
 
 
 def test_another_optimizer_is_named_as_such(tmp_path: Path) -> None:

@@ -25,43 +25,51 @@ class InUseError(LayerkitError):
 
 
 _guard = threading.Lock()
-_held: dict[Path, tuple[int, int, int]] = {}
-"""(process, handle, how often) for each folder this process has."""
+_held: dict[Path, tuple[int, int, list[object]]] = {}
+"""(process, handle, for whom) for each folder this process has."""
 
 
 @contextlib.contextmanager
-def locked(folder: Path) -> Iterator[None]:
+def locked(folder: Path, owner: object = None) -> Iterator[None]:
     """Keeps other processes out of a folder inside the ``with`` block; the same process may come in again.
 
     The operating system holds the lock and drops it with the process, however that ends: what a dead process locked
     is free, and nobody has to guess from a file whether it lives. (A package for this would also wait, time out and
     lock on Windows 95; what is needed here is this page.)
 
+    Args:
+        owner: for whom it is, if there can be but one in this process as well.
+
     Raises:
-        InUseError: another process has it.
+        InUseError: another process, or another owner, has it.
         LayerkitError: the folder cannot be written to.
     """
     place = folder.resolve()
-    _enter(place, folder)
+    _enter(place, folder, owner)
     try:
         yield
     finally:
-        _leave(place)
+        _leave(place, owner)
 
 
-def _enter(place: Path, folder: Path) -> None:
+def _enter(place: Path, folder: Path, owner: object) -> None:
     with _guard:
-        process, handle, times = _held.get(place, (0, -1, 0))
+        process, handle, owners = _held.get(place, (0, -1, []))
         if process != os.getpid():  # a fork has its parent's notes, and not its locks
-            handle, times = _take(folder), 0
-        _held[place] = os.getpid(), handle, times + 1
+            handle, owners = _take(folder), []
+        elif owner is not None and any(other is not None and other is not owner for other in owners):
+            raise InUseError(
+                f"{folder} is in use by another Loop of this process: wait until it has ended, or give another folder"
+            )
+        _held[place] = os.getpid(), handle, [*owners, owner]
 
 
-def _leave(place: Path) -> None:
+def _leave(place: Path, owner: object) -> None:
     with _guard:
-        process, handle, times = _held[place]
-        if times > 1:
-            _held[place] = process, handle, times - 1
+        process, handle, owners = _held[place]
+        if len(owners) > 1:
+            at = owners.index(owner)
+            _held[place] = process, handle, [*owners[:at], *owners[at + 1 :]]
             return
         del _held[place]
         # The file may be the parent's of this fork, or another's in a folder that came in the place of this one.

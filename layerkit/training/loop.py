@@ -206,13 +206,16 @@ class Loop:
         self._steps.check_whole()
         if last == self.step:
             return
-        with self._output.alone(self.step):
-            self._run(last)
-            if self._draws:
-                self._measuring.draw()
+        with Interrupts() as interrupts:
+            with self._output.alone(self.step):
+                self._run(last, interrupts)
+                if self._draws:
+                    with interrupts.let_through():
+                        self._measuring.draw()
+            interrupts.check()  # it may have come while the last checkpoint was written
 
-    def _run(self, last: int) -> None:
-        with Interrupts() as interrupts, progress(self.step, last) as move:
+    def _run(self, last: int, interrupts: Interrupts) -> None:
+        with progress(self.step, last) as move:
             if self._measuring.evaluated < self.step and self._eval_at(self.step):
                 self._measuring.report(self._feed)  # an interrupt came before it
             asked = requests(

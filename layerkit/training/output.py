@@ -99,14 +99,14 @@ class Output:
         """Keeps other processes out of the folder, until everything is written; the run is at this step.
 
         Raises:
-            LayerkitError: another process has the folder, or has brought it further than this run.
+            LayerkitError: another process or Loop has the folder, or has brought it further than this run.
         """
         if self.folder is None:
             yield
             return
         from layerkit.files.lock import locked
 
-        with locked(self.folder), self._saver.finishing():
+        with locked(self.folder, self._saver), self._saver.finishing():
             self._saver.check_later(self.folder, step)
             yield
 

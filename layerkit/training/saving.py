@@ -177,7 +177,7 @@ class Saver:
                 step,
             )
         folder = _place(output_dir, manifest)
-        with locked(output_dir):  # in the background as well, however the run ends meanwhile
+        with locked(output_dir, self):  # in the background as well, however the run ends meanwhile
             checkpoint.write(folder, arrays, manifest, self._superseded)
             self._superseded = []
             best = keeping.best_of(checkpoint.steps(folder.parent), manifest["history"])
@@ -271,10 +271,10 @@ def recovered(output_dir: Path) -> bool:
     """Clears away what a killed process left in an output folder; whether it has a checkpoint.
 
     Raises:
-        LayerkitError: another process has the folder, or it cannot be cleared or read.
+        LayerkitError: another process or Loop has the folder, or it cannot be cleared or read.
     """
     parent = output_dir / checkpoint.FOLDER
-    with locked(output_dir):
+    with locked(output_dir, object()):
         try:
             disk.remove_drafts(output_dir)
             checkpoint.recover(parent)
