@@ -94,6 +94,8 @@ class MissedSteps:
 
     def _strengths(self, most: int) -> Any:
         """(rows, most): the learning rate of each missed step, times the decay of those after it; 0 beyond them."""
+        if self._numpy is onp and isinstance(self._rate, Rates):
+            return self._windows(most)
         steps = onp.arange(1, most + 1, dtype=onp.int32)
         missed = steps <= self._count[:, None]
         if not isinstance(self._rate, Rates):
@@ -105,6 +107,24 @@ class MissedSteps:
             left = self._decayed_until(self._step - 1) - self._decayed_until(at)
             rates = rates * np.exp(np.where(missed, left, self._number(-onp.inf)))
         return np.where(missed, rates, self._number(0))
+
+    def _windows(self, most: int) -> Any:
+        """``_strengths`` of known numbers: a step counts the same for all rows, each of which sees a window of them."""
+        first = int(self._last.min()) + 1
+        strengths = onp.zeros(self._step - first + most, self._dtype)
+        past = strengths[: self._step - first]
+        past[...] = self._past(self._rate.values, first)
+        if self._decay:
+            past *= onp.exp(self._decayed_until(self._step - 1) - self._past(self._rate.decays, first))
+        # NumPy's sliding_window_view takes longer than all of this.
+        windows: Any = onp.ndarray((len(past) + 1, most), self._dtype, strengths, strides=strengths.strides * 2)
+        return windows[self._last + (1 - first)]
+
+    def _past(self, ring: Any, first: int) -> Any:
+        """What a ring holds for the steps from ``first`` to the one that comes next."""
+        start = first % len(ring)
+        beyond = start + self._step - first - len(ring)
+        return ring[start : len(ring) + beyond] if beyond <= 0 else onp.concatenate([ring[start:], ring[:beyond]])
 
     def _decayed_until(self, step: Any) -> Any:
         decays = self._rate.decays

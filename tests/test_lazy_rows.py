@@ -17,7 +17,7 @@ from layerkit import fastmath, optimizers
 from layerkit import layers as tl
 from layerkit.errors import UsageError
 from layerkit.fastmath import numpy as np
-from layerkit.missed_steps import Rates
+from layerkit.missed_steps import MissedSteps, Rates
 from layerkit.training import lazy_rows, lr_schedules
 from layerkit.training.row_ids import RowFinder
 from layerkit_plugins.optimizers import momenta, quadrature
@@ -237,6 +237,30 @@ def test_adams_that_are_known_to_have_rules_have_them(b1: float) -> None:
         assert momenta.has_rules(b1, b2)
         assert quadrature.changing_rule(b1, b2) is not None
         assert quadrature.steady_rule(b1, b2) is not None
+
+
+@pytest.mark.parametrize("decay", [0.0, 0.5])
+@pytest.mark.parametrize("step", [33, 50, 72])
+def test_missed_steps_are_found_where_the_ring_of_rates_begins_again(step: int, decay: float) -> None:
+    rng = onp.random.default_rng(step)
+    rates, weights = rng.uniform(0.1, 0.5, step), rng.normal(size=(9, 2))
+    ring = Rates(onp.zeros(50, onp.float32), onp.zeros(50, onp.float32) if decay else ())
+    for n in range(max(0, step - 50), step):
+        ring.values[n % 50] = rates[n]
+        if decay:
+            ring.decays[n % 50] = onp.log1p(-rates[: n + 1] * decay).sum()
+    last = onp.array([step - 2, step - 30, step - 5, step - 1], onp.int32)
+    wanted = [
+        sum(
+            rates[row + j] * onp.prod(1 - rates[row + j + 1 : step] * decay) * weights[j - 1]
+            for j in range(1, min(9, step - 1 - row) + 1)
+        )
+        * onp.ones(2)
+        for row in last.tolist()
+    ]
+    with lk.use_backend("numpy"):
+        sums = MissedSteps(step, last, ring, decay, onp.zeros((4, 3), onp.float32)).sums(weights)
+    onp.testing.assert_allclose(sums, wanted, rtol=1e-4, atol=1e-6)
 
 
 # -- everything around ------------------------------------------------------------------------------------------------
