@@ -230,6 +230,25 @@ def test_rows_that_were_never_touched_change_nothing_for_others(scheduled: bool)
     assert got[1].tobytes() == rows[1].tobytes()
 
 
+@pytest.mark.parametrize("step", [20, 500])
+def test_wide_rows_move_as_their_parts_do(step: int) -> None:
+    """Rows wider than the buffers that NumPy is given for them, which have their size back afterwards."""
+    rng = onp.random.default_rng(0)
+    adam, last = optimizers.Adam(0.01), onp.array([step - 3, step - 17, 2], onp.int32)
+    rows, m, v = (onp.abs(rng.normal(size=(3, 300))).astype(onp.float32) for _ in range(3))
+    size = onp.getbufsize()
+
+    def skipped(part: slice) -> Any:
+        given = [array[:, part].copy() for array in (rows, m, v)]
+        return adam.skip_rows(step, last, given[0], tuple(given[1:]), adam.opt_params)
+
+    with lk.use_backend("numpy"):
+        whole, parts = skipped(slice(None)), [skipped(slice(at, at + 20)) for at in range(0, 300, 20)]
+    for place, array in enumerate(fastmath.tree_leaves(whole)):
+        assert array.tobytes() == onp.concatenate([fastmath.tree_leaves(p)[place] for p in parts], 1).tobytes()
+    assert onp.getbufsize() == size
+
+
 @pytest.mark.parametrize("b1", [0.0, 0.01, 0.1, 0.3, 0.5, 0.7, 0.8, 0.9, 0.95, 0.98])
 def test_adams_that_are_known_to_have_rules_have_them(b1: float) -> None:
     for share in (4, 40):
