@@ -38,6 +38,15 @@ class Returned(lk.Layer):
         return x * self.weights
 
 
+class Counted(lk.Layer):
+    def init_weights_and_state(self, signature: Any) -> None:
+        self.state = 0
+
+    def forward(self, x: Any) -> Any:
+        self.state = self.state + 1
+        return x
+
+
 class NeverMade(lk.Layer):
     def init_weights(self, signature: Any) -> None:
         self.weights = np.ones(signature.shape[-1])
@@ -105,7 +114,11 @@ SLIPS: dict[str, tuple[Callable[[], Any], str]] = {
     ),
     "weights returned": (
         lambda: Returned().init(X),
-        "Returned: init_weights_and_state returns nothing: set self.weights and self.state in it",
+        "Returned: what init_weights_and_state returns is not kept: set self.weights, or self.state, in it",
+    ),
+    "a state that is no array": (
+        lambda: tl.Serial(Counted()).init(X),
+        "Serial > 0:Counted: init_weights_and_state sets self.state to 0: make arrays, as in np.array(0.0)",
     ),
     "the gradient of a whole number": (
         lambda: fastmath.grad(lambda x: x**2)(np.array(5)),

@@ -12,6 +12,7 @@ from layerkit.engine.frames import Frame, current_frame
 from layerkit.engine.layer_error import LayerError, explain
 from layerkit.engine.sharing import in_first_places, shares, walk
 from layerkit.engine.sources import Trail
+from layerkit.errors import shown
 from layerkit.fastmath import abstract_eval, random, tree_leaves
 from layerkit.shapes import signature
 
@@ -102,10 +103,16 @@ def init_by_hook(frame: Frame, inputs: Any, has_hook: bool) -> tuple[Any, Any, A
     before = dict(vars(layer))
     arguments = (inputs, frame.rng()) if _takes_rng(type(layer)) else (inputs,)
     hook: Callable[..., Any] = layer.init_weights_and_state
-    if hook(*arguments) is not None:
-        raise LayerError("init_weights_and_state returns nothing: set self.weights and self.state in it")
+    returned = hook(*arguments)
+    for name, tree in (("weights", frame.weights), ("state", frame.state)):
+        if not all(hasattr(leaf, "dtype") for leaf in tree_leaves(tree)):
+            raise LayerError(
+                f"init_weights_and_state sets self.{name} to {shown(tree)}: make arrays, as in np.array(0.0)"
+            )
     if not tree_leaves((frame.weights, frame.state)):
         _refuse_hidden(layer, before)
+        if returned is not None:
+            raise LayerError("what init_weights_and_state returns is not kept: set self.weights, or self.state, in it")
     return frame.weights, frame.state, _abstract_output(frame, inputs, frame.weights, frame.state)
 
 
