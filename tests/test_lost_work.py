@@ -11,7 +11,7 @@ import threading
 import time
 import warnings
 from collections.abc import Callable, Iterator
-from contextlib import nullcontext
+from contextlib import nullcontext, suppress
 from pathlib import Path
 from typing import Any
 
@@ -470,6 +470,27 @@ def test_a_lock_is_a_file_of_its_own(make: Any, tmp_path: Path) -> None:
     assert (tmp_path / "precious").read_text() == "kept"
 
 
+def test_a_full_disk_is_told_in_a_sentence_and_no_step_is_lost_wherever_a_resumed_run_meets_it(tmp_path: Path) -> None:
+    with lk.use_backend("numpy"):
+        undisturbed = full_loop(tmp_path / "one")
+        undisturbed.run(5)
+        shutil.copytree(tmp_path / "one", tmp_path / "begun")
+        undisturbed.run(6)
+        for number in range(1, 99):
+            folder, loop = Path(shutil.copytree(tmp_path / "begun", tmp_path / f"run {number}")), None
+            with suppress(lk.LayerkitError), failing(number, errno.ENOSPC) as made, warnings.catch_warnings():
+                warnings.simplefilter("ignore")  # a checkpoint that cannot be listed is passed over
+                loop = full_loop(folder)
+                loop.run(6)
+            loop = loop if loop and number % 2 else full_loop(folder)
+            loop.run(11 - loop.step)
+            assert same(loop.model.weights, undisturbed.model.weights)
+            assert loop.history.to_dict() == undisturbed.history.to_dict()
+            if len(made) < number:
+                break
+    assert 50 < number < 98
+
+
 # -- disks of other kinds --------------------------------------------------------------------------------------------
 
 
@@ -530,6 +551,25 @@ def test_a_load_whose_data_cannot_go_there_moves_no_data(tmp_path: Path) -> None
         with pytest.raises(lk.LayerkitError, match="no"):
             loop.load_checkpoint(tmp_path)
         assert [source.position for source in loop._sources] == before
+
+
+def test_a_checkpoint_is_not_passed_over_because_too_many_files_are_open(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    real = os.open
+
+    def open_(path: Any, *args: Any) -> int:
+        if "step-00000003" in str(path):
+            raise OSError(errno.EMFILE, "Too many open files")
+        return real(path, *args)
+
+    with lk.use_backend("numpy"):
+        slope_loop(powers(20), output_dir=tmp_path, checkpoint_at=lambda step: True).run(3)
+        monkeypatch.setattr(os, "open", open_)
+        with pytest.raises(lk.LayerkitError, match=r"manifest\.json cannot be read: too many open files"):
+            slope_loop(powers(20), output_dir=tmp_path)
+        monkeypatch.undo()
+        assert slope_loop(powers(20), output_dir=tmp_path).step == 3
 
 
 @pytest.mark.parametrize("operation", ["listdir", "rmdir"])

@@ -28,6 +28,7 @@ __all__ = [
     "remove_drafts",
     "replace",
     "sync",
+    "unreadable",
     "write",
     "write_pages",
 ]
@@ -40,6 +41,8 @@ _NO_LINK = getattr(os, "O_NOFOLLOW", 0)
 _NO_WAIT = getattr(os, "O_NONBLOCK", 0)  # a pipe would wait for somebody to write
 _DIRECT = getattr(os, "O_DIRECT", 0)
 _DRAFT = ".draft"
+_SHORTAGES = {errno.EMFILE, errno.ENFILE, errno.ENOMEM}
+"""What says nothing of a file: one that cannot be opened for these may be sound."""
 _NO_FOLDERS = {errno.EINVAL, errno.EBADF, errno.ENOTSUP}
 """What systems say that flush files, and no folders: PostgreSQL too takes the first two for an answer."""
 
@@ -194,6 +197,7 @@ def opened(path: Path, follow: bool = False) -> Iterator[tuple[int, int]]:
 
     Raises:
         DamagedError: it is missing, cannot be read, is no file, or a link.
+        LayerkitError: too many files are open.
     """
     try:
         handle = os.open(path, os.O_RDONLY | _NO_WAIT | _BINARY | (0 if follow else _NO_LINK))
@@ -201,7 +205,7 @@ def opened(path: Path, follow: bool = False) -> Iterator[tuple[int, int]]:
         raise DamagedError(f"{path} is missing") from error
     except OSError as error:
         why = "it is a link, and links are not followed" if error.errno == errno.ELOOP else reason(error)
-        raise DamagedError(f"{path} cannot be read: {why}") from error
+        raise unreadable(path, error, why) from error
     try:
         about = os.fstat(handle)
         if not stat.S_ISREG(about.st_mode):
@@ -211,7 +215,14 @@ def opened(path: Path, follow: bool = False) -> Iterator[tuple[int, int]]:
             raise DamagedError(f"{path} cannot be read: it is a hard link, another place has the same file: copy it")
         yield handle, about.st_size
     finally:
-        os.close(handle)
+        with contextlib.suppress(OSError):  # all was read
+            os.close(handle)
+
+
+def unreadable(path: Path, error: OSError, why: str = "") -> LayerkitError:
+    """The error for what cannot be read: it is damaged, unless the system is merely short of something."""
+    kind = LayerkitError if error.errno in _SHORTAGES else DamagedError
+    return kind(f"{path} cannot be read: {why or reason(error)}")
 
 
 def read(path: Path, most: int, follow: bool = False) -> bytes:

@@ -73,10 +73,11 @@ def _leave(place: Path, owner: object) -> None:
             return
         del _held[place]
         # The file may be the parent's of this fork, or another's in a folder that came in the place of this one.
-        if os.name != "nt" and process == os.getpid() and _is_still(place / NAME, handle):
-            with contextlib.suppress(OSError):
+        with contextlib.suppress(OSError):
+            if os.name != "nt" and process == os.getpid() and _is_still(place / NAME, handle):
                 os.unlink(place / NAME)
-        os.close(handle)
+        with contextlib.suppress(OSError):  # a network disk may say now that there was no room for whose the lock is
+            os.close(handle)
 
 
 def _take(folder: Path) -> int:

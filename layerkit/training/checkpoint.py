@@ -199,7 +199,7 @@ def read(folder: Path) -> tuple[dict[str, Any], dict[str, dict[str, Any]]]:
     try:
         manifest, names = _read_manifest(folder), sorted(os.listdir(folder))
     except OSError as error:
-        raise DamagedError(f"{folder} cannot be read: {disk.reason(error)}") from error
+        raise disk.unreadable(folder, error) from error
     files = {kind: f"{kind}.safetensors" for kind in FILES}
     for name in names:
         if name not in {MANIFEST, *files.values()}:
