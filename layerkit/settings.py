@@ -150,7 +150,7 @@ def as_json(settings: Any) -> dict[str, Any]:
 def _plain(value: Any) -> Any:
     if isinstance(value, tuple | list):
         return [_plain(item) for item in value]
-    return str(value.absolute()) if isinstance(value, Path) else value
+    return os.path.abspath(value) if isinstance(value, Path) else value
 
 
 # The hints are text that Python evaluates: once, when the recipe is met, and not whenever a run is loaded.

@@ -259,7 +259,7 @@ def test_a_run_is_continued_and_an_earlier_one_stays_whole(train: Train, seen: l
     assert [name for name in seen[1][2] if name[0] != "."] == ["run.json", "weights"]
     before = (tmp_path / "run.json").read_bytes()
     with pytest.raises(
-        lk.UsageError, match=r"holds a run with rate=0.5, not 0.25: give another folder, or the same settings"
+        lk.UsageError, match=r"holds a run with rate=0.5, not 0.25: give another folder, the same settings"
     ):
         train(output=tmp_path, rate=0.25)
     assert len(seen) == 2

@@ -184,6 +184,17 @@ def test_held_out_texts_that_have_changed_are_not_measured(tmp_path: Path) -> No
 # ---- continued
 
 
+def test_a_data_file_is_the_same_by_any_path_and_another_with_other_words(tmp_path: Path) -> None:
+    path = tmp_path / "mine.csv"
+    path.write_text("text,label\n" + "".join(f"{word} {i},{word}\n" for i in range(20) for word in ("good", "bad")))
+    (tmp_path / "inner").mkdir()
+    train(tmp_path / "run", corpus=None, data=path, backend="numpy")
+    train(tmp_path / "run", corpus=None, data=tmp_path / "inner" / ".." / "mine.csv", backend="numpy")
+    path.write_text(path.read_text().replace("good ", "good news "))
+    with pytest.raises(LayerkitError, match=r"was saved with another vocabulary \(.*: it belongs to another run"):
+        train(tmp_path / "run", corpus=None, data=path, backend="numpy")
+
+
 class _Stops(io.StringIO):
     """Standard output at which somebody presses Ctrl-C when a step is reported."""
 

@@ -235,8 +235,8 @@ class Saver:
         seed = manifest["random_seed"]
         if seed != random_seed:
             raise LayerkitError(f"{place} was trained with random_seed {seed}, this Loop has {random_seed}")
-        # Another one's slots would be missed as arrays of the model.
-        compare(place, manifest["identity"], {"optimizer": self._identity["optimizer"]})
+        # Another optimizer's slots would be missed as arrays of the model, another vocabulary's words as rows.
+        compare(place, manifest["identity"], {name: own for name, own in self._identity.items() if name != "model"})
         try:
             variables.replaced(arrays, *self._layers)
             found = variables.replaced(to_device(arrays), *self._layers)

@@ -166,7 +166,7 @@ class SentimentRun:
             LayerkitError: a file cannot be written.
         """
         words = sorted(self.vocabulary, key=self.vocabulary.__getitem__)
-        settings = {name: str(v.absolute()) if isinstance(v, Path) else v for name, v in self.settings.items()}
+        settings = {name: os.path.abspath(v) if isinstance(v, Path) else v for name, v in self.settings.items()}
         held_out = run_folder.fingerprint(self._held_out())
         about = run_folder.About(self.labels, words, settings, self.settings["corpus"], held_out, self.metrics)
         run_folder.write(folder, self.model, about)
