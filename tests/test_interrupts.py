@@ -20,7 +20,10 @@ from layerkit.training.interrupt import Interrupts, Terminated
 LONG = 5.0  # seconds that a signal may take
 
 
-@pytest.mark.parametrize(("number", "raised"), [(signal.SIGINT, KeyboardInterrupt), (signal.SIGTERM, Terminated)])
+@pytest.mark.parametrize(
+    ("number", "raised"),
+    [(signal.SIGINT, KeyboardInterrupt), (signal.SIGTERM, Terminated), (signal.SIGHUP, Terminated)],
+)
 def test_a_signal_waits_for_the_step_and_saves(number: int, raised: type[BaseException], tmp_path: Path) -> None:
     def source() -> Any:
         for k, batch in enumerate(powers(20)):
@@ -40,14 +43,25 @@ def test_a_signal_waits_for_the_step_and_saves(number: int, raised: type[BaseExc
         assert trained_on(again) == list(range(20))
 
 
-def test_a_second_signal_does_not_wait_and_terminated_ends_a_program_with_143() -> None:
+@pytest.mark.parametrize(("number", "code"), [(signal.SIGTERM, 143), (signal.SIGHUP, 129)])
+def test_a_second_signal_does_not_wait_and_a_program_ends_with_its_exit_code(number: int, code: int) -> None:
     with Interrupts() as interrupts:
-        os.kill(os.getpid(), signal.SIGTERM)
-        assert interrupts.requested is Terminated
+        os.kill(os.getpid(), number)
+        assert interrupts.requested is not None
         with pytest.raises(Terminated) as caught:
-            os.kill(os.getpid(), signal.SIGTERM)
-    assert caught.value.code == 143
-    assert signal.getsignal(signal.SIGTERM) is signal.SIG_DFL
+            os.kill(os.getpid(), number)
+    assert caught.value.code == code
+    assert signal.getsignal(number) is signal.SIG_DFL
+
+
+def test_a_program_that_outlives_its_terminal_is_not_ended_with_it() -> None:
+    previous = signal.signal(signal.SIGHUP, signal.SIG_IGN)  # what nohup does
+    try:
+        with Interrupts() as interrupts:
+            os.kill(os.getpid(), signal.SIGHUP)
+        assert interrupts.requested is None
+    finally:
+        signal.signal(signal.SIGHUP, previous)
 
 
 def test_handlers_of_ones_own_stay() -> None:

@@ -1,6 +1,6 @@
 """The command ``layerkit``: every message one line, every exit code meant.
 
-0: done. 1: it went wrong. 2: it was asked for wrongly. 130: interrupted. 143: terminated.
+0: done. 1: it went wrong. 2: it was asked for wrongly. 130: interrupted. 143: terminated. 129: hung up.
 141: nobody reads the output any more. LAYERKIT_DEBUG=1 shows tracebacks.
 """
 

@@ -1,10 +1,11 @@
-"""Ctrl-C, and the SIGTERM of a machine that is taken away, at a moment when nothing is half done."""
+"""Ctrl-C, and the signals of a machine or a terminal that goes away, at a moment when nothing is half done."""
 
 from __future__ import annotations
 
+import functools
 import signal
 import threading
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from types import FrameType
 from typing import Any
@@ -13,28 +14,34 @@ __all__ = ["Interrupts", "Terminated"]
 
 
 class Terminated(SystemExit):
-    """SIGTERM, once what could be saved was: the program ends with exit code 143, as the signal would end it."""
+    """A signal, once what could be saved was: the program ends with the exit code that the signal would give it.
 
-    def __init__(self) -> None:
-        super().__init__(128 + signal.SIGTERM)
+    >>> Terminated().code
+    143
+    """
+
+    def __init__(self, number: int = signal.SIGTERM) -> None:
+        super().__init__(128 + number)
 
 
-# Each signal, and what Python does with it unless somebody said otherwise.
-_SIGNALS: dict[int, tuple[Any, type[BaseException]]] = {
+# Each signal, what Python does with it unless somebody said otherwise, and what is raised.
+_SIGNALS: dict[int, tuple[Any, Callable[[], BaseException]]] = {
     signal.SIGINT: (signal.default_int_handler, KeyboardInterrupt),
     signal.SIGTERM: (signal.SIG_DFL, Terminated),
 }
+if hasattr(signal, "SIGHUP"):  # a terminal is closed, a connection lost; not on Windows
+    _SIGNALS[signal.SIGHUP] = signal.SIG_DFL, functools.partial(Terminated, signal.SIGHUP)
 
 
 class Interrupts:
-    """Inside the ``with`` block, Ctrl-C and SIGTERM wait until the running step is done; a second one does not.
+    """Inside the ``with`` block, these signals wait until the running step is done; a second one does not.
 
     A step gives its arrays away and gets new ones: interrupted in between, there would be none. Where a program has
     a handler of its own for a signal, and in threads other than the main one, nothing is changed.
     """
 
     def __init__(self) -> None:
-        self.requested: type[BaseException] | None = None
+        self.requested: Callable[[], BaseException] | None = None
         self._let_through = False
         self._previous: dict[int, Any] = {}
 
@@ -52,7 +59,7 @@ class Interrupts:
     def check(self) -> None:
         """Raises the KeyboardInterrupt or Terminated that was put off."""
         if self.requested is not None:
-            raise self.requested
+            raise self.requested()
 
     @contextmanager
     def let_through(self) -> Iterator[None]:
@@ -67,4 +74,4 @@ class Interrupts:
     def _handle(self, number: int, frame: FrameType | None) -> None:
         again, self.requested = self.requested is not None, _SIGNALS[number][1]
         if again or self._let_through:
-            raise self.requested
+            raise self.requested()

@@ -192,8 +192,9 @@ class Loop:
     def run(self, n_steps: int = 1) -> None:
         """Trains ``n_steps`` more steps.
 
-        Ctrl-C and SIGTERM end the run after the step it is in; with an ``output_dir``, a checkpoint of that step is
-        written. Then they do what they always do: raise KeyboardInterrupt, and end the program with exit code 143.
+        Ctrl-C, SIGTERM and SIGHUP end the run after the step it is in; with an ``output_dir``, a checkpoint of that
+        step is written. Then they do what they always do: raise KeyboardInterrupt, or end the program with exit code
+        143 or 129.
 
         Raises:
             UsageError: ``n_steps`` is no whole number from 0 up.
