@@ -138,5 +138,5 @@ def test_free_memory_is_that_of_the_machine_or_of_the_container(
 
 def test_another_device_has_its_own_memory(monkeypatch: pytest.MonkeyPatch) -> None:
     small(monkeypatch, 1)
-    monkeypatch.setattr(memory, "devices", lambda: ["gpu:0 Some GPU"])
+    monkeypatch.setattr(memory, "on_cpu", lambda: False)
     memory.check_room("anything takes", 2**80)
