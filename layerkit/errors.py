@@ -9,7 +9,7 @@ from collections.abc import Iterable
 from types import FunctionType
 from typing import Any
 
-__all__ = ["HOUSE", "LayerkitError", "LayerkitWarning", "UsageError", "shown", "suggest", "warn"]
+__all__ = ["HOUSE", "LayerkitError", "LayerkitWarning", "UsageError", "os_reason", "shown", "suggest", "warn"]
 
 _PACKAGE = os.path.dirname(os.path.abspath(__file__))
 HOUSE = (_PACKAGE + os.sep, _PACKAGE + "_plugins" + os.sep)
@@ -51,6 +51,15 @@ def shown(value: Any) -> str:
     """
     text = f"function {value.__name__}" if isinstance(value, FunctionType) else " ".join(repr(value).split())
     return text if len(text) <= 60 else f"{text[:57]}..."
+
+
+def os_reason(error: Exception) -> str:
+    """What the operating system says went wrong, without number and path.
+
+    >>> os_reason(PermissionError(13, "Permission denied"))
+    'permission denied'
+    """
+    return str(getattr(error, "strerror", None) or error).lower()
 
 
 def suggest(name: str, known: Iterable[str], otherwise: str = "") -> str:

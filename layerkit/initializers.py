@@ -11,6 +11,7 @@ import numpy as onp
 
 from layerkit import arguments, fastmath
 from layerkit.engine.layer_error import LayerError
+from layerkit.errors import os_reason
 from layerkit.fastmath import numpy as np
 from layerkit.fastmath import random
 
@@ -284,7 +285,7 @@ def InitializerFromFile(path: str | os.PathLike[str]) -> Initializer:
             with open(path, "rb") as file:
                 found = onp.lib.format.read_array(file, allow_pickle=False)
         except OSError as error:
-            raise LayerError(f"{where}: cannot be read: {error.strerror or error}") from error
+            raise LayerError(f"{where}: cannot be read: {os_reason(error)}") from error
         except (ValueError, EOFError, MemoryError, OverflowError) as error:
             raise LayerError(f"{where}: is no .npy file of numbers, or a damaged one") from error
         if found.dtype.kind not in "biuf":

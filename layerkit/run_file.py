@@ -10,12 +10,11 @@ from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any
 
-from layerkit.errors import LayerkitError, UsageError
+from layerkit.errors import LayerkitError, UsageError, os_reason
 from layerkit.files import sealed
 from layerkit.files.disk import DamagedError
-from layerkit.files.disk import reason as os_reason
 
-__all__ = ["FORMAT", "NAME", "RunFile", "as_metrics", "os_reason", "read_run_file", "write_run_file"]
+__all__ = ["FORMAT", "NAME", "RunFile", "as_metrics", "read_run_file", "write_run_file"]
 
 FORMAT = 2
 NAME = "run.json"

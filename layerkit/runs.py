@@ -10,12 +10,12 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
-from layerkit.errors import LayerkitError, UsageError, shown, warn
+from layerkit.errors import LayerkitError, UsageError, os_reason, shown, warn
 from layerkit.files import DamagedError, disk
 from layerkit.files.lock import NAME as LOCK
 from layerkit.files.lock import InUseError, locked
 from layerkit.recipe import Recipe, Run
-from layerkit.run_file import NAME, RunFile, as_metrics, os_reason, read_run_file, write_run_file
+from layerkit.run_file import NAME, RunFile, as_metrics, read_run_file, write_run_file
 from layerkit.settings import as_json, make_settings, settings_of
 
 __all__ = ["RunFile", "load", "predict", "prediction_backend", "read_run_file", "recipe_of", "save", "train"]

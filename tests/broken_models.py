@@ -425,7 +425,8 @@ MODELS: list[Case] = [
     (
         normalized_axes_that_are_not_there,
         f32(16, 8),
-        "Serial > 1:BatchNorm: expected an array with axis 2, got (16, 2) from 0:Dense_2",
+        "Serial > 1:BatchNorm: axis is (0, 1, 2), inputs (batch, d) take axis=0: "
+        "expected an array with axis 2, got (16, 2) from 0:Dense_2",
     ),
     (
         constant_of_another_width,

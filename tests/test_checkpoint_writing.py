@@ -38,7 +38,7 @@ def test_a_folder_that_is_a_file_or_cannot_be_made(tmp_path: Path) -> None:
     with lk.use_backend("numpy"):
         with pytest.raises(lk.UsageError, match=r"output_dir .*file is a file: name a folder"):
             full_loop(file)
-        with pytest.raises(lk.LayerkitError, match=r"output_dir .*inside cannot be written to: Not a directory"):
+        with pytest.raises(lk.LayerkitError, match=r"output_dir .*inside cannot be written to: not a directory"):
             full_loop(file / "inside")
         with pytest.raises(lk.LayerkitError, match=r"output_dir /proc/layerkit cannot be written to"):
             full_loop(Path("/proc/layerkit"))

@@ -213,7 +213,7 @@ def test_a_backend_that_is_not_known_to_the_environment(site: Site) -> None:
         ("mute", 1, "layerkit: RuntimeError (set LAYERKIT_DEBUG=1 for the traceback)"),
         ("usage", 2, "layerkit: asked for wrongly"),
         ("error", 1, "layerkit: went wrong"),
-        ("os", 1, "layerkit: /no/such/file: No such file or directory"),
+        ("os", 1, "layerkit: /no/such/file: no such file or directory"),
         ("interrupt", 130, "layerkit: interrupted"),
         ("abort", 130, "layerkit: interrupted"),
         ("exit", 7, ""),
@@ -270,7 +270,7 @@ def test_standard_output_closed(site: Site, arguments: list[str]) -> None:
 def test_standard_output_full(site: Site, command: str) -> None:
     done = close("> /dev/full", *command.split(), site=site)
     told = [line for line in done.errors if "plugin beta 2.0" not in line]
-    assert (done.code, told) == (1, ["layerkit: standard output: No space left on device"])
+    assert (done.code, told) == (1, ["layerkit: standard output: no space left on device"])
 
 
 def test_nobody_reads_on(site: Site) -> None:

@@ -268,7 +268,7 @@ def test_a_picture_that_cannot_be_written(tmp_path: Path) -> None:
     history = History()
     history.append("train", "L2Loss", 1, 1.0)
     (tmp_path / "learning_curve.png").mkdir()
-    with pytest.raises(lk.LayerkitError, match=r"learning_curve\.png cannot be written: Is a directory"):
+    with pytest.raises(lk.LayerkitError, match=r"learning_curve\.png cannot be written: is a directory"):
         picture.draw(history, tmp_path)
     assert [path.name for path in tmp_path.iterdir()] == ["learning_curve.png"]
 

@@ -176,8 +176,8 @@ def zipped(path: Path) -> None:
 @pytest.mark.parametrize(
     ("write", "message"),
     [
-        (lambda path: None, "cannot be read: No such file or directory"),
-        (lambda path: path.mkdir(), "cannot be read: Is a directory"),
+        (lambda path: None, "cannot be read: no such file or directory"),
+        (lambda path: path.mkdir(), "cannot be read: is a directory"),
         (lambda path: path.write_bytes(b""), "is no .npy file of numbers, or a damaged one"),
         (lambda path: path.write_text("1 2 3"), "is no .npy file of numbers, or a damaged one"),
         (truncated, "is no .npy file of numbers, or a damaged one"),

@@ -88,7 +88,8 @@ MISFITS: list[tuple[Callable[[], lk.Layer], Any, Any, str]] = [
         lambda: tl.BatchNorm(),
         lk.f32(2, 3, 4, 5),
         zeros(2, 5),
-        "BatchNorm: expected an array with axis 2, got (2, 5) from the input",
+        "BatchNorm: axis is (0, 1, 2), inputs (batch, d) take axis=0: "
+        "expected an array with axis 2, got (2, 5) from the input",
     ),
     (
         lambda: tl.BatchNorm(axis=0),
@@ -197,7 +198,12 @@ def said(error: lk.LayerError) -> str:
         (lambda: tl.Dense(3), lk.f32(), "Dense_3: expected at least 1 axis, got () from the input"),
         (lambda: tl.Embedding(9, 2), lk.f32(4), "Embedding_9_2: ids must be whole numbers (int32), got float32 (4,)"),
         (lambda: tl.LayerNorm(), lk.f32(), "LayerNorm: expected at least 1 axis, got () from the input"),
-        (lambda: tl.BatchNorm(), lk.f32(4, 5), "BatchNorm: expected an array with axis 2, got (4, 5) from the input"),
+        (
+            lambda: tl.BatchNorm(),
+            lk.f32(4, 5),
+            "BatchNorm: axis is (0, 1, 2), inputs (batch, d) take axis=0: "
+            "expected an array with axis 2, got (4, 5) from the input",
+        ),
         (lambda: tl.Glu(), lk.f32(4, 5), "Glu: halves the last axis, which has an odd size: got (4, 5)"),
         (
             lambda: tl.Serial(tl.Embedding(9, 2), tl.Mean(axis=3), tl.Dense(2)),

@@ -625,7 +625,7 @@ BAD: list[tuple[Callable[[], Any], str]] = [
     ),
     (lambda: data.tokenizer("words", vocabulary=["a"]), f"the vocabulary of 1 words has no {UNKNOWN!r}, which stands"),
     (lambda: data.tokenizer("words", vocabulary="a b"), "a vocabulary is a list of words, or a dict from word to id"),
-    (lambda: data.tokenizer("words", "no/file"), "the vocab_file 'no/file' cannot be read: No such file or directory"),
+    (lambda: data.tokenizer("words", "no/file"), "the vocab_file 'no/file' cannot be read: no such file or directory"),
     (lambda: data.tokenizer("characters", "no/file"), "characters take no vocabulary: their ids are their code points"),
     (first(data.Tokenize(vocab_type="characters"), 3), "data.Tokenize: an item has no text, got 3"),
     (

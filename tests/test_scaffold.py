@@ -294,7 +294,7 @@ def test_what_exists_is_never_touched(tmp_path: Path, make: Callable[[Path], Any
 @pytest.mark.parametrize(
     ("error", "raised", "said"),
     [
-        (OSError(28, "No space left on device"), LayerkitError, "acme': No space left on device"),
+        (OSError(28, "No space left on device"), LayerkitError, "acme': no space left on device"),
         (KeyboardInterrupt(), KeyboardInterrupt, ""),
     ],
     ids=["full", "interrupted"],

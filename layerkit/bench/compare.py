@@ -15,8 +15,7 @@ from layerkit.bench.sizes import CaseName, Size
 from layerkit.bench.statistics import Estimate, ratio_of_runs, verdict
 from layerkit.bench.text import wrapped
 from layerkit.bench.words import multiple
-from layerkit.errors import UsageError
-from layerkit.run_file import os_reason
+from layerkit.errors import UsageError, os_reason
 
 __all__ = ["Change", "Comparison", "compare", "read", "require_common"]
 

@@ -16,7 +16,7 @@ from typing import Any
 import click
 
 from layerkit.cli.root import root
-from layerkit.errors import LayerkitError, LayerkitWarning
+from layerkit.errors import LayerkitError, LayerkitWarning, os_reason
 
 __all__ = ["main"]
 
@@ -84,7 +84,7 @@ def _explain(error: BaseException) -> tuple[str, int]:
         return "interrupted", _INTERRUPTED
     if isinstance(error, OSError) and error.strerror:
         where = error.filename or _stuck()
-        return f"{where}: {error.strerror}" if where else error.strerror, 1
+        return f"{where}: {os_reason(error)}" if where else os_reason(error), 1
     if words := _shortage(error):
         return words, 1
     text = f"{type(error).__name__}: {_one_line(error)}".rstrip(": ")
@@ -131,7 +131,7 @@ def _flush(code: int) -> int:
         return _abandon(sys.stdout, _BROKEN_PIPE)
     except OSError as error:
         if not code:  # else it was said already
-            _say(f"standard output: {error.strerror}")
+            _say(f"standard output: {os_reason(error)}")
         return _abandon(sys.stdout, code or 1)
     return code
 

@@ -11,7 +11,7 @@ from pathlib import Path
 import click
 
 from layerkit.cli.path import PATH
-from layerkit.errors import UsageError
+from layerkit.errors import UsageError, os_reason
 
 __all__ = ["command"]
 
@@ -101,8 +101,6 @@ def _share(text: str | None, compare: Path | None) -> float | None:
 
 def _check_writable(file: Path) -> None:
     """Says before anything is measured if the file could not be written after it."""
-    from layerkit.run_file import os_reason
-
     existed = os.path.exists(file)
     try:
         with file.open("ab"):

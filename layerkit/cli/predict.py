@@ -14,9 +14,9 @@ from typing import BinaryIO
 import click
 
 from layerkit.cli.path import PATH
-from layerkit.errors import LayerkitError, UsageError
+from layerkit.errors import LayerkitError, UsageError, os_reason
 from layerkit.recipe import Prediction
-from layerkit.run_file import os_reason, read_run_file
+from layerkit.run_file import read_run_file
 from layerkit.runs import load, prediction_backend
 
 __all__ = ["command"]

@@ -12,7 +12,7 @@ import numpy as np
 from layerkit.data.batches import Array
 from layerkit.data.parts import changed, checked_keys, parts_of
 from layerkit.data.stage import Stage, mapped
-from layerkit.errors import LayerkitError, UsageError, shown, suggest
+from layerkit.errors import LayerkitError, UsageError, os_reason, shown, suggest
 from layerkit.whole import whole
 
 __all__ = ["Tokenize", "Tokenizer", "tokenizer"]
@@ -171,4 +171,4 @@ def _read(path: Any) -> str:
     try:
         return Path(path).read_text(encoding="utf-8")
     except (OSError, TypeError, UnicodeDecodeError) as error:
-        raise UsageError(f"the vocab_file {shown(path)} cannot be read: {getattr(error, 'strerror', error)}") from None
+        raise UsageError(f"the vocab_file {shown(path)} cannot be read: {os_reason(error)}") from None

@@ -13,7 +13,7 @@ from collections.abc import Iterable, Iterator
 from pathlib import Path
 from typing import Any
 
-from layerkit.errors import LayerkitError, UsageError, shown
+from layerkit.errors import LayerkitError, UsageError, os_reason, shown
 
 __all__ = [
     "PAGE",
@@ -23,7 +23,6 @@ __all__ = [
     "opened",
     "read",
     "read_into",
-    "reason",
     "remove",
     "remove_drafts",
     "replace",
@@ -70,9 +69,9 @@ def folder_of(name: str, path: Any) -> Path:
         pass
     except OSError as error:
         if error.errno in (errno.EACCES, errno.ENAMETOOLONG, errno.EIO):
-            raise LayerkitError(f"{name} {str(path)!r} cannot be looked at: {reason(error)}") from error
+            raise LayerkitError(f"{name} {str(path)!r} cannot be looked at: {os_reason(error)}") from error
     except (TypeError, ValueError, RuntimeError) as error:
-        raise UsageError(f"{name} is the path of a folder, got {shown(path)}: {reason(error)}") from error
+        raise UsageError(f"{name} is the path of a folder, got {shown(path)}: {os_reason(error)}") from error
     return folder
 
 
@@ -204,7 +203,7 @@ def opened(path: Path, follow: bool = False) -> Iterator[tuple[int, int]]:
     except FileNotFoundError as error:
         raise DamagedError(f"{path} is missing") from error
     except OSError as error:
-        why = "it is a link, and links are not followed" if error.errno == errno.ELOOP else reason(error)
+        why = "it is a link, and links are not followed" if error.errno == errno.ELOOP else os_reason(error)
         raise unreadable(path, error, why) from error
     try:
         about = os.fstat(handle)
@@ -222,7 +221,7 @@ def opened(path: Path, follow: bool = False) -> Iterator[tuple[int, int]]:
 def unreadable(path: Path, error: OSError, why: str = "") -> LayerkitError:
     """The error for what cannot be read: it is damaged, unless the system is merely short of something."""
     kind = LayerkitError if error.errno in _SHORTAGES else DamagedError
-    return kind(f"{path} cannot be read: {why or reason(error)}")
+    return kind(f"{path} cannot be read: {why or os_reason(error)}")
 
 
 def read(path: Path, most: int, follow: bool = False) -> bytes:
@@ -246,7 +245,7 @@ def read_into(path: Path, handle: int, buffer: Any) -> None:
         try:
             got = os.readv(handle, [view]) if hasattr(os, "readv") else _read(handle, view)
         except OSError as error:
-            raise DamagedError(f"{path} cannot be read: {reason(error)}") from error
+            raise DamagedError(f"{path} cannot be read: {os_reason(error)}") from error
         if not got:
             raise DamagedError(f"{path} is damaged: it ends before it should")
         view = view[got:]
@@ -256,12 +255,3 @@ def _read(handle: int, view: memoryview) -> int:
     piece = os.read(handle, min(len(view), 1 << 20))
     view[: len(piece)] = piece
     return len(piece)
-
-
-def reason(error: Exception) -> str:
-    """What the operating system says went wrong, without number and path.
-
-    >>> reason(PermissionError(13, "Permission denied"))
-    'permission denied'
-    """
-    return str(getattr(error, "strerror", None) or error).lower()

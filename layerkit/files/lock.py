@@ -12,8 +12,7 @@ import threading
 from collections.abc import Iterator
 from pathlib import Path
 
-from layerkit.errors import LayerkitError, warn
-from layerkit.files import disk
+from layerkit.errors import LayerkitError, os_reason, warn
 
 __all__ = ["NAME", "InUseError", "locked"]
 
@@ -88,7 +87,7 @@ def _take(folder: Path) -> int:
         except OSError as error:
             if error.errno == errno.ELOOP:
                 raise LayerkitError(_not_ours(folder, "a link")) from error
-            raise LayerkitError(f"{folder} cannot be written to: {disk.reason(error)}") from error
+            raise LayerkitError(f"{folder} cannot be written to: {os_reason(error)}") from error
         try:
             about = os.fstat(handle)
             if not stat.S_ISREG(about.st_mode) or about.st_nlink > 1:
@@ -125,7 +124,7 @@ def _lock(handle: int, folder: Path) -> None:
             f"{folder} is in use by process {owner or '(unknown)'}: wait until it has ended, or give another folder"
         ) from error
     except OSError as error:
-        warn(f"{folder} cannot be locked ({disk.reason(error)}): see to it that no other process writes there")
+        warn(f"{folder} cannot be locked ({os_reason(error)}): see to it that no other process writes there")
 
 
 def _is_still(path: Path, handle: int) -> bool:

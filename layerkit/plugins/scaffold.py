@@ -17,7 +17,7 @@ from importlib.resources.abc import Traversable
 from pathlib import Path, PurePosixPath
 from string import Template
 
-from layerkit.errors import LayerkitError, UsageError
+from layerkit.errors import LayerkitError, UsageError, os_reason
 from layerkit.plugins.selection import canonical
 
 __all__ = ["KINDS", "scaffold"]
@@ -65,7 +65,7 @@ def scaffold(name: str, kind: str = "layer", folder: str | os.PathLike[str] | No
     except BaseException as error:
         shutil.rmtree(draft, ignore_errors=True)
         if isinstance(error, OSError):
-            raise LayerkitError(f"cannot write {str(target)!r}: {error.strerror or error}") from error
+            raise LayerkitError(f"cannot write {str(target)!r}: {os_reason(error)}") from error
         raise
     return [target / path for path in sorted(texts)]
 

@@ -16,7 +16,7 @@ from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import Any
 
-from layerkit.errors import LayerkitError, shown
+from layerkit.errors import LayerkitError, os_reason, shown
 from layerkit.files import disk, sealed, tensors
 from layerkit.files.disk import DamagedError
 from layerkit.files.image import Image
@@ -75,7 +75,7 @@ def write(folder: Path, arrays: Arrays, manifest: Mapping[str, Any], instead_of:
                 disk.remove(draft)
             raise
     except OSError as error:
-        raise LayerkitError(f"the checkpoint {folder} cannot be written: {disk.reason(error)}") from error
+        raise LayerkitError(f"the checkpoint {folder} cannot be written: {os_reason(error)}") from error
 
 
 def _make(parent: Path) -> None:
@@ -183,7 +183,7 @@ def _names(parent: Path) -> list[str]:
     except (FileNotFoundError, NotADirectoryError):
         return []
     except OSError as error:
-        raise LayerkitError(f"{parent} cannot be read: {disk.reason(error)}") from error
+        raise LayerkitError(f"{parent} cannot be read: {os_reason(error)}") from error
 
 
 # -- reading ---------------------------------------------------------------------------------------------------------

@@ -6,7 +6,7 @@ import os
 from importlib.util import find_spec
 from pathlib import Path
 
-from layerkit.errors import LayerkitError
+from layerkit.errors import LayerkitError, os_reason
 from layerkit.training.history import History
 
 __all__ = ["NAME", "draw"]
@@ -47,5 +47,5 @@ def draw(history: History, folder: Path) -> Path | None:
         draft.replace(path)
     except OSError as error:
         draft.unlink(missing_ok=True)
-        raise LayerkitError(f"{path} cannot be written: {error.strerror or error}") from error
+        raise LayerkitError(f"{path} cannot be written: {os_reason(error)}") from error
     return path

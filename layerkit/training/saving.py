@@ -9,7 +9,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, NamedTuple
 
-from layerkit.errors import LayerkitError, UsageError, warn
+from layerkit.errors import LayerkitError, UsageError, os_reason, warn
 from layerkit.fastmath import backend_name, to_device, to_host
 from layerkit.files import disk, sealed
 from layerkit.files.disk import DamagedError
@@ -66,7 +66,7 @@ def prepare_folder(output_dir: str | os.PathLike[str]) -> Path:
         folder.mkdir(parents=True, exist_ok=True)
         tempfile.TemporaryFile(dir=folder).close()
     except OSError as error:
-        raise LayerkitError(f"output_dir {folder} cannot be written to: {error.strerror or error}") from error
+        raise LayerkitError(f"output_dir {folder} cannot be written to: {os_reason(error)}") from error
     return folder
 
 
@@ -279,5 +279,5 @@ def recovered(output_dir: Path) -> bool:
             disk.remove_drafts(output_dir)
             checkpoint.recover(parent)
         except OSError as error:
-            raise LayerkitError(f"{output_dir} holds what a killed process left: {disk.reason(error)}") from error
+            raise LayerkitError(f"{output_dir} holds what a killed process left: {os_reason(error)}") from error
     return checkpoint.newest(parent) is not None

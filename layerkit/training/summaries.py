@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from layerkit.errors import LayerkitError, UsageError
+from layerkit.errors import LayerkitError, UsageError, os_reason
 from layerkit.fastmath import to_host
 from layerkit.layer import Layer
 from layerkit.training.variables import Variables
@@ -93,7 +93,7 @@ def write_images(folder: Path, step: int, images: Mapping[str, Any]) -> None:
                 path.parent.mkdir(exist_ok=True)
                 path.write_bytes(_png(image))
             except OSError as error:
-                raise LayerkitError(f"{path} cannot be written: {error.strerror or error}") from error
+                raise LayerkitError(f"{path} cannot be written: {os_reason(error)}") from error
 
 
 def _png(image: Any) -> bytes:

@@ -162,14 +162,14 @@ class BatchNorm(lk.Layer):
         self.momentum = arguments.number("BatchNorm", "momentum", momentum, at_least=0, at_most=1)
 
     def init_weights_and_state(self, signature: Any) -> None:
-        axes, dtype = axes_of(signature, self.axis), float_dtype(signature.dtype)
+        axes, dtype = self._axes(signature), float_dtype(signature.dtype)
         shape = tuple(size for axis, size in enumerate(signature.shape) if axis not in axes)
         beta = np.zeros(shape, dtype) if self.center else ()
         self.weights = BatchNormWeights(beta, np.ones(shape, dtype) if self.scale else ())
         self.state = BatchNormState(np.zeros(shape, dtype), np.ones(shape, dtype), np.zeros((), np.int32))
 
     def forward(self, x: Any) -> Any:
-        axes = axes_of(x, self.axis)
+        axes = self._axes(x)
         x = as_float(x)
         wide = full_float(x)
         broad = tuple(1 if axis in axes else size for axis, size in enumerate(x.shape))
@@ -185,6 +185,12 @@ class BatchNorm(lk.Layer):
         if self.scale:
             y = y * np.reshape(gamma, broad)
         return in_dtype_of(x, y + np.reshape(beta, broad) if self.center else y)
+
+    def _axes(self, x: Any) -> tuple[int, ...]:
+        try:
+            return axes_of(x, self.axis)
+        except lk.LayerError as error:
+            raise lk.LayerError(f"axis is {self.axis}, inputs (batch, d) take axis=0: {error}") from None
 
     def _check_sizes(self, x: Any, axes: tuple[int, ...]) -> None:
         sizes = tuple(size for axis, size in enumerate(x.shape) if axis not in axes)

@@ -12,7 +12,7 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import BinaryIO
 
-from layerkit.errors import LayerkitError, UsageError
+from layerkit.errors import LayerkitError, UsageError, os_reason
 
 __all__ = ["read_lines", "shown"]
 
@@ -74,7 +74,7 @@ def read_lines(path: str | os.PathLike[str]) -> Iterator[tuple[int, str]]:
     except OSError as error:
         if reason := _REASONS.get(error.errno or 0):
             raise UsageError(f"{name}: {reason}") from error
-        raise LayerkitError(f"{name}: cannot be read ({error.strerror or error})") from error
+        raise LayerkitError(f"{name}: cannot be read ({os_reason(error)})") from error
     if not number:
         raise LayerkitError(f"{name}: the file is empty: it should hold texts and labels")
 

@@ -14,7 +14,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-from layerkit.errors import LayerkitError
+from layerkit.errors import LayerkitError, os_reason
 from layerkit_plugins.sentiment.processed import Processed, from_bytes, process_here, to_bytes
 
 __all__ = ["main", "process_in_workers"]
@@ -41,7 +41,7 @@ def process_in_workers(texts: Sequence[str], keep_stop_words: bool, n_workers: i
                 workers.append((worker, own))
         except OSError as error:
             raise LayerkitError(
-                f"{n_workers} processes that split texts into words cannot be started ({error.strerror or error}): "
+                f"{n_workers} processes that split texts into words cannot be started ({os_reason(error)}): "
                 "ask for fewer, or for 0, which starts none"
             ) from error
         return [_result(worker, own) for worker, own in workers]

@@ -50,7 +50,7 @@ SLIPS = {
     ),
     "example without its call": (
         lambda: lk.example(OneSublayer),
-        "lk.example takes signatures, as in @lk.example(lk.f32(4, 8)), got <class 'test_slips.OneSublayer'>",
+        "lk.example takes signatures, as in @lk.example(lk.f32(4, 8)), got <class 'test_slips_of_authors.OneSublayer'>",
     ),
     "a shape for the kit": (
         lambda: check_layer(tl.Dense(3), (4, 8)),
