@@ -310,7 +310,7 @@ def test_any_other_trouble_of_the_system_is_passed_on_in_one_line(
     monkeypatch.setattr(text_lines, "open", fail, raising=False)
     with pytest.raises(LayerkitError) as caught:
         read_file(path)
-    one_line(caught, path, "cannot be read (Input/output error)")
+    one_line(caught, path, "cannot be read (input/output error)")
     assert caught.value.exit_code == 1
 
 

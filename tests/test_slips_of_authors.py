@@ -119,3 +119,22 @@ def test_use_backend_is_silent_where_it_is_used() -> None:
         with lk.use_backend("jax"):
             assert name_of(2) == ["numpy"] * 3
             assert backend_name() == "jax"
+
+
+class CountsInFloats(lk.Layer):
+    def init_weights_and_state(self, signature: Any) -> None:
+        self.state = np.zeros((), np.int32)
+
+    def forward(self, x: Any) -> Any:
+        self.state = self.state + 0.5
+        return x
+
+
+@pytest.mark.parametrize("backend", ["numpy", "jax"])
+def test_a_state_that_changes_its_form_in_training_is_named(backend: str) -> None:
+    with lk.use_backend(backend):
+        model = tl.Serial(tl.Dense(1), tl.Serial(CountsInFloats()))
+        task = lk.TrainTask([(np.ones((2, 3)), np.ones((2, 1)), np.ones((2, 1)))], tl.L2Loss(), optimizers.SGD(0.1))
+        loop = lk.Loop(model, task, log=None)
+        with pytest.raises(lk.LayerError, match=r"CountsInFloats: its state is int32\[\] before a step and float"):
+            loop.run(1)

@@ -258,7 +258,7 @@ def test_processes_that_cannot_be_started(monkeypatch: pytest.MonkeyPatch) -> No
         raise BlockingIOError(11, "Resource temporarily unavailable")
 
     monkeypatch.setattr(text_workers.subprocess, "Popen", popen)
-    with pytest.raises(LayerkitError, match=r"2 processes .* cannot be started \(Resource temporarily unavailable\)"):
+    with pytest.raises(LayerkitError, match=r"2 processes .* cannot be started \(resource temporarily unavailable\)"):
         text_workers.process_in_workers(["a"] * 4, False, 2)
 
 

@@ -10,7 +10,7 @@ import numpy as onp
 
 from layerkit.fastmath import cond, random, scan, tree_unflatten, value_and_grad
 from layerkit.fastmath import numpy as np
-from layerkit.layer import Layer
+from layerkit.layer import Layer, LayerError
 from layerkit.shapes import signature
 from layerkit.training.batch import measured, parts
 from layerkit.training.lazy_rows import LazyRows, View
@@ -171,4 +171,19 @@ def compute_loss(
     own, key = carry.task, functools.partial(random.fold_in, keys.loss, n)
     inputs = measured(loss_layer, y, rest)
     loss, loss_state = loss_layer.pure_fn(inputs, own.loss_weights, own.loss_state, key, training=True)
+    _check_state(model, carry.state, state)
+    _check_state(loss_layer, own.loss_state, loss_state)
     return loss, (state, loss_state)
+
+
+def _check_state(layer: Layer, before: Any, after: Any) -> None:
+    """Makes sure that a layer's state has after a step the form it had before: the next step, and a file, expect it."""
+    if after is before or signature(after) == signature(before):
+        return
+    if layer.sublayers and type(before) is type(after) is tuple and len(before) == len(after) == len(layer.sublayers):
+        for sublayer, old, new in zip(layer.sublayers, before, after, strict=True):
+            _check_state(sublayer, old, new)
+    raise LayerError(
+        f"{layer.name}: its state is {signature(before)} before a step and {signature(after)} after it: keep the "
+        "shapes and dtypes of init_weights_and_state"
+    )
