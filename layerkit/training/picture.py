@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-import os
+import io
 from importlib.util import find_spec
 from pathlib import Path
 
 from layerkit.errors import LayerkitError, os_reason
+from layerkit.files import disk
 from layerkit.training.history import History
 
 __all__ = ["NAME", "draw"]
@@ -40,12 +41,10 @@ def draw(history: History, folder: Path) -> Path | None:
         panel.set_ylabel(metric)
         panel.grid(alpha=0.3)
         panel.legend()
-    path = folder / NAME
-    draft = folder / f".{NAME}.{os.getpid()}.draft"
+    path, image = folder / NAME, io.BytesIO()
+    FigureCanvasAgg(figure).print_figure(image, format="png")
     try:
-        FigureCanvasAgg(figure).print_figure(draft, format="png")
-        draft.replace(path)
+        disk.replace(path, [image.getbuffer()])
     except OSError as error:
-        draft.unlink(missing_ok=True)
         raise LayerkitError(f"{path} cannot be written: {os_reason(error)}") from error
     return path
