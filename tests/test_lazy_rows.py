@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
@@ -18,7 +19,7 @@ from layerkit import layers as tl
 from layerkit.errors import UsageError
 from layerkit.fastmath import numpy as np
 from layerkit.missed_steps import MissedSteps, Rates
-from layerkit.training import lazy_rows, lr_schedules
+from layerkit.training import lazy_rows, lr_schedules, steps
 from layerkit.training.row_ids import RowFinder
 from layerkit_plugins.optimizers import momenta, quadrature
 
@@ -536,6 +537,31 @@ def test_an_id_beyond_the_table_is_named(backend: str) -> None:
     loop = loop_of("lazy", optimizers.Adam(0.05), data=data)
     with pytest.raises(lk.LayerkitError, match=f"{WORDS + 7}.*{WORDS}|not finite"):
         loop.run(10)
+
+
+@pytest.mark.parametrize("per_call", [1, 3])
+def test_a_compiled_step_copies_neither_tables_nor_past_rates(per_call: int, monkeypatch: pytest.MonkeyPatch) -> None:
+    """It overwrites them where they stand, though it reads them as well."""
+    import jax
+
+    programs = []
+
+    def compiled(function: Any, **options: Any) -> Any:
+        program = jax.jit(function, **options)
+
+        def call(*args: Any) -> Any:
+            programs.append(program.lower(*args).compile().as_text())
+            return program(*args)
+
+        return call
+
+    monkeypatch.setattr(steps, "jit", compiled)
+    with lk.use_backend("jax"):
+        optimizer = optimizers.AdamW(steps_down, weight_decay_rate=0.1)
+        loop_of("lazy", optimizer, n_steps_per_call=per_call).run(per_call)
+    array = rf"\[(?:{lazy_rows.N_RATES}|{WORDS}|{WORDS},{WIDTH})\]"
+    assert re.search(array, programs[-1])
+    assert not re.findall(rf"= \w+{array}\S* copy\(.*", programs[-1])
 
 
 def test_no_more_programs_than_lengths() -> None:

@@ -51,8 +51,10 @@ def make_step(model: Layer, task: TrainTask, opt_params: Any, lazy: LazyRows) ->
         own = carry.task
         view = View((carry.weights, own.loss_weights), own.slots, own.waiting, n)
         full = view.parts()
+        # Noted before it is read, past rates are written where they stand: XLA copies what is read before it changes.
+        waiting = lazy.noted(own.waiting, n, learning_rate)
         # Lists of leaves from here on: trees are taken apart, and put together, once.
-        before = lazy.read(*full, own.waiting, n, ids)
+        before = lazy.read(*full, waiting, n, ids)
         (loss, state), gradients = differentiate(before[0], carry, keys, n, batch, ids)
         record = opt_params if learning_rate is None else opt_params._replace(learning_rate=learning_rate)
 
@@ -65,8 +67,7 @@ def make_step(model: Layer, task: TrainTask, opt_params: Any, lazy: LazyRows) ->
         # A branch costs nothing measurable; choosing each array with np.where makes XLA copy all of them, and a step
         # of the notebook's classifier takes twice as long.
         *after, state = cond(alive, move, lambda old, gradients, state: old, old, gradients, state)
-        leaves, slots, waiting = lazy.write(full, after, own.waiting, n, ids, alive)
-        waiting = lazy.noted(waiting, n, learning_rate)
+        leaves, slots, waiting = lazy.write(full, after, waiting, n, ids, alive)
         (weights, loss_weights), slots, waiting = view.whole(leaves, slots, waiting)
         return (loss, alive), Carry(weights, state[0], OfTask(loss_weights, state[1], slots, waiting), alive)
 
