@@ -14,6 +14,7 @@ from layerkit.clipping import clipped, in_dtype, is_trained, norm_of, wide
 from layerkit.errors import LayerkitError, UsageError, suggest
 from layerkit.fastmath import is_traced, nested_map, tree_leaves, tree_unflatten
 from layerkit.missed_steps import MissedSteps
+from layerkit.numbers import as_real
 from layerkit.pieces import by_pieces, has_pieces
 
 __all__ = ["Optimizer"]
@@ -350,13 +351,9 @@ def _record(name: str, fields: tuple[str, ...]) -> Any:
 
 
 def _as_float32(value: Any) -> onp.float32 | None:
-    if isinstance(value, (bool, str)):
-        return None
-    try:
-        with onp.errstate(over="ignore"):
-            return onp.float32(float(value))
-    except (TypeError, ValueError):
-        return None
+    number = as_real(value)
+    with onp.errstate(over="ignore"):
+        return None if number is None else onp.float32(number)
 
 
 def _inside(interval: str, x: float) -> bool:

@@ -4,8 +4,6 @@ from __future__ import annotations
 
 import dataclasses
 import functools
-import math
-import operator
 import os
 import types
 import typing
@@ -14,6 +12,7 @@ from pathlib import Path
 from typing import Any, Literal, NamedTuple
 
 from layerkit.errors import LayerkitError, UsageError, suggest
+from layerkit.numbers import as_real, as_whole
 
 __all__ = ["RESERVED", "Setting", "as_json", "make_settings", "setting", "settings_of"]
 
@@ -191,15 +190,13 @@ def _read(recipe: str, field: Any, hint: Any) -> Setting:
 
 def _as(kind: type, value: Any) -> Any:
     """``value`` as ``kind``, where nothing is lost or guessed: 2 is a number, "2" is not."""
-    try:
-        if kind is Path and isinstance(value, str | os.PathLike) and str(value):
-            return Path(os.path.expanduser(value))
-        if kind is int and not isinstance(value, bool):
-            return operator.index(value)
-        if kind is float and not isinstance(value, bool | str) and not math.isnan(number := float(value)):
-            return number
-        if kind in (str, bool) and isinstance(value, kind):
-            return value
-    except (TypeError, ValueError, OverflowError):
-        pass
-    raise ValueError(f"is {_WORDS[kind]}, got {value!r:.80}")
+    found = value if isinstance(value, kind) else None
+    if kind is int:
+        found = as_whole(value)
+    elif kind is float:
+        found = as_real(value)
+    elif kind is Path and isinstance(value, str | os.PathLike) and str(value):
+        found = Path(os.path.expanduser(value))
+    if found is None or found != found:
+        raise ValueError(f"is {_WORDS[kind]}, got {value!r:.80}")
+    return found

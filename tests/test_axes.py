@@ -157,7 +157,7 @@ def test_what_cannot_be_copied() -> None:
     [
         (
             lambda: lk.BatchLeadingAxes(Mix(), -1),
-            "BatchLeadingAxes: n_last_axes_to_keep is a whole number from 0 on, got -1",
+            "BatchLeadingAxes: n_last_axes_to_keep must be a whole number of at least 0, got -1",
         ),
         (lambda: lk.BatchLeadingAxes(Mix(0)), "BatchLeadingAxes: Mix_0_1 takes no input whose axes could be merged"),
         (
@@ -168,7 +168,7 @@ def test_what_cannot_be_copied() -> None:
             lambda: lk.Bidirectional(Mix(), merge_layer=Mix()),
             "Bidirectional: its merge layer Mix_1_1 has 1 inputs, not 2",
         ),
-        (lambda: lk.Bidirectional(Mix(), axis="x"), "Bidirectional: axis is a whole number, got 'x'"),
+        (lambda: lk.Bidirectional(Mix(), axis="x"), "Bidirectional: axis must be a whole number, got 'x'"),
     ],
 )
 def test_faults_of_construction(make: Any, message: str) -> None:

@@ -242,6 +242,8 @@ def sum_of_both(x: Any, y: Any) -> Any:
         ),
         (lambda: lk.Branch(Mix(), "x"), "'x' is no layer; combinators take layers, lists of layers, or None"),
         (lambda: lk.Select([2], n_in=2), "Select: the indices [2] must lie in 0 .. 1 (n_in is 2)"),
+        (lambda: lk.Select([0, "a"]), "Select: an index must be a whole number, got 'a'"),
+        (lambda: lk.Select([0], n_in="a"), "Select: n_in must be a whole number of at least 0, got 'a'"),
         (lambda: lk.Select([-1]), "Select: the indices [-1] must lie in 0 .. -1 (n_in is 0)"),
         (
             lambda: lk.SerialWithSideOutputs([Mix(), Mix()], [1]),

@@ -272,19 +272,20 @@ BAD = [
     (lambda: RaggedBatches([3], [0], 2), "example 0 is no list of ids, got 3"),
     (lambda: RaggedBatches(["ab"], [0], 2), "example 0 is no list of ids, got 'ab'"),
     (lambda: RaggedBatches([onp.ones((2, 2), int)], [0], 2), "example 0 is no list of ids, got array"),
-    (lambda: RaggedBatches([[1]], [0], 0), "batch_size is a whole number from 1 up, got 0"),
-    (lambda: RaggedBatches([[1]], [0], 2.0), "batch_size is a whole number from 1 up, got 2.0"),
-    (lambda: RaggedBatches([[1]], [0], 2, seed=-1), "seed is a whole number from 0 up, got -1"),
-    (lambda: RaggedBatches([[1]], [0], 2, seed=2**64), "seed is a whole number from 0 up, got 18446744073709551616"),
-    (lambda: RaggedBatches([[1]], [0], 2, epochs=0), "epochs is a whole number from 1 up, got 0"),
-    (lambda: RaggedBatches([[1]], [0], 2, pad_id=-1), "pad_id is a whole number from 0 up, got -1"),
+    (lambda: RaggedBatches([[1]], [0], 0), "batch_size must be a whole number of at least 1, got 0"),
+    (lambda: RaggedBatches([[1]], [0], 2.0), "batch_size must be a whole number of at least 1, got 2.0"),
+    (lambda: RaggedBatches([[1]], [0], 2, seed=-1), "seed must be a whole number of at least 0, got -1"),
+    (lambda: RaggedBatches([[1]], [0], 2, seed=2**64), "seed must be a whole number below 2**64, got 184467440737"),
+    (lambda: RaggedBatches([[1]], [0], onp.ones(2, int)), "batch_size must be a whole number of at least 1, got array"),
+    (lambda: RaggedBatches([[1]], [0], 2, epochs=0), "epochs must be a whole number of at least 1, got 0"),
+    (lambda: RaggedBatches([[1]], [0], 2, pad_id=-1), "pad_id must be a whole number of at least 0, got -1"),
     (
         lambda: RaggedBatches([[1]], [0], 2, buckets=[]),
         "buckets are lengths in rising order, such as [16, 32, 64], got []",
     ),
     (lambda: RaggedBatches([[1]], [0], 2, buckets=[4, 2]), "buckets are lengths in rising order"),
-    (lambda: RaggedBatches([[1]], [0], 2, buckets=[0]), "a bucket's length is a whole number from 1 up, got 0"),
-    (lambda: RaggedBatches([[1]], [0], 2, n_buckets=0), "n_buckets is a whole number from 1 up, got 0"),
+    (lambda: RaggedBatches([[1]], [0], 2, buckets=[0]), "a bucket's length must be a whole number of at least 1"),
+    (lambda: RaggedBatches([[1]], [0], 2, n_buckets=0), "n_buckets must be a whole number of at least 1, got 0"),
     (
         lambda: RaggedBatches([[1]] * 3, [0, 1, 2], 4, balanced=True),
         "batch_size 4 cannot be divided evenly among 3 classes: take a multiple",
@@ -302,7 +303,7 @@ BAD = [
         "inputs have rows of different lengths: RaggedBatches takes those",
     ),
     (lambda: bucket_lengths([], 2), "there are no lengths to find buckets for"),
-    (lambda: Ahead([], 0), "n_ahead is a whole number from 1 up, got 0"),
+    (lambda: Ahead([], 0), "n_ahead must be a whole number of at least 1, got 0"),
 ]
 
 

@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import copy
+import math
 from typing import Any
 
+from layerkit.arguments import whole_number
 from layerkit.combinators.composing import as_layer
 from layerkit.combinators.routing import Concatenate
 from layerkit.engine.bare import as_tuple, bare
@@ -39,13 +41,9 @@ class BatchLeadingAxes(Layer):
     def __init__(self, layer: Any, n_last_axes_to_keep: int = 1) -> None:
         layer = as_layer(layer)
         super().__init__(layer.n_in, layer.n_out, None, [layer])
-        if isinstance(n_last_axes_to_keep, bool) or not isinstance(n_last_axes_to_keep, int) or n_last_axes_to_keep < 0:
-            raise LayerError(
-                f"{self.name}: n_last_axes_to_keep is a whole number from 0 on, got {n_last_axes_to_keep!r}"
-            )
         if layer.n_in < 1:
             raise LayerError(f"{self.name}: {layer.name} takes no input whose axes could be merged")
-        self.n_last_axes_to_keep = n_last_axes_to_keep
+        self.n_last_axes_to_keep = whole_number(self.name, "n_last_axes_to_keep", n_last_axes_to_keep, at_least=0)
 
     def _leading(self, parts: tuple[Any, ...]) -> tuple[int, ...]:
         """The axes to merge, the same in every input."""
@@ -60,13 +58,13 @@ class BatchLeadingAxes(Layer):
         return leading.pop()
 
     def _merged(self, shape: tuple[int, ...], leading: tuple[int, ...]) -> tuple[int, ...]:
-        return (_product(leading), *shape[len(leading) :])
+        return (math.prod(leading), *shape[len(leading) :])
 
     def _apart(self, shape: tuple[int, ...], leading: tuple[int, ...]) -> tuple[int, ...]:
-        if not shape or shape[0] != _product(leading):
+        if not shape or shape[0] != math.prod(leading):
             raise LayerError(
                 f"0:{self.sublayers[0].name} gives shape {tuple(shape)}, whose first axis is not the batch of "
-                f"{_product(leading)} merged from {leading}"
+                f"{math.prod(leading)} merged from {leading}"
             )
         return (*leading, *shape[1:])
 
@@ -95,7 +93,7 @@ class _Bidirectional(Layer):
     def __init__(self, forward_layer: Layer, axis: int, merge_layer: Layer) -> None:
         layers = [forward_layer, fresh_copy(forward_layer), merge_layer]
         super().__init__(forward_layer.n_in, merge_layer.n_out, "Bidirectional", layers)
-        self.axis = check_axis("Bidirectional", axis)
+        self.axis = whole_number("Bidirectional", "axis", axis, at_least=None)
         if forward_layer.n_in < 1 or forward_layer.n_out != 1:
             raise LayerError(
                 f"Bidirectional: {forward_layer.name} has {forward_layer.n_in} inputs and "
@@ -178,17 +176,3 @@ def fresh_copy(layer: Layer) -> Layer:
         for name in OWN:
             vars(part).pop(name, None)
     return copied
-
-
-def check_axis(owner: str, axis: Any) -> int:
-    """``axis`` itself, if it is a whole number."""
-    if isinstance(axis, bool) or not isinstance(axis, int):
-        raise LayerError(f"{owner}: axis is a whole number, got {axis!r}")
-    return axis
-
-
-def _product(sizes: tuple[int, ...]) -> int:
-    product = 1
-    for size in sizes:
-        product *= size
-    return product

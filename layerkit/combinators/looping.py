@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 from layerkit import fastmath
-from layerkit.combinators.axes import check_axis
+from layerkit.arguments import whole_number
 from layerkit.combinators.composing import as_layer
 from layerkit.combinators.memory import Memory
 from layerkit.engine.bare import as_tuple, bare
@@ -51,8 +51,7 @@ class Scan(Layer):
         self, layer: Layer, axis: int = 0, n_carry: int = 1, remat: bool = False, mode: str | None = None
     ) -> None:
         layer = as_layer(layer)
-        if not isinstance(n_carry, int) or n_carry < 0:
-            raise LayerError(f"{self.name}: n_carry is a whole number from 0 on, got {n_carry!r}")
+        n_carry = whole_number(self.name, "n_carry", n_carry, at_least=0)
         if layer.n_in <= n_carry or layer.n_out < n_carry:
             raise LayerError(
                 f"{self.name}: {layer.name} has {layer.n_in} inputs and {layer.n_out} outputs; "
@@ -60,7 +59,8 @@ class Scan(Layer):
             )
         # The memory is there in every mode, so that weights and state of all modes have one structure.
         super().__init__(layer.n_in, layer.n_out, None, [layer, Memory()] if n_carry else [layer], mode)
-        self.axis, self.n_carry, self.remat = check_axis(self.name, axis), n_carry, remat
+        self.axis = whole_number(self.name, "axis", axis, at_least=None)
+        self.n_carry, self.remat = n_carry, remat
 
     def printed_sublayers(self) -> tuple[Layer, ...]:
         return self.sublayers[:1]
@@ -207,9 +207,8 @@ def Chunk(layer: Layer, chunk_size: int, pass_unchunkable: bool = True) -> Layer
     """
     if not isinstance(layer, Layer):
         raise LayerError(f"Chunk: {layer!r} is no layer")
-    if isinstance(chunk_size, bool) or not isinstance(chunk_size, int):
-        raise LayerError(f"Chunk: chunk_size is a whole number, got {chunk_size!r}")
-    return layer if chunk_size < 1 else _Chunk(layer, chunk_size, pass_unchunkable)
+    size = whole_number("Chunk", "chunk_size", chunk_size, at_least=None)
+    return layer if size < 1 else _Chunk(layer, size, pass_unchunkable)
 
 
 # -- the loop itself ------------------------------------------------------------------------------------------------

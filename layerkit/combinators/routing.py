@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Sequence
 from typing import Any
 
+from layerkit.arguments import whole_number
 from layerkit.engine.bare import as_tuple, bare
 from layerkit.errors import shown
 from layerkit.fastmath import numpy as np
@@ -33,9 +34,9 @@ class SelectLayer(Layer):
     def __init__(self, indices: Sequence[int], n_in: int | None, name: str | None) -> None:
         if not isinstance(indices, Iterable):
             raise LayerError(f"Select: indices are a list of whole numbers, such as [0, 2], got {shown(indices)}")
-        picks = tuple(indices)
-        depth = max(picks, default=-1) + 1 if n_in is None else n_in
-        if any(not isinstance(i, int) or i < 0 or i >= depth for i in picks):
+        picks = tuple(whole_number("Select", "an index", i, at_least=None) for i in indices)
+        depth = max(picks, default=-1) + 1 if n_in is None else whole_number("Select", "n_in", n_in, at_least=0)
+        if any(not 0 <= i < depth for i in picks):
             raise LayerError(f"Select: the indices {list(picks)} must lie in 0 .. {depth - 1} (n_in is {depth})")
         super().__init__(depth, len(picks), name or f"Select[{','.join(map(str, picks))}]")
         self.indices = picks

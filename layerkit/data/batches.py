@@ -9,7 +9,7 @@ import numpy as np
 
 from layerkit.data.order import BalancedOrder, PlainOrder, Rows
 from layerkit.errors import LayerkitError, UsageError, shown
-from layerkit.whole import whole
+from layerkit.numbers import whole
 
 __all__ = ["Batches", "as_array"]
 

@@ -12,7 +12,7 @@ from layerkit.data.padding import padded_batch
 from layerkit.data.parts import checked_keys, longest
 from layerkit.data.stage import Stage, checked_position, position_of, seek
 from layerkit.errors import LayerkitError, UsageError, shown
-from layerkit.whole import whole
+from layerkit.numbers import whole
 
 __all__ = ["BucketByLength"]
 

@@ -7,7 +7,7 @@ from typing import Any
 
 from layerkit.data.stage import Stage, as_items, checked_position, mapped, position_of
 from layerkit.errors import UsageError, shown
-from layerkit.whole import whole
+from layerkit.numbers import whole
 
 __all__ = ["Map", "Parallel", "Serial"]
 

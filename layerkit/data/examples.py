@@ -7,7 +7,7 @@ from typing import Any
 
 from layerkit.data.order import PlainOrder
 from layerkit.errors import LayerkitError, UsageError, shown
-from layerkit.whole import whole
+from layerkit.numbers import whole
 
 __all__ = ["Examples"]
 

@@ -10,7 +10,7 @@ import numpy as np
 from layerkit.data.parts import checked_keys, longest, part, parts_of
 from layerkit.data.stage import Stage, Through
 from layerkit.errors import UsageError
-from layerkit.whole import whole
+from layerkit.numbers import whole
 
 __all__ = ["Filter", "FilterByLength", "FilterEmptyExamples"]
 

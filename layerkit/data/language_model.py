@@ -11,7 +11,7 @@ from layerkit.data.order import shuffled
 from layerkit.data.padding import numbers
 from layerkit.data.stage import Blocks, Stage
 from layerkit.errors import LayerkitError, UsageError, shown
-from layerkit.whole import whole
+from layerkit.numbers import whole
 
 __all__ = ["MLM", "PrefixLM"]
 

@@ -12,7 +12,7 @@ from layerkit.data.padding import numbers
 from layerkit.data.parts import changed, checked_map, per_key
 from layerkit.data.stage import Stage, mapped
 from layerkit.errors import LayerkitError
-from layerkit.whole import whole
+from layerkit.numbers import whole
 
 __all__ = ["PadToLength", "TruncateToLength"]
 

@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 
 from layerkit.errors import LayerkitError, UsageError, shown
-from layerkit.whole import whole
+from layerkit.numbers import whole
 
 __all__ = ["changed", "checked_keys", "checked_map", "longest", "part", "parts_of", "per_key", "whole_item"]
 

@@ -9,7 +9,7 @@ from contextvars import copy_context
 from typing import Any, Generic, TypeVar
 
 from layerkit.data.stage import Stage
-from layerkit.whole import whole
+from layerkit.numbers import whole
 
 __all__ = ["Ahead", "Prefetch"]
 

@@ -12,7 +12,7 @@ import numpy.typing as npt
 from layerkit.data.batches import Array, Batches
 from layerkit.data.order import Rows
 from layerkit.errors import UsageError, shown
-from layerkit.whole import whole
+from layerkit.numbers import whole
 
 __all__ = ["RaggedBatches", "bucket_lengths"]
 

@@ -13,7 +13,7 @@ from layerkit.data.padding import padded_batch
 from layerkit.data.parts import parts_of, whole_item
 from layerkit.data.stage import Blocks, Stage, Through
 from layerkit.errors import LayerkitError, shown
-from layerkit.whole import whole
+from layerkit.numbers import whole
 
 __all__ = ["Batch", "Shuffle", "UnBatch"]
 

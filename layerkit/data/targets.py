@@ -12,7 +12,7 @@ from layerkit.data.padding import numbers
 from layerkit.data.parts import changed, checked_keys, checked_map, parts_of
 from layerkit.data.stage import Stage, mapped
 from layerkit.errors import LayerkitError, UsageError, shown
-from layerkit.whole import whole
+from layerkit.numbers import whole
 
 __all__ = ["AddLossWeights", "AppendValue", "CastTo", "ConcatenateToLMInput"]
 

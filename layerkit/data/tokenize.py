@@ -13,7 +13,7 @@ from layerkit.data.batches import Array
 from layerkit.data.parts import changed, checked_keys, parts_of
 from layerkit.data.stage import Stage, mapped
 from layerkit.errors import LayerkitError, UsageError, os_reason, shown, suggest
-from layerkit.whole import whole
+from layerkit.numbers import whole
 
 __all__ = ["Tokenize", "Tokenizer", "tokenizer"]
 

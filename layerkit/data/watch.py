@@ -10,7 +10,7 @@ import numpy as np
 from layerkit.data.parts import parts_of
 from layerkit.data.stage import Stage, Through, checked_position, position_of, seek
 from layerkit.errors import LayerkitError, UsageError, shown
-from layerkit.whole import whole
+from layerkit.numbers import whole
 
 __all__ = ["CountAndSkip", "Log", "UniformlySeek"]
 

@@ -7,7 +7,7 @@ from collections.abc import Mapping
 from typing import Any, NamedTuple
 
 from layerkit.errors import UsageError, suggest
-from layerkit.whole import whole
+from layerkit.numbers import whole
 
 __all__ = ["Keeping"]
 

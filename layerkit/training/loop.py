@@ -10,6 +10,7 @@ from layerkit.errors import LayerkitError, UsageError
 from layerkit.fastmath import backend_name, random, use_backend
 from layerkit.fastmath.memory import explained
 from layerkit.layer import Layer
+from layerkit.numbers import whole
 from layerkit.training.batch import check_arity
 from layerkit.training.feed import Feed, Item, mover, n_ahead, requests
 from layerkit.training.history import History
@@ -21,7 +22,6 @@ from layerkit.training.output import Folder, Output, prepared
 from layerkit.training.source import seek_all
 from layerkit.training.steps import Steps
 from layerkit.training.task import EvalTask, TrainTask, check_model, listed, shared_sources
-from layerkit.whole import whole
 
 if TYPE_CHECKING:
     from pathlib import Path

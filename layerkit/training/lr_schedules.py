@@ -17,6 +17,7 @@ import numpy as onp
 from layerkit.errors import UsageError, suggest
 from layerkit.fastmath import is_traced
 from layerkit.fastmath import numpy as np
+from layerkit.numbers import real, whole
 
 __all__ = ["Schedule", "constant", "cosine", "multifactor", "warmup", "warmup_and_rsqrt_decay"]
 
@@ -56,7 +57,7 @@ def constant(value: float) -> Schedule:
     >>> constant(0.1)(1000)
     0.1
     """
-    rate = _number("constant", "value", value, at_least=0)
+    rate = real("constant: value", value, at_least=0)
     return Schedule(_text(constant, value=value), lambda step, m: rate)
 
 
@@ -116,10 +117,10 @@ def cosine(
     [0.05, 0.1, 0.05]
     """
     given = dict(locals())
-    length = _whole("cosine", "n_steps", n_steps, at_least=1)
-    rise = _whole("cosine", "n_warmup_steps", n_warmup_steps, at_least=0)
-    low = _number("cosine", "min_value", min_value, at_least=0)
-    high = _number("cosine", "max_value", max_value, at_least=low)
+    length = whole("cosine: n_steps", n_steps, 1)
+    rise = whole("cosine: n_warmup_steps", n_warmup_steps, 0)
+    low = real("cosine: min_value", min_value, at_least=0)
+    high = real("cosine: max_value", max_value, at_least=low)
 
     def curve(step: Any, m: Any) -> Any:
         t = (step - rise) / length
@@ -164,9 +165,9 @@ def multifactor(
     0.025
     """
     given = dict(locals())
-    n = {name: _number("multifactor", name, value, at_least=0) for name, value in given.items() if name != "factors"}
+    n = {name: real(f"multifactor: {name}", value, at_least=0) for name, value in given.items() if name != "factors"}
     for name in ("warmup_steps", "steps_per_decay", "steps_per_cycle"):
-        _whole("multifactor", name, given[name], at_least=1)
+        whole(f"multifactor: {name}", given[name], 1)
     curves = [_factor(name.strip()) for name in str(factors).split("*")]
 
     def curve(step: Any, m: Any) -> Any:
@@ -206,22 +207,6 @@ def _text(schedule: Callable[..., Schedule], **given: Any) -> str:
 
 def _ramp(schedule: str, n_warmup_steps: int, max_value: float) -> Curve:
     """From 0 at step 0 in a line to ``max_value`` at the first step after the warm-up."""
-    top = _whole(schedule, "n_warmup_steps", n_warmup_steps, at_least=0) + 1
-    high = _number(schedule, "max_value", max_value, at_least=0)
+    top = whole(f"{schedule}: n_warmup_steps", n_warmup_steps, 0) + 1
+    high = real(f"{schedule}: max_value", max_value, at_least=0)
     return lambda step, m: high * m.minimum(1.0, step / top)
-
-
-def _number(schedule: str, name: str, value: Any, at_least: float) -> float:
-    try:
-        number = math.nan if isinstance(value, (bool, str)) else float(value)
-    except (TypeError, ValueError):
-        number = math.nan
-    if not at_least <= number < math.inf:
-        raise UsageError(f"{schedule}: {name} must be a number of at least {at_least:g}, got {value!r}")
-    return number
-
-
-def _whole(schedule: str, name: str, value: Any, at_least: int) -> int:
-    if isinstance(value, bool) or not isinstance(value, (int, onp.integer)) or value < at_least:
-        raise UsageError(f"{schedule}: {name} must be a whole number of at least {at_least}, got {value!r}")
-    return int(value)

@@ -2,17 +2,16 @@
 
 from __future__ import annotations
 
-import math
 from collections.abc import Callable, Sequence
 from typing import Any
 
 from layerkit.engine.naming import in_place_of_function
 from layerkit.errors import UsageError, shown
 from layerkit.layer import Layer
+from layerkit.numbers import real, whole
 from layerkit.optimizer import Optimizer
 from layerkit.training.precision import check_compute_dtype
 from layerkit.training.source import Source
-from layerkit.whole import whole
 
 __all__ = ["EvalTask", "TrainTask", "check_model", "listed", "shared_sources"]
 
@@ -127,14 +126,7 @@ class TrainTask(_Task):
         """
         if self._lr_schedule is None:
             return float(self._optimizer.learning_rate_at(step))
-        value = self._lr_schedule(step)
-        try:
-            rate = float(value)
-        except (TypeError, ValueError):
-            rate = math.nan
-        if not 0 <= rate < math.inf:
-            raise UsageError(f"lr_schedule gives {value!r} at step {step}; a learning rate is a number from 0 up")
-        return rate
+        return real(f"lr_schedule: the learning rate of step {step}", self._lr_schedule(step), at_least=0)
 
 
 class EvalTask(_Task):
