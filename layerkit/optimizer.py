@@ -160,13 +160,25 @@ class Optimizer:
         """The learning rate of a step, a float32 scalar; steps are counted from 0.
 
         Raises:
-            UsageError: the schedule gives a negative number, or none at all.
+            UsageError: the schedule gives a negative number, or none at all, or cannot be compiled.
         """
-        value = self.learning_rate(step) if callable(self.learning_rate) else self.learning_rate
+        value = self._scheduled(step) if callable(self.learning_rate) else self.learning_rate
         if hasattr(value, "dtype") and is_traced(value):
             return value.astype(onp.float32)
         name = f"learning_rate of step {step}" if callable(self.learning_rate) else "learning_rate"
         return self._number(name, value, "[0, inf)")
+
+    def _scheduled(self, step: Any) -> Any:
+        try:
+            return self.learning_rate(step)
+        except TypeError as error:
+            if not (hasattr(step, "dtype") and is_traced(step)):
+                raise
+            raise UsageError(
+                f"{type(self).__name__}: its learning rate, a function of the step, asks what number the step is, "
+                "which a compiled step does not know: write it with layerkit.fastmath.numpy (np.minimum, np.where), or give "
+                "it to the TrainTask as lr_schedule"
+            ) from error
 
     def tree_init(self, weights: Any) -> tuple[Any, Any]:
         """(slots, opt_params) for a tree of weights; slots have its structure, with those of a weight in its place.

@@ -162,6 +162,17 @@ def test_a_plain_generator_is_gone_through_again_and_that_is_said(backend: str, 
     assert trained_on(loop) == list(range(10))
 
 
+def test_a_list_of_batches_knows_where_it_was(backend: str, tmp_path: Path) -> None:
+    undisturbed = slope_loop(list(powers(4)))
+    undisturbed.run(11)
+    slope_loop(list(powers(4)), output_dir=tmp_path, checkpoint_at=lambda step: step == 6).run(8)
+    lines: list[str] = []
+    loop = slope_loop(list(powers(4)), output_dir=tmp_path, log=lines.append)
+    loop.run(5)
+    assert float(loop.model.weights) == float(undisturbed.model.weights)
+    assert lines == []
+
+
 def test_a_generator_that_is_too_short_or_too_far(backend: str, tmp_path: Path) -> None:
     slope_loop(powers(20), output_dir=tmp_path, checkpoint_at=lambda step: step == 6).run(8)
     with pytest.raises(lk.LayerkitError, match="labeled_data of the training task ended after 4 batches"):

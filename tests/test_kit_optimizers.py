@@ -193,3 +193,23 @@ def test_a_slot_may_be_a_count() -> None:
     ]
     report = check_optimizer(Counting, only=only)
     assert report.ok, str(report)
+
+
+class ByQuotients(lk.Optimizer):
+    """w <- w - learning_rate * m / (1 - b^t): JAX divides by a single number otherwise than NumPy, by a bit."""
+
+    def __init__(self, learning_rate: float = 0.01, b: float = 0.9) -> None:
+        super().__init__(learning_rate, b=b)
+
+    def init(self, param: Any) -> Any:
+        return np.zeros_like(param)
+
+    def update(self, step: Any, grads: Any, param: Any, slots: Any, opt_params: Any) -> tuple[Any, Any]:
+        learning_rate, b = opt_params
+        m = b * slots + (1 - b) * grads
+        return param - learning_rate * (m / (1 - b ** (step + 1))) / (np.sqrt(m * m) + 1), m
+
+
+def test_what_is_read_again_is_computed_with_where_it_was() -> None:
+    report = check_optimizer(ByQuotients, only=["resumed_from_saved_slots"])
+    assert report.ok, str(report)

@@ -8,6 +8,7 @@ import pytest
 from weight_trees import SeedAdam, host, numbers
 
 import layerkit as lk
+from layerkit import layers as tl
 from layerkit import optimizers
 from layerkit.errors import LayerkitError, UsageError
 from layerkit.fastmath import numpy as np
@@ -160,3 +161,40 @@ def test_what_update_returns(optimizer: lk.Optimizer, said: str, backend: str) -
     with pytest.raises(LayerkitError) as caught:
         optimizer.tree_update(0, weights, weights, ((), ()), optimizer.opt_params)
     assert str(caught.value) == said
+
+
+class LooksAtTheStep(lk.Optimizer):
+    def update(self, step: Any, grads: Any, param: Any, slots: Any, opt_params: Any) -> Any:
+        return param - opt_params.learning_rate * grads * (0.1 if step < 3 else 1.0), slots
+
+
+CURIOUS = [
+    (
+        optimizers.SGD(lambda step: 0.1 * min(1.0, step / 10)),
+        "SGD: its learning rate, a function of the step, asks what number the step is, which a compiled step does not "
+        "know: write it with layerkit.fastmath.numpy (np.minimum, np.where), or give it to the TrainTask as "
+        "lr_schedule",
+    ),
+    (
+        LooksAtTheStep(),
+        "LooksAtTheStep: update: Python looks at the value of an array (an if, a while, float()); use np.where or "
+        "fastmath.cond",
+    ),
+]
+
+
+@pytest.mark.parametrize(("optimizer", "said"), CURIOUS)
+def test_what_a_compiled_step_does_not_know(optimizer: lk.Optimizer, said: str) -> None:
+    pytest.importorskip("jax", reason="the NumPy backend knows every step")
+    loss = lk.Fn("L2Loss", lambda y, target: np.mean((y - target) ** 2))
+    batch = numbers((2, 3), 0), numbers((2, 1), 1)
+    with lk.use_backend("jax"):
+        loop = lk.Loop(tl.Dense(1), lk.TrainTask([batch], loss, optimizer), log=None)
+        with pytest.raises(LayerkitError) as caught:
+            loop.run(1)
+    assert str(caught.value) == said
+
+
+def test_a_schedule_that_fails_says_so_itself(backend: str) -> None:
+    with pytest.raises(TypeError, match="unsupported operand"):
+        optimizers.SGD(lambda step: step + "s").learning_rate_at(0)  # type: ignore[operator]

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 from collections import deque
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from typing import Any
@@ -18,8 +19,8 @@ class Source:
     """The batches of a task, one after the other.
 
     Its position is the iterator's own where that has ``position`` and ``seek``, as the iterators of ``layerkit.data``
-    have; of any other, the number of batches taken, and seeking takes as many without using them. An iterable that is
-    no iterator (a list of batches) is gone through again and again.
+    have; of any other, the number of batches taken, and seeking takes as many without using them, unless it is a list.
+    An iterable that is no iterator (a list of batches) is gone through again and again.
 
     Args:
         labeled_data: an iterator, or an iterable, of batches.
@@ -88,6 +89,11 @@ class Source:
             import json
 
             raise LayerkitError(f"{self.name}: the position was saved by another iterator: {json.dumps(position):.80}")
+        if isinstance(self._iterator, _Repeated) and isinstance(self.labeled_data, Sequence):
+            self._iterator = _Repeated(self.labeled_data, wanted % max(1, len(self.labeled_data)))
+            self._put_back.clear()
+            self._taken = wanted
+            return
         if wanted < self._taken and isinstance(self._iterator, _Repeated):
             self._iterator = _iterator(self.labeled_data, self.name)
             self._put_back.clear()
@@ -137,11 +143,11 @@ def seek_all(sources: Sequence[Source], positions: Sequence[Any], say: Callable[
 
 
 class _Repeated(Iterator[Any]):
-    """An iterable, from its start again whenever it ends."""
+    """An iterable, from its start again whenever it ends; ``first`` is where the first round begins."""
 
-    def __init__(self, iterable: Iterable[Any]) -> None:
+    def __init__(self, iterable: Iterable[Any], first: int = 0) -> None:
         self._iterable = iterable
-        self._round = iter(iterable)
+        self._round: Iterator[Any] = itertools.islice(iterable, first, None)
 
     def __next__(self) -> Any:
         for item in self._round:

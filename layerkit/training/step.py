@@ -8,9 +8,12 @@ from typing import Any, NamedTuple
 
 import numpy as onp
 
+from layerkit.engine.plain_words import in_plain_words
+from layerkit.errors import LayerkitError
 from layerkit.fastmath import cond, random, scan, tree_unflatten, value_and_grad
 from layerkit.fastmath import numpy as np
 from layerkit.layer import Layer, LayerError
+from layerkit.optimizer import Optimizer
 from layerkit.shapes import signature
 from layerkit.training.batch import measured, parts
 from layerkit.training.lazy_rows import LazyRows, View
@@ -44,7 +47,6 @@ def make_step(model: Layer, task: TrainTask, opt_params: Any, lazy: LazyRows) ->
     still be looked at.
     """
     require_compute_dtype(task.compute_dtype)
-    update = task.optimizer.tree_update
     differentiate = make_gradient(model, task, lazy)
 
     def step(carry: Carry, keys: Keys, n: Any, learning_rate: Any, batch: tuple[Any, ...], ids: Any) -> Any:
@@ -59,7 +61,7 @@ def make_step(model: Layer, task: TrainTask, opt_params: Any, lazy: LazyRows) ->
         record = opt_params if learning_rate is None else opt_params._replace(learning_rate=learning_rate)
 
         def move(old: Any, gradients: Any, state: Any) -> Any:
-            leaves, slots, _ = update(n, gradients, old[0], old[1], record)
+            leaves, slots, _ = _updated(task.optimizer, n, gradients, *old[:2], record)
             return leaves, slots, state
 
         alive = functools.reduce(np.logical_and, map(_is_finite, (loss, *gradients)), carry.alive)
@@ -72,6 +74,13 @@ def make_step(model: Layer, task: TrainTask, opt_params: Any, lazy: LazyRows) ->
         return (loss, alive), Carry(weights, state[0], OfTask(loss_weights, state[1], slots, waiting), alive)
 
     return step
+
+
+def _updated(optimizer: Optimizer, *args: Any) -> tuple[Any, Any, Any]:
+    try:
+        return optimizer.tree_update(*args)
+    except (TypeError, ValueError) as error:
+        raise LayerkitError(f"{type(optimizer).__name__}: update: {in_plain_words(error)}") from error
 
 
 def make_gradient(model: Layer, task: TrainTask, lazy: LazyRows) -> Step:
