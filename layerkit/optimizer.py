@@ -260,23 +260,29 @@ class Optimizer:
         if grads is None:
             return weight, slots
         param = in_dtype(weight, wide(weight.dtype))
-        update = self.overwrite if given_up else self.update
         if keep is not None and given_up:
             param *= keep
         elif keep is not None:
             param = keep * param
+
+        def update(g: Any, p: Any, s: Any) -> tuple[Any, Any]:
+            made = (self.overwrite if given_up else self.update)(step, g, p, s, opt_params)
+            return self.moved("update", made, p.shape)
+
         if hasattr(self, "skip_rows") and has_pieces(param, grads, slots):
             whole = (param, slots) if given_up else nested_map(onp.empty_like, (param, slots))
-            new, slots = by_pieces(lambda g, p, s: update(step, g, p, s, opt_params), grads, param, slots, whole)
+            new, slots = by_pieces(update, grads, param, slots, whole)
         else:
-            new, slots = self._pair(update(step, grads, param, slots, opt_params))
-        if (shape := getattr(new, "shape", None)) != weight.shape:
-            raise LayerkitError(f"{type(self).__name__}: update makes {shape} of a weight of shape {weight.shape}")
+            new, slots = update(grads, param, slots)
         return in_dtype(new, weight.dtype), slots
 
-    def _pair(self, made: Any) -> tuple[Any, Any]:
+    def moved(self, method: str, made: Any, shape: tuple[int, ...]) -> tuple[Any, Any]:
+        """What ``update`` or ``skip_rows`` made of a weight, or rows, of a shape, and of slots, if it made both."""
+        name = f"{type(self).__name__}: {method}"
         if not isinstance(made, (tuple, list)) or len(made) != 2:
-            raise LayerkitError(f"{type(self).__name__}: update returns two things, a weight and its slots")
+            raise LayerkitError(f"{name} returns two things, a weight and its slots")
+        if (new_shape := getattr(made[0], "shape", None)) != shape:
+            raise LayerkitError(f"{name} makes {new_shape} of a weight of shape {shape}")
         return made[0], made[1]
 
     # -- checks -------------------------------------------------------------------------------------------------------

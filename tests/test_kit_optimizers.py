@@ -121,7 +121,7 @@ class SkipsByOtherArguments(Steady):
 @pytest.mark.parametrize(
     ("optimizer", "said"),
     [
-        (SkipsNothing, "on jax: skip_rows does not return two things, the rows and their slots"),
+        (SkipsNothing, "on jax: skip_rows returns two things, a weight and its slots"),
         (SkipsByOtherArguments, "on jax: skip_rows raises TypeError: "),
     ],
 )

@@ -295,12 +295,18 @@ class Misled(optimizers.SGD):
     kind = "nothing"
 
 
-@pytest.mark.parametrize("kind", ["rows alone", "nothing", "a sum"])
-def test_what_skip_rows_returns(kind: str, backend: str) -> None:
+@pytest.mark.parametrize(
+    ("kind", "said"),
+    [
+        ("rows alone", "returns two things, a weight and its slots"),
+        ("nothing", "returns two things, a weight and its slots"),
+        ("a sum", "makes .* of a weight of shape"),
+    ],
+)
+def test_what_skip_rows_returns(kind: str, said: str, backend: str) -> None:
     optimizer = Misled(0.1)
     optimizer.kind = kind
-    said = "^Misled: skip_rows returns two things, rows of the shape it was given and their slots"
-    with pytest.raises(lk.LayerkitError, match=said):
+    with pytest.raises(lk.LayerkitError, match=f"^Misled: skip_rows {said}"):
         loop_of("lazy", optimizer).run(3)
 
 

@@ -198,3 +198,15 @@ def test_what_a_compiled_step_does_not_know(optimizer: lk.Optimizer, said: str) 
 def test_a_schedule_that_fails_says_so_itself(backend: str) -> None:
     with pytest.raises(TypeError, match="unsupported operand"):
         optimizers.SGD(lambda step: step + "s").learning_rate_at(0)  # type: ignore[operator]
+
+
+class Means(optimizers.SGD):
+    def update(self, step: Any, grads: Any, param: Any, slots: Any, opt_params: Any) -> Any:
+        return (param - opt_params.learning_rate * grads).mean(0), slots
+
+
+@pytest.mark.parametrize("rows", [6, 600])  # many are updated some at a time, and written into what is there
+def test_an_update_of_another_shape_is_not_spread_over_the_weight(rows: int, backend: str) -> None:
+    weights = (np.ones((rows, 512)),)
+    with pytest.raises(LayerkitError, match=r"^Means: update makes \(512,\) of a weight of shape"):
+        Means(0.1).tree_update(0, weights, weights, ((),), Means(0.1).opt_params)

@@ -127,7 +127,7 @@ def _make_a_step(optimizer: Optimizer) -> None:
             ) from error
         raise
     if not isinstance(new, (tuple, list)) or len(new) != 2:
-        raise Fault("update does not return two things, a weight and its slots")
+        raise Fault("update returns two things, a weight and its slots")
 
 
 def _arguments(optimizer: Optimizer) -> dict[str, Any]:

@@ -251,11 +251,7 @@ class LazyRows:
 
     def _skipped(self, step: Any, last: Any, rows: Any, slot_rows: Any, record: Any) -> tuple[Any, Any]:
         made: Any = self._optimizer.skip_rows(step, last, rows, slot_rows, record)  # type: ignore[attr-defined]
-        pair = isinstance(made, (tuple, list)) and len(made) == 2
-        if not pair or getattr(made[0], "shape", None) != rows.shape:
-            name = type(self._optimizer).__name__
-            raise LayerkitError(f"{name}: skip_rows returns two things, rows of the shape it was given and their slots")
-        return made[0], made[1]
+        return self._optimizer.moved("skip_rows", made, rows.shape)
 
     # -- all rows -----------------------------------------------------------------------------------------------------
 

@@ -261,7 +261,7 @@ def skip_rows_equals_real_steps(case: OptimizerCase) -> None:
             except Exception as error:
                 raise Fault(f"skip_rows raises {one_line(error)}") from error
             if not isinstance(got, (tuple, list)) or len(got) != 2:
-                raise Fault("skip_rows does not return two things, the rows and their slots")
+                raise Fault("skip_rows returns two things, a weight and its slots")
             moved = apart(host(wanted[0]), host(rows))
             tolerance = 1e-5 + 1e-3 * moved
             what = f"{missed} steps after step {last}, skipped and with zero gradients,"
