@@ -141,8 +141,8 @@ class Layer:
         Inside the ``init_weights_and_state`` of a layer around it, it is part of that, and nothing is kept.
 
         Args:
-            signature: shapes and dtypes of the inputs (``lk.f32(16, 20)``), or arrays like them; a tuple for several
-            inputs. rng: the random key, uint32 (2,); ``fastmath.random.get_prng(0)`` unless given.
+            signature: shapes and dtypes of the inputs (``lk.f32(16, 20)``), or arrays like them; a tuple for several.
+            rng: the random key, uint32 (2,); ``fastmath.random.get_prng(0)`` unless given.
 
         Raises:
             LayerError: the layer, or one inside it, cannot take such inputs.

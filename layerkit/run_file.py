@@ -10,8 +10,8 @@ from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any
 
-from layerkit.errors import LayerkitError, UsageError, os_reason
-from layerkit.files import sealed
+from layerkit.errors import UsageError, os_reason
+from layerkit.files import disk, sealed
 from layerkit.files.disk import DamagedError
 
 __all__ = ["FORMAT", "NAME", "RunFile", "as_metrics", "read_run_file", "write_run_file"]
@@ -53,13 +53,13 @@ def read_run_file(path: str | os.PathLike[str]) -> RunFile:
         DamagedError: the file has changed since it was written.
         LayerkitError: it is of a format that this layerkit does not read.
     """
-    folder = Path(os.path.expanduser(path))
     try:
+        folder = Path(os.path.expanduser(path))
         is_folder = stat.S_ISDIR(folder.stat().st_mode)
     except FileNotFoundError as error:
-        raise UsageError(f"there is no run at {str(folder)!r}: no such folder") from error
-    except (OSError, ValueError) as error:
-        raise UsageError(f"there is no run at {str(folder)!r}: {os_reason(error)}") from error
+        raise UsageError(f"there is no run at {str(path)!r}: no such folder") from error
+    except (OSError, TypeError, ValueError) as error:
+        raise UsageError(f"there is no run at {str(path)!r}: {os_reason(error)}") from error
     if not is_folder:
         raise UsageError(f"{str(folder)!r} is a file: a run is the folder that training wrote")
     file = folder / NAME
@@ -78,10 +78,8 @@ def read_run_file(path: str | os.PathLike[str]) -> RunFile:
 def write_run_file(folder: Path, run: RunFile) -> None:
     """Writes ``run.json`` into ``folder`` at once: a reader finds the old file or the new one, whole."""
     metrics = {name: value if math.isfinite(value) else None for name, value in run.metrics.items()}
-    try:
+    with disk.writing(folder / NAME):
         sealed.write(folder / NAME, KIND, FORMAT, {**asdict(run), "metrics": metrics})
-    except OSError as error:
-        raise LayerkitError(f"{folder / NAME} cannot be written: {os_reason(error)}") from error
 
 
 def as_metrics(metrics: Mapping[str, Any]) -> dict[str, float]:

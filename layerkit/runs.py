@@ -59,7 +59,7 @@ def train(
             return _trained(recipe, maker, made, None)
         about = _about(recipe, made)
         may_change = {name for name, rule in settings_of(recipe, maker.Settings).items() if rule.may_change}
-        folder = _folder(output)
+        folder = disk.folder_of("output", output)
         folder = Path(os.path.realpath(folder)) if overwrite else folder
         _recover(folder)
         is_replaced = overwrite and os.path.exists(folder / NAME)
@@ -90,7 +90,7 @@ def save(
         UsageError: ``output`` holds a run, or something else.
         LayerkitError: a file cannot be written, or another process has ``output``.
     """
-    folder = _folder(output)
+    folder = disk.folder_of("output", output)
     if (folder / NAME).exists() and read_run_file(folder).complete:
         raise UsageError(f"output {str(folder)!r} holds a run already: give a new or empty folder")
     with _in_folder(folder, _about(recipe, settings), set()) as about:
@@ -109,8 +109,8 @@ def load(path: str | os.PathLike[str]) -> Run:
     from layerkit.plugins.discovery import discover
     from layerkit.plugins.selection import canonical
 
+    about = read_run_file(path)
     folder = Path(os.path.expanduser(path))
-    about = read_run_file(folder)
     if not about.complete:
         raise LayerkitError(f"the run in {str(folder)!r} was not finished: train it again with the same settings")
     try:
@@ -172,12 +172,6 @@ def _about(recipe: str, settings: Any) -> RunFile:
 
     offer = recipes.offer(recipe)
     return RunFile(offer.name, offer.distribution, offer.version, "", as_json(settings))
-
-
-def _folder(output: str | os.PathLike[str]) -> Path:
-    if not str(output) or "\0" in str(output):
-        raise UsageError(f"output is the path of a folder, got {str(output)!r}")
-    return Path(os.path.expanduser(output))
 
 
 def _trained(name: str, maker: Recipe, settings: Any, folder: Path | None) -> Run:

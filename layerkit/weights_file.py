@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from layerkit.engine.layer_error import LayerError
-from layerkit.errors import LayerkitError, os_reason, warn
+from layerkit.errors import LayerkitError, warn
 from layerkit.fastmath import nested_map, to_device, to_host, tree_leaves, tree_unflatten
 from layerkit.fastmath.finite import first_not_finite
 from layerkit.files import disk, tensors
@@ -24,9 +24,8 @@ def save(layer: Layer, path: str | os.PathLike[str], about: Any = None) -> None:
     arrays = to_host(named_arrays(layer, layer.weights, layer.state))
     file = Path(path)
     try:
-        disk.replace(file, tensors.to_bytes(file, arrays, about)[1])
-    except OSError as error:
-        raise LayerError(f"{layer.name}: cannot write {os.fspath(path)}: {os_reason(error)}") from error
+        with disk.writing(file):
+            disk.replace(file, tensors.to_bytes(file, arrays, about)[1])
     except LayerkitError as error:
         raise LayerError(f"{layer.name}: {error}") from error
 

@@ -322,12 +322,18 @@ def test_a_run_file_is_written_whole_or_not_at_all(tmp_path: Path, monkeypatch: 
         ({"recipe": "noted", "backend": "nump"}, "unknown backend 'nump': did you mean 'numpy'"),
         ({"recipe": "noted", "stesp": 3}, "recipe 'noted' has no setting 'stesp': did you mean 'steps'"),
         ({"recipe": "noted", "output": ""}, "output is the path of a folder, got ''"),
+        ({"recipe": "noted", "output": 5}, "output is the path of a folder, got 5"),
     ],
 )
 @pytest.mark.usefixtures("train")
 def test_training_that_cannot_be(arguments: dict[str, Any], said: str) -> None:
     with pytest.raises(lk.UsageError, match=said):
         lk.train(**{"needed": 1, **arguments})
+
+
+def test_what_is_no_path_holds_no_run() -> None:
+    with pytest.raises(lk.UsageError, match="there is no run at '5': expected str"):
+        lk.load(5)  # type: ignore[arg-type]
 
 
 # -------------------- what authors read

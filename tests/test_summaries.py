@@ -140,3 +140,17 @@ def test_an_image_that_cannot_be_written_is_one_line(tmp_path: Path) -> None:
     with pytest.raises(lk.LayerkitError, match=r"images/x-1-0.png cannot be written: \w") as caught:
         write_images(tmp_path, 1, {"x": onp.zeros((1, 1, 1, 1))})
     assert "\n" not in str(caught.value)
+
+
+def test_an_image_takes_the_place_of_one_whole_or_not_at_all(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    from layerkit.training.summaries import write_images
+
+    def full(handle: int) -> None:
+        raise OSError(28, "No space left on device")
+
+    write_images(tmp_path, 1, {"x": onp.zeros((1, 1, 1, 1))})
+    before = (tmp_path / "images" / "x-1-0.png").read_bytes()
+    monkeypatch.setattr("os.fsync", full)
+    with pytest.raises(lk.LayerkitError, match=r"x-1-0.png cannot be written: no space left on device"):
+        write_images(tmp_path, 1, {"x": onp.ones((1, 1, 1, 1))})
+    assert {path.name: path.read_bytes() for path in (tmp_path / "images").iterdir()} == {"x-1-0.png": before}

@@ -30,6 +30,7 @@ __all__ = [
     "unreadable",
     "write",
     "write_pages",
+    "writing",
 ]
 
 PAGE = 4096
@@ -73,6 +74,19 @@ def folder_of(name: str, path: Any) -> Path:
     except (TypeError, ValueError, RuntimeError) as error:
         raise UsageError(f"{name} is the path of a folder, got {shown(path)}: {os_reason(error)}") from error
     return folder
+
+
+@contextlib.contextmanager
+def writing(what: Any) -> Iterator[None]:
+    """Says of ``what`` that it cannot be written, where the system refuses something inside.
+
+    Raises:
+        LayerkitError: the system did.
+    """
+    try:
+        yield
+    except OSError as error:
+        raise LayerkitError(f"{what} cannot be written: {os_reason(error)}") from error
 
 
 def write(path: Path, pieces: Iterable[Any]) -> None:

@@ -62,7 +62,7 @@ def write(folder: Path, arrays: Arrays, manifest: Mapping[str, Any], instead_of:
     Raises:
         LayerkitError: it cannot be written; what stood there before still does.
     """
-    try:
+    with disk.writing(f"the checkpoint {folder}"):
         _make(folder.parent)
         recover(folder.parent)
         draft = _hidden(folder, "draft")
@@ -74,8 +74,6 @@ def write(folder: Path, arrays: Arrays, manifest: Mapping[str, Any], instead_of:
             with contextlib.suppress(OSError):
                 disk.remove(draft)
             raise
-    except OSError as error:
-        raise LayerkitError(f"the checkpoint {folder} cannot be written: {os_reason(error)}") from error
 
 
 def _make(parent: Path) -> None:

@@ -6,7 +6,6 @@ import io
 from importlib.util import find_spec
 from pathlib import Path
 
-from layerkit.errors import LayerkitError, os_reason
 from layerkit.files import disk
 from layerkit.training.history import History
 
@@ -43,8 +42,6 @@ def draw(history: History, folder: Path) -> Path | None:
         panel.legend()
     path, image = folder / NAME, io.BytesIO()
     FigureCanvasAgg(figure).print_figure(image, format="png")
-    try:
+    with disk.writing(path):
         disk.replace(path, [image.getbuffer()])
-    except OSError as error:
-        raise LayerkitError(f"{path} cannot be written: {os_reason(error)}") from error
     return path

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from layerkit.errors import LayerkitError, UsageError, os_reason
+from layerkit.errors import UsageError
 from layerkit.fastmath import to_host
 from layerkit.layer import Layer
 from layerkit.training.variables import Variables
@@ -86,14 +86,14 @@ def write_images(folder: Path, step: int, images: Mapping[str, Any]) -> None:
     Raises:
         LayerkitError: it cannot be written.
     """
+    from layerkit.files import disk  # a run without images writes none
+
     for name, batch in images.items():
         for number, image in enumerate(batch):
             path = folder / "images" / f"{re.sub(r'[^0-9A-Za-z_.-]+', '_', name)}-{step}-{number}.png"
-            try:
+            with disk.writing(path):
                 path.parent.mkdir(exist_ok=True)
-                path.write_bytes(_png(image))
-            except OSError as error:
-                raise LayerkitError(f"{path} cannot be written: {os_reason(error)}") from error
+                disk.replace(path, [_png(image)])
 
 
 def _png(image: Any) -> bytes:
