@@ -3,6 +3,11 @@
 A row that waits has missed steps in which its gradient was zero. What those do to it has a formula, the optimizer's
 ``skip_rows``: a row that is read is first brought up to date, and is then what updating all rows at every step makes
 of it.
+
+A step reads the rows of its batch (``read``), differentiates by them (``stand_ins``), and puts them back (``write``);
+an evaluation reads them without their slots (``read_weights``); all rows are brought up to date for whoever asks for
+the weights (``up_to_date``), and now and then for good (``settled``). These are functions from arrays to arrays, as
+compiled programs need them; ``rows_in_place`` has the step's two for arrays that can be written into.
 """
 
 from __future__ import annotations
@@ -68,10 +73,10 @@ class View(NamedTuple):
         """The leaves of the weights, and the slots of each."""
         return tree_leaves(self.trained), slots_of(self.trained, self.slots)
 
-    def whole(self, leaves: list[Any], slots: list[Any], waiting: Any) -> tuple[Any, Any, Any]:
-        """(trained, slots, waiting) with other leaves, and other slots of each."""
+    def whole(self, leaves: list[Any], slots: list[Any]) -> tuple[Any, Any]:
+        """(trained, slots) with other leaves, and other slots of each."""
         given = iter(slots)
-        return tree_unflatten(leaves, self.trained), nested_map(lambda _: next(given), self.trained), waiting
+        return tree_unflatten(leaves, self.trained), nested_map(lambda _: next(given), self.trained)
 
 
 class LazyRows:
@@ -158,7 +163,7 @@ class LazyRows:
         leaves, slots = list(leaves), list(slots)
         for number, table in enumerate(self.tables):
             given = leaves[table.place], slots[table.place], waiting.last[table.path], waiting.rates
-            leaves[table.place], slots[table.place] = self._rows(*given, step, ids[number].ids)
+            leaves[table.place], slots[table.place] = self._rows_and_slots(*given, step, ids[number].ids)
         return leaves, slots
 
     def read_weights(self, view: View, ids: Sequence[RowIds]) -> list[Any]:
@@ -166,7 +171,7 @@ class LazyRows:
         leaves, slots = view.parts()
         for number, table in enumerate(self.tables):
             given = leaves[table.place], slots[table.place], view.waiting.last[table.path], view.waiting.rates
-            leaves[table.place] = self._current(*given, view.step, ids[number].ids)
+            leaves[table.place] = self._rows_alone(*given, view.step, ids[number].ids)
         return leaves
 
     def stand_ins(
@@ -226,15 +231,15 @@ class LazyRows:
             decays = put_rows(decays, at, before + np.log(keep))
         return waiting._replace(rates=Rates(values, decays))
 
-    def _rows(self, table: Any, slots: Any, last: Any, rates: Any, step: Any, ids: Any) -> tuple[Any, Any]:
+    def _rows_and_slots(self, table: Any, slots: Any, last: Any, rates: Any, step: Any, ids: Any) -> tuple[Any, Any]:
         """Rows of a table and of its slots, up to date before ``step``; any row for an id beyond the table."""
         last, rows, slot_rows = nested_map(lambda array: _take_any(array, ids), (last, table, slots))
         return self.skip(step, rates, last, rows, slot_rows)
 
-    def _current(self, table: Any, slots: Any, last: Any, rates: Any, step: Any, ids: Any) -> Any:
-        """What ``_rows`` gives of the table itself."""
+    def _rows_alone(self, table: Any, slots: Any, last: Any, rates: Any, step: Any, ids: Any) -> Any:
+        """What ``_rows_and_slots`` gives of the table itself."""
         if is_traced(last):
-            return self._rows(table, slots, last, rates, step, ids)[0]
+            return self._rows_and_slots(table, slots, last, rates, step, ids)[0]
         # Where numbers are known, rows that missed nothing are left alone, and the others moved some at a time.
         last, rows = _take_any(last, ids), _take_any(table, ids)
         late = onp.flatnonzero(last < step - 1)
@@ -261,10 +266,12 @@ class LazyRows:
         last = {}
         for table in self.tables:
             given = leaves[table.place], slots[table.place], view.waiting.last[table.path]
-            for ids in self._pieces(table):
+            count = min(table.shape[0], _AT_ONCE)
+            for start in range(0, table.shape[0], count):
+                ids = onp.arange(start, start + count, dtype=onp.int32)  # beyond the table in the end: not written
                 given = self._settle(*given, view.waiting.rates, view.step, ids)
             leaves[table.place], slots[table.place], last[table.path] = given
-        return view.whole(leaves, slots, view.waiting._replace(last=last) if last else view.waiting)
+        return *view.whole(leaves, slots), view.waiting._replace(last=last) if last else view.waiting
 
     def up_to_date(self, view: View) -> Any:
         """The weights, in which every row is up to date; ``view`` stays as it is.
@@ -274,12 +281,11 @@ class LazyRows:
         leaves, slots = view.parts()
         for table in self.tables:
             rest = leaves[table.place], slots[table.place], view.waiting.last[table.path], view.waiting.rates
-            pieces = self._owing(rest, view.step)
-            if not pieces:
+            owing = self._owing(rest, view.step)
+            if not owing:
                 continue
-            first, *others = pieces
-            whole = self._bring_up_copy(*rest, view.step, first)
-            for ids in others:
+            whole = self._bring_up_copy(*rest, view.step, owing[0])
+            for ids in owing[1:]:
                 whole = self._bring_up(whole, *rest, view.step, ids)
             leaves[table.place] = whole
         return tree_unflatten(leaves, view.trained)
@@ -295,9 +301,9 @@ class LazyRows:
         if not ids.size:
             return []
         count = min(len(last), _AT_ONCE)
-        pieces = -(-ids.size // count)
-        filled = onp.append(ids, onp.arange(len(last), len(last) + pieces * count - ids.size))
-        return onp.split(filled.astype(onp.int32), pieces)
+        n_pieces = -(-ids.size // count)
+        filled = onp.append(ids, onp.arange(len(last), len(last) + n_pieces * count - ids.size))
+        return onp.split(filled.astype(onp.int32), n_pieces)
 
     def _fresh_rows_rest(self, table: Any, rates: Any, step: int) -> bool:
         """Whether rows that no batch ever read, with the slots they began with, stay as they are."""
@@ -308,12 +314,8 @@ class LazyRows:
             moved, _ = self._skipped(step, last, row.copy(), slots, record)
         return bool((moved == row).all())
 
-    def _pieces(self, table: Table) -> list[Any]:
-        count = min(table.shape[0], _AT_ONCE)
-        return [onp.arange(at, at + count, dtype=onp.int32) for at in range(0, table.shape[0], count)]
-
     def _settled(self, table: Any, slots: Any, last: Any, rates: Any, step: Any, ids: Any) -> tuple[Any, Any, Any]:
-        rows, slot_rows = self._rows(table, slots, last, rates, step, ids)
+        rows, slot_rows = self._rows_and_slots(table, slots, last, rates, step, ids)
         slots = nested_map(lambda slot, own: put_rows(slot, ids, own), slots, slot_rows)
         now = np.full(ids.shape, step - 1, onp.int32)
         return put_rows(table, ids, rows), slots, put_rows(last, ids, now)
@@ -321,7 +323,7 @@ class LazyRows:
     def _brought_up(self, whole: Any, table: Any, slots: Any, last: Any, rates: Any, step: Any, ids: Any) -> Any:
         if not is_traced(last):
             ids = ids[ids < table.shape[0]]  # what fills a piece up is for programs, which have one length
-        return put_rows(whole, ids, self._current(table, slots, last, rates, step, ids))
+        return put_rows(whole, ids, self._rows_alone(table, slots, last, rates, step, ids))
 
 
 def _take_any(array: Any, ids: Any) -> Any:

@@ -38,7 +38,7 @@ class RowsInPlace:
         return (leaves, slots), ordered
 
     def filled_up(self, leaves: list[Any]) -> list[Any]:
-        """The leaves that ``read`` gave, each table's rows filled up to one of few lengths with any numbers."""
+        """The leaves that ``read`` gave, each table's rows filled up with any numbers: a record is for one length."""
         leaves = list(leaves)
         for table, buffers in zip(self._lazy.tables, self._buffers, strict=True):
             leaves[table.place] = buffers.filled_up(len(leaves[table.place]))

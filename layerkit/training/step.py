@@ -1,4 +1,10 @@
-"""The train step: loss, gradient and optimizer in one compiled program, which overwrites what it replaces."""
+"""The train step: loss, gradient and optimizer in one compiled program, which overwrites what it replaces.
+
+There are two ways to make a step, with the same results. The one here is a function from arrays to arrays, which is
+what a compiler takes; it finds out by itself whose memory it may use again. Where nothing is compiled, new arrays for
+all weights and slots would cost more than the arithmetic: ``step_in_place`` writes into those that it is given. Either
+reads the rows of the batch, differentiates (``make_gradient``, the same for both), updates, and writes the rows back.
+"""
 
 from __future__ import annotations
 
@@ -70,7 +76,7 @@ def make_step(model: Layer, task: TrainTask, opt_params: Any, lazy: LazyRows) ->
         # of the notebook's classifier takes twice as long.
         *after, state = cond(alive, move, lambda old, gradients, state: old, old, gradients, state)
         leaves, slots, waiting = lazy.write(full, after, waiting, n, ids, alive)
-        (weights, loss_weights), slots, waiting = view.whole(leaves, slots, waiting)
+        (weights, loss_weights), slots = view.whole(leaves, slots)
         return (loss, alive), Carry(weights, state[0], OfTask(loss_weights, state[1], slots, waiting), alive)
 
     return step

@@ -1,4 +1,7 @@
-"""The train step on a backend whose arrays can be written into: it changes those that it is given."""
+"""The train step on a backend whose arrays can be written into: it changes those that it is given.
+
+What ``step`` says of its steps is true of these; where numbers are known, a step that must not count ends early.
+"""
 
 from __future__ import annotations
 
@@ -32,7 +35,7 @@ def make_step_in_place(model: Layer, task: TrainTask, opt_params: Any, lazy: Laz
     Nothing is, where the loss or a gradient is not finite.
     """
     require_compute_dtype(task.compute_dtype)
-    differentiate = _recorded(make_gradient(model, task, lazy))
+    differentiate = _in_jit(make_gradient(model, task, lazy))
     flat, in_place = _Flat(), RowsInPlace(lazy)
 
     def step(carry: Carry, keys: Keys, n: Any, learning_rate: Any, batch: tuple[Any, ...], ids: Any) -> Any:
@@ -57,7 +60,7 @@ def make_step_in_place(model: Layer, task: TrainTask, opt_params: Any, lazy: Laz
         waiting = lazy.noted(own.waiting, n, learning_rate)
         trained, new_slots = view.trained, own.slots
         if new is not full:
-            trained, new_slots, _ = view.whole(*new, ())
+            trained, new_slots = view.whole(*new)
         new_own = OfTask(trained[1], state[1], new_slots, waiting)
         return (loss, _ALIVE), Carry(trained[0], state[0], new_own, onp.array(True))
 
@@ -79,7 +82,7 @@ class _Flat:
         return self._parts  # type: ignore[no-any-return]
 
 
-def _recorded(differentiate: Step) -> Step:
+def _in_jit(differentiate: Step) -> Step:
     """The same inside ``jit``, which is given what the loss depends on and no more: a record is for those arrays."""
     like: list[Any] = []
 
