@@ -240,7 +240,7 @@ def test_what_a_record_would_miss_is_run_as_it_is(name: str) -> None:
         x = onp.random.default_rng(seed).normal(size=4).astype(onp.float32)
         assert outcome(program, (x,)) == outcome(silently(f), (x,))
     assert reason in found(program)
-    assert not any(type(value).__name__ == "Recorded" for value in _kept)
+    assert not any(type(value).__name__ == "StandIn" for value in _kept)
 
 
 def test_what_differs_from_call_to_call_goes_on_to_differ() -> None:

@@ -154,7 +154,7 @@ def custom_vjp(f: _Function, forward: _Function, backward: _Function) -> _Functi
             counts = [len(tree_leaves(arg)) for arg in args]
             return matched(context.copy().run(backward, residuals, dy), counts)
 
-        return _recorded(_closed("custom_vjp", f, top, y), args, top, pull)
+        return _as_one_step(_closed("custom_vjp", f, top, y), args, top, pull)
 
     return call
 
@@ -170,7 +170,7 @@ def _closed(kind: str, f: _Function, top: int, y: Any) -> Any:
     return y
 
 
-def _recorded(y: Any, args: tuple[Any, ...], trace: int, pull: Callable[[Any], list[Any]]) -> Any:
+def _as_one_step(y: Any, args: tuple[Any, ...], trace: int, pull: Callable[[Any], list[Any]]) -> Any:
     """``y`` as the result of one step, from the boxes of ``trace`` among ``args``, whose gradient is ``pull``."""
     leaves = tree_leaves(args)
     boxed = [i for i, leaf in enumerate(leaves) if is_box(leaf) and leaf._trace == trace]
@@ -211,7 +211,7 @@ def remat(f: _Function) -> _Function:
         def pull(dy: Any) -> list[Any]:
             return tree_leaves(context.copy().run(_gradients_again, f, plain, dy))
 
-        return _recorded(y, args, top, pull)
+        return _as_one_step(y, args, top, pull)
 
     return call
 

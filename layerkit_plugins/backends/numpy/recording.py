@@ -19,7 +19,7 @@ import numpy as onp
 from layerkit_plugins.backends.numpy.constants import with_arrays
 from layerkit_plugins.backends.numpy.stand_ins import Attributes, box_types, has_stand_in, stand_in_types
 
-__all__ = ["Recorded", "Slot", "Step", "Tape", "Unrecordable", "map_parts"]
+__all__ = ["Slot", "StandIn", "Step", "Tape", "Unrecordable", "map_parts"]
 
 _Function = Callable[..., Any]
 
@@ -63,7 +63,7 @@ class Tape:
         self._n_slots = 0
         self.n_given = 0
         """How many slots the arguments have."""
-        self._made: list[weakref.ref[Recorded]] = []
+        self._made: list[weakref.ref[StandIn]] = []
 
     def given(self, leaf: Any) -> Any:
         """What takes the place of one leaf of the arguments: a stand-in for an array, itself for anything else."""
@@ -73,10 +73,10 @@ class Tape:
         self._n_slots += 1
         return leaf
 
-    def _stand_in(self, value: Any) -> Recorded:
+    def _stand_in(self, value: Any) -> StandIn:
         if type(value) is not onp.ndarray and not isinstance(value, onp.generic):
             raise self.refuse(f"a result is a {type(value).__name__}")
-        made = Recorded(self, value, self._n_slots)
+        made = StandIn(self, value, self._n_slots)
         self._n_slots += 1
         self._made.append(weakref.ref(made))
         return made
@@ -103,13 +103,13 @@ class Tape:
             raise
         for given in args:
             # asarray, astype(copy=False): for such arguments they do nothing. (There is but one True, so not scalars.)
-            if type(given) is Recorded and given._value is value and type(value) is onp.ndarray and not always:
+            if type(given) is StandIn and given._value is value and type(value) is onp.ndarray and not always:
                 return given
         args = args if kwargs else with_arrays(function, args, values)
         self.steps.append(Step(function, self.slots_of(args), self.slots_of(kwargs), always))
         if type(value) is not tuple and type(value) is not list:
             return self._stand_in(value)
-        whole = Recorded(self, value, self._n_slots)
+        whole = StandIn(self, value, self._n_slots)
         self._n_slots += 1
         return type(value)([self.call(operator.getitem, (whole, i), {}) for i in range(len(value))])
 
@@ -127,9 +127,9 @@ class Tape:
             gc.collect()  # functions that call themselves hold what they know until somebody sweeps
         return any(made() is not None for made in self._made)
 
-    def _map(self, tree: Any, what: Callable[[Recorded], Any]) -> Any:
+    def _map(self, tree: Any, what: Callable[[StandIn], Any]) -> Any:
         def at(leaf: Any) -> Any:
-            if type(leaf) is not Recorded:
+            if type(leaf) is not StandIn:
                 return leaf
             if leaf._tape is not self:
                 raise self.refuse("it uses a value of another call")
@@ -143,7 +143,7 @@ def map_parts(f: Callable[[Any], Any], tree: Any) -> Any:
     kind = type(tree)
     if kind is tuple or kind is list:
         return kind([map_parts(f, part) for part in tree])
-    if kind is Recorded or kind is Slot:
+    if kind is StandIn or kind is Slot:
         return f(tree)
     if kind is dict:
         return {key: map_parts(f, value) for key, value in tree.items()}
@@ -154,15 +154,15 @@ def map_parts(f: Callable[[Any], Any], tree: Any) -> Any:
     return f(tree)
 
 
-def _value(recorded: Recorded) -> Any:
-    return recorded._value
+def _value(stand_in: StandIn) -> Any:
+    return stand_in._value
 
 
-def _slot(recorded: Recorded) -> Slot:
-    return Slot(recorded._slot)
+def _slot(stand_in: StandIn) -> Slot:
+    return Slot(stand_in._slot)
 
 
-class Recorded(Attributes):
+class StandIn(Attributes):
     """Stands for an array of a call that is being recorded."""
 
     __slots__ = ("__weakref__", "_slot", "_tape", "_value")
@@ -189,7 +189,7 @@ class Recorded(Attributes):
     def __getitem__(self, index: Any) -> Any:
         picked = False
         for part in index if type(index) is tuple else (index,):
-            if type(part) is Recorded:
+            if type(part) is StandIn:
                 picked = True
                 if part.dtype.kind == "b":
                     raise self._tape.refuse("it picks numbers by truths that are computed")
@@ -217,7 +217,7 @@ class Recorded(Attributes):
         arrays = _ARRAYS.get(function, -1)
         if arrays < 0 or (function is onp.where and len(args) != 3):
             raise self._tape.refuse(f"the shape of what numpy.{function.__name__} gives may depend on the numbers")
-        if function in _METHOD_OF and type(args[0]) is Recorded:
+        if function in _METHOD_OF and type(args[0]) is StandIn:
             return getattr(args[0], _METHOD_OF[function])(*args[1:], **kwargs)
         return self._tape.call(function, *self._of_arrays(arrays, args, kwargs), always=function in _MAY_RAISE)
 
@@ -285,23 +285,23 @@ _LOOKS = """
 
 
 def _define_binary(name: str, plain: _Function, mirrored: str) -> None:
-    def forth(self: Recorded, other: Any) -> Any:
+    def forth(self: StandIn, other: Any) -> Any:
         return NotImplemented if type(other) in box_types else self._tape.call(plain, (self, other), {})
 
-    def back(self: Recorded, other: Any) -> Any:
+    def back(self: StandIn, other: Any) -> Any:
         return NotImplemented if type(other) in box_types else self._tape.call(plain, (other, self), {})
 
-    setattr(Recorded, f"__{name}__", forth)
+    setattr(StandIn, f"__{name}__", forth)
     if mirrored:
-        setattr(Recorded, mirrored, back)
+        setattr(StandIn, mirrored, back)
 
 
 def _define_unary(name: str, plain: _Function) -> None:
-    setattr(Recorded, f"__{name}__", lambda self: self._tape.call(plain, (self,), {}))
+    setattr(StandIn, f"__{name}__", lambda self: self._tape.call(plain, (self,), {}))
 
 
 def _define_method(name: str) -> None:
-    setattr(Recorded, name, lambda self, *args, **kwargs: self._method(name, args, kwargs))
+    setattr(StandIn, name, lambda self, *args, **kwargs: self._method(name, args, kwargs))
 
 
 for _name in _BINARY:
@@ -314,5 +314,5 @@ for _name in ("neg", "pos", "abs", "invert"):
 for _name in _METHODS:
     _define_method(_name)
 for _name in _LOOKS:
-    setattr(Recorded, f"__{_name}__", Recorded._look)
-stand_in_types.add(Recorded)
+    setattr(StandIn, f"__{_name}__", StandIn._look)
+stand_in_types.add(StandIn)

@@ -1,4 +1,9 @@
-"""What a function did, call by call, and how it is done again with other numbers."""
+"""What a function did, call by call, and how it is done again with other numbers.
+
+A record is played on one list of values: the inputs, then constants, then the results of the calls. Calls whose result
+nobody needs are left out, and a result takes the place of one that is not needed any more, so that no more arrays live
+at a time than when the function itself runs.
+"""
 
 from __future__ import annotations
 
@@ -53,32 +58,28 @@ class Record:
         steps: as a tape noted them: the inputs have the first slots, and each step the next.
         result: what the function returned, a tree with slots.
         n_inputs: how many inputs there are.
+
+    Attributes:
+        trusted: whether another call said the same.
+        constants: what steps are given that no step computed; of one that is not trusted yet.
     """
 
     def __init__(self, steps: list[Step], result: Any, n_inputs: int) -> None:
         self.trusted = False
         self.constants: list[Any] = []
-        self._said: Any = steps, result
         map_parts(self.constants.append, [(step.args, step.kwargs) for step in steps])
-        needed = set(_slots_in(result))
-        last_use: dict[int, int] = {}
-        live: list[tuple[int, Step]] = []
-        for slot, step in reversed(list(enumerate(steps, n_inputs))):
-            if slot in needed or step.always:
-                live.append((slot, step))
-                for used in _slots_in((step.args, step.kwargs)):
-                    needed.add(used)
-                    last_use.setdefault(used, slot)
-        for slot in _slots_in(result):
-            last_use.pop(slot, None)
-        self._lay_out(live[::-1], last_use, n_inputs, result)
-
-    def _lay_out(self, live: list[tuple[int, Step]], last_use: dict[int, int], n_inputs: int, result: Any) -> None:
-        """Gives each value a place in one list; a place is given again once its value was used for the last time."""
-        places = {slot: slot for slot in range(n_inputs)}
+        self._said: Any = steps, result
+        self._calls: list[tuple[_Function, int, Any, Any, int]] = []
+        """Each with its operands, as ``_operands`` gives them, and the place of its result."""
         self._rest: list[Any] = []
+        """What stands behind the inputs before the first call: constants, and ``None`` where a result will be."""
+        places = self._lay_out(*_needed(steps, result, n_inputs), n_inputs)
+        self._result = _map_slots(lambda slot: Slot(places[slot.index]), result)
+
+    def _lay_out(self, live: list[tuple[int, Step]], last_use: dict[int, int], n_inputs: int) -> dict[int, int]:
+        """Which place in the list each slot has; a place is given again once its value was used for the last time."""
+        places = {slot: slot for slot in range(n_inputs)}
         free: list[int] = []
-        calls = []
         for slot, step in live:
             function, operands = _as_call(step)
             used = []
@@ -89,15 +90,14 @@ class Record:
                     used.append(n_inputs + len(self._rest))
                     self._rest.append(operand)
             for index in {operand.index for operand in operands if type(operand) is Slot}:
-                if last_use.get(index) == slot:
+                if last_use[index] == slot:
                     free.append(places[index])
             if not free:
                 free.append(n_inputs + len(self._rest))
                 self._rest.append(None)
             places[slot] = free.pop()
-            calls.append((function, *_operands(used), places[slot]))
-        self._calls = calls
-        self._result = _map_slots(lambda slot: Slot(places[slot.index]), result)
+            self._calls.append((function, *_operands(used), places[slot]))
+        return places
 
     def trust(self, before: Record) -> bool:
         """Whether a record of another call says the same; it is trusted then."""
@@ -126,6 +126,18 @@ class Record:
                 values[place] = function(*first(values))
         result = self._result
         return values[result.index] if type(result) is Slot else _filled(result, values)
+
+
+def _needed(steps: list[Step], result: Any, n_inputs: int) -> tuple[list[tuple[int, Step]], dict[int, int]]:
+    """The steps that have to be played, each with its slot; and for every slot in use the step that uses it last."""
+    last_use = dict.fromkeys(_slots_in(result), -1)  # the result needs them when all steps are done
+    live: list[tuple[int, Step]] = []
+    for slot, step in reversed(list(enumerate(steps, n_inputs))):
+        if slot in last_use or step.always:
+            live.append((slot, step))
+            for used in _slots_in((step.args, step.kwargs)):
+                last_use.setdefault(used, slot)
+    return live[::-1], last_use
 
 
 # Entering a context is ten times as fast as ``numpy.errstate``, which changes the one it is in.

@@ -62,9 +62,10 @@ class Program:
     def __init__(self, function: _Function) -> None:
         self.function = function
         self.kinds: OrderedDict[Any, Record | str | None] = OrderedDict()
-        """By kind of arguments: the record; ``None`` before there is one; why there can be none."""
+        """By kind of arguments: the record; ``None`` after the first call, before there is one; why there can be none."""
 
         self._latest: tuple[Any, Any] = None, None
+        """The kind of the last call that was played, and its record."""
 
     def __call__(self, *args: Any) -> Any:
         kind: list[Any] = []
@@ -78,7 +79,7 @@ class Program:
             if record is None or type(record) is str or not record.trusted:
                 return self._learn(key, args, leaves)
             self._latest = kind, record
-            self.kinds[key] = record
+            self.kinds[key] = record  # another thread may have forgotten it meanwhile
             self.kinds.move_to_end(key)
         try:
             return record.play(leaves)
