@@ -176,8 +176,8 @@ class Optimizer:
                 raise
             raise UsageError(
                 f"{type(self).__name__}: its learning rate, a function of the step, asks what number the step is, "
-                "which a compiled step does not know: write it with layerkit.fastmath.numpy (np.minimum, np.where), or give "
-                "it to the TrainTask as lr_schedule"
+                "which a compiled step does not know: write it with layerkit.fastmath.numpy (np.minimum, np.where), or "
+                "give it to the TrainTask as lr_schedule"
             ) from error
 
     def tree_init(self, weights: Any) -> tuple[Any, Any]:
@@ -248,14 +248,7 @@ class Optimizer:
             yield self._update_one(step, g, param, s, opt_params, keep, given_up)
 
     def _update_one(
-        self,
-        step: Any,
-        grads: Any,
-        weight: Any,
-        slots: Any,
-        opt_params: Any,
-        keep: Any,
-        given_up: bool,
+        self, step: Any, grads: Any, weight: Any, slots: Any, opt_params: Any, keep: Any, given_up: bool
     ) -> tuple[Any, Any]:
         if grads is None:
             return weight, slots

@@ -62,7 +62,7 @@ class Program:
     def __init__(self, function: _Function) -> None:
         self.function = function
         self.kinds: OrderedDict[Any, Record | str | None] = OrderedDict()
-        """By kind of arguments: the record; ``None`` after the first call, before there is one; why there can be none."""
+        """By kind of arguments: the record; ``None`` after the first call, which makes none; why there can be none."""
 
         self._latest: tuple[Any, Any] = None, None
         """The kind of the last call that was played, and its record."""
