@@ -330,6 +330,20 @@ def test_the_kit_leaves_the_random_state_and_the_layer_as_they_were() -> None:
     assert layer.weights is before or all(a is b for a, b in zip(layer.weights, before, strict=True))
 
 
+def test_an_operator_between_input_and_weights_computes_the_same_before_and_after_a_file() -> None:
+    class Affine(lk.Layer):
+        """y = x W.    x: (..., d)    W: (d, 3)    y: (..., 3)"""
+
+        def init_weights_and_state(self, signature: Any) -> None:
+            self.weights = tl.GlorotUniformInitializer()((signature.shape[-1], 3), self.rng)
+
+        def forward(self, x: Any) -> Any:
+            return x @ self.weights
+
+    report = check_layer(Affine, lk.f32(4, 8), only=["comes_back_from_a_file"])
+    assert report.ok, str(report)
+
+
 # -- pytest -----------------------------------------------------------------------------------------------------------
 
 

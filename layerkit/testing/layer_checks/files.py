@@ -31,7 +31,7 @@ def _write_and_read(case: LayerCase, trial: Trial) -> None:
         path = os.path.join(folder, "layer.safetensors")
         layer, other = trial.make(), trial.make()
         layer.init(bare(trial.inputs), trial.key(5))
-        layer.weights = trial.weights
+        layer.weights = fastmath.to_device(trial.weights)  # or `x @ w` of NumPy's arrays would be NumPy's
         layer.save_to_file(path)
         loaded = other.init_from_file(path, bare(case.signatures))
         kept = fastmath.to_host(((trial.weights, layer.state), loaded))
