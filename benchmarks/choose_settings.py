@@ -6,6 +6,7 @@ follow one another; each is held out once. The examples that the recipe holds ou
 
 from __future__ import annotations
 
+import argparse
 from typing import NamedTuple
 
 import numpy as np
@@ -60,6 +61,7 @@ def accuracy(words: list[list[str]], targets: np.ndarray, held_out: np.ndarray, 
 
 def main() -> None:
     """Prints a line for each candidate."""
+    argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter).parse_args()
     corpus = load_corpus("sentence_polarity")
     texts, labels = corpus.train
     targets = np.array([corpus.label_names.index(label) for label in labels])

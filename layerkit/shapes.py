@@ -115,7 +115,7 @@ def _shorthand(name: str, dtype: str) -> Callable[..., ShapeDtype]:
         return ShapeDtype(shape, _bfloat16() if dtype == "bfloat16" else dtype, max)
 
     make.__name__ = make.__qualname__ = name
-    make.__doc__ = f"""The signature of a {dtype} array; for ids, ``max`` is the number of values they take.
+    make.__doc__ = f"""The signature of an array of {dtype}; for ids, ``max`` is the number of values they take.
 
     >>> {name}(2, 3).shape
     (2, 3)

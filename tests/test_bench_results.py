@@ -19,6 +19,7 @@ from layerkit.bench import Result, Row, compare
 from layerkit.bench.result import SCHEMA
 from layerkit.bench.schema import fault_in, schema
 from layerkit.bench.sizes import Size
+from layerkit.bench.words import size
 from layerkit.cli.bench import command
 
 COSTS: dict[str, Any] = {"flops": 2e6, "bytes": 3e5, "memory": 1e5, "trace": 0.01, "compile": 0.2, "first": 0.3}
@@ -144,6 +145,7 @@ def test_the_page_is_whole_and_needs_no_network() -> None:
     assert "<b>" not in page
     assert "prefers-color-scheme: dark" in page
     assert "@media print" in page
+    assert f"<td>{size(everything().machine['memory'])}</td>" in page
     for part in (
         "6 processes, 3 s of samples",
         "0.5 apart, more than",
@@ -157,6 +159,14 @@ def test_the_page_is_whole_and_needs_no_network() -> None:
 
 def pictures(page: str) -> list[ElementTree.Element]:
     return [ElementTree.fromstring(found) for found in re.findall(r"<svg.*?</svg>", page, re.DOTALL)]
+
+
+def test_names_of_curves_do_not_meet() -> None:
+    (curve,) = [picture for picture in pictures(everything().to_html()) if "time over" in (picture[0].text or "")]
+    names = [mark for mark in curve.iter() if mark.text in ("numpy", "jax") and "fill" in mark.attrib]
+    assert len({mark.attrib["y"] for mark in names}) == 1
+    left, right = sorted(float(mark.attrib["x"]) for mark in names)
+    assert right - left >= 60
 
 
 def test_every_mark_is_inside_its_picture() -> None:

@@ -166,7 +166,7 @@ TOO_LONG = "x" * 300
         (["summary", "run"], ["the run in 'run' has no model and signature to show"]),
         (["summary", "Serail"], ["no run, model or layer 'Serail'"]),
         (["summary", "Linear"], ["no run, model or layer 'Linear': did you mean 'Dense'?"]),
-        (["summary", "zzz"], ["no run, model or layer 'zzz': dir(layerkit.layers) and dir(layerkit.models) list the "]),
+        (["summary", "zzz"], ["no run, model or layer 'zzz': dir(layerkit.layers) and dir(layerkit.models) list them"]),
         (["summary", "Serial"], ["'Serial' has no example to show it on", "lk.summary(Serial(...), signature)"]),
         (["summary", ""], ["no run, model or layer ''"]),
         (["summary", TOO_LONG], ["no run, model or layer 'xxx"]),

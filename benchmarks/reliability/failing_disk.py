@@ -8,6 +8,7 @@ does and nobody was told, or if something half-written is still there after the 
 
 from __future__ import annotations
 
+import argparse
 import contextlib
 import errno
 import functools
@@ -140,6 +141,7 @@ def one(kind: Kind, folder: Path, number: int, code: int, states: dict[str, str]
 
 def main() -> int:
     """Fails, loads, prints, and returns the exit code."""
+    argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter).parse_args()
     missed = False
     print("| save | file operations | failures | old state | new state | anything else, untold, or half-written |")
     print("|---|---|---|---|---|---|")

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from typing import Any
 
 from layerkit.bench.result import Result, Row, groups_by_axis
 from layerkit.bench.sizes import AXES
@@ -26,12 +27,12 @@ def _colour(backend: str, result: Result) -> int:
     return list(result.backends).index(backend) % len(_COLOURS)
 
 
-def _filled(number: int) -> dict[str, str]:
+def _filled(number: int) -> dict[str, Any]:
     return {"class_": f"fill c{number}", "fill": _COLOURS[number]}
 
 
-def _words(words: object, x: float, y: float, anchor: str = "start", size: int = 11) -> str:
-    return element("text", text(words), x=x, y=y, text_anchor=anchor, font_size=size, font_family="sans-serif")
+def _words(words: object, x: float, y: float, anchor: str = "start", size: int = 11, **look: str) -> str:
+    return element("text", text(words), x=x, y=y, text_anchor=anchor, font_size=size, font_family="sans-serif", **look)
 
 
 def _path(d: str, kind: str, *inside: str) -> str:
@@ -128,16 +129,17 @@ def _curves(caption: str, family: Sequence[Sequence[Row]], axis: str, result: Re
     across = Scale(across.place, tuple(sorted(set(lengths))))
     up = log_scale(min(ends), max(ends), _HEIGHT - _BOTTOM, _TOP)
     inside = [_axes(across, up, axis, "", lambda x: f"{x:,.0f}", mark)]
-    for series, line in zip(family, lines, strict=True):
+    room = min(80, (_WIDTH - _LEFT) / len(family))
+    for number, (series, line) in enumerate(zip(family, lines, strict=True)):
         backend = series[0].backend
         points = [(across(x), up(steady.median)) for x, steady in line]
         own = _colour(backend, result)
+        inside.append(_words(backend, _LEFT + number * room, _TOP - 3, **_filled(own)))  # beside curves they would meet
         inside.append(_line(points, f"line c{own}", _COLOURS[own]))
         for (x, y), (length, steady) in zip(points, line, strict=True):
             low, high = map(up, _known(steady))
             inside.append(_path(f"M{x:.1f} {low:.1f}V{high:.1f}", "whisker"))
             inside.append(_mark(x, y, own, f"{backend}, {axis} {length:,.0f}: {duration(*steady)}"))
-        inside.append(_words(backend, points[-1][0], points[-1][1] - 8, "end"))
     inside += _crossings(caption, family, across, axis, result)
     return _picture(f"{caption}: time over {axis}", _HEIGHT, *inside)
 

@@ -9,7 +9,7 @@ from layerkit.bench.charts import bars, curves, legend, rooflines
 from layerkit.bench.columns import COST, START, STEADY, Column
 from layerkit.bench.result import Result, Row
 from layerkit.bench.svg import element, text
-from layerkit.bench.words import amount, processes
+from layerkit.bench.words import amount, processes, size
 
 __all__ = ["as_html"]
 
@@ -153,7 +153,8 @@ def _legend(result: Result) -> str:
 
 
 def _environment(result: Result) -> str:
-    facts: list[tuple[str, Any]] = [*result.machine.items(), *result.settings.items()]
+    machine = {**result.machine, "memory": size(result.machine["memory"])}
+    facts: list[tuple[str, Any]] = [*machine.items(), *result.settings.items()]
     facts += [(name, value) for name, value in result.software.items() if name != "variables"]
     facts += result.software["variables"].items()
     for name, about in result.backends.items():

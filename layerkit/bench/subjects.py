@@ -86,7 +86,7 @@ def find(text: str) -> list[Subject]:
             continue
     if not found:
         known = {known for offers in _REGISTRIES.values() for known in offers.names()}
-        hint = suggest(name, known, f"{len(known)} names are known, 'layerkit bench' without one")
+        hint = suggest(name, known, "dir(layerkit.layers), dir(layerkit.models) and dir(layerkit.optimizers) list them")
         raise UsageError(f"no layer, model, optimizer or recipe {name!r}: {hint}")
     return [_subject(kind, text, offer, given) for kind, offer in found]
 

@@ -58,5 +58,5 @@ def _constructor(name: str) -> Callable[..., Any]:
     if name in recipes.names():
         raise UsageError(f"{name!r} is a recipe: train it, and give the folder of the run")
     known = [*models.names(), *layers.names()]
-    hint = suggest(name, known, f"dir(layerkit.layers) and dir(layerkit.models) list the {len(known)} there are")
+    hint = suggest(name, known, "dir(layerkit.layers) and dir(layerkit.models) list them")
     raise UsageError(f"no run, model or layer {name!r}: {hint}")

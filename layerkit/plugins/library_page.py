@@ -31,30 +31,37 @@ comes from, and has an example. Plugins add more.
 
 def page() -> str:
     """The text of the page."""
-    made = [(_family(thing), name, thing) for name, thing in layers.core().items() if _is_offered(thing)]
-    made += [(_family(offer.constructor), offer.name, offer.constructor) for offer in layers.own().values()]
-    sections = [_HEAD, *_section(f"Layers: {len(made)}", made)]
+    made = [(name, thing) for name, thing in layers.core().items() if _is_offered(thing)]
+    made += [(offer.name, offer.constructor) for offer in layers.own().values()]
+    sections = [_HEAD, *_section(f"Layers, and what goes with them: {len(made)}", made)]
     for title, registry in (("Models", models), ("Optimizers", optimizers)):
-        found = [(_family(offer.constructor), offer.name, offer.constructor) for offer in registry.own().values()]
+        found = [(offer.name, offer.constructor) for offer in registry.own().values()]
         sections += _section(f"{title}: {len(found)}", found)
     return "\n".join(sections).rstrip() + "\n"
 
 
 def _is_offered(thing: Any) -> bool:
-    return inspect.isroutine(thing) or inspect.isclass(thing)
+    return inspect.isroutine(thing) or (inspect.isclass(thing) and not issubclass(thing, Exception))
 
 
 def _family(constructor: Callable[..., Any]) -> str:
+    """The name of its module, in words."""
+    return str(constructor.__module__).rpartition(".")[2].replace("_", " ").capitalize()
+
+
+def _what_it_is(constructor: Callable[..., Any]) -> str:
     """The first sentence of its module's docstring."""
     doc = inspect.getdoc(importlib.import_module(constructor.__module__)) or ""
-    return " ".join(re.split(r"\.\s|\.$|\n\n", doc)[0].split())
+    return " ".join(re.split(r"\.\s|\.$|\n\n", doc)[0].split()).replace("``", "`")
 
 
-def _section(title: str, found: list[tuple[str, str, Callable[..., Any]]]) -> list[str]:
+def _section(title: str, found: list[tuple[str, Callable[..., Any]]]) -> list[str]:
     lines = [f"## {title}", ""]
-    for family, members in itertools.groupby(sorted(found, key=lambda one: one[:2]), lambda one: one[0]):
-        lines += [f"### {family}", "", "| | |", "|---|---|"]
-        lines += [f"| `{name}({_arguments(thing)})` | {_about(thing)} |" for _, name, thing in members]
+    by_family = sorted(found, key=lambda one: (_family(one[1]), one[1].__module__, one[0]))
+    for family, grouped in itertools.groupby(by_family, lambda one: _family(one[1])):
+        members = list(grouped)
+        lines += [f"### {family}", "", f"{_what_it_is(members[0][1])}.", "", "| | |", "|---|---|"]
+        lines += [f"| `{name}({_arguments(thing)})` | {_about(thing)} |" for name, thing in members]
         lines.append("")
     return lines
 

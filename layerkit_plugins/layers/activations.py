@@ -60,7 +60,7 @@ def Relu() -> lk.Layer:
 def ParametricRelu(a: float = 1.0) -> lk.Layer:
     """y = max(a x, 0): a rectifier of fixed slope.    x, y: (...)
 
-    Not what others call parametric (PReLU, a trained slope for negative x); the name is the seed library's.
+    Not what others call parametric (PReLU, a trained slope for negative x); the name is Trax's.
     ``LeakyRelu`` has a slope for negative x.
 
     Args:

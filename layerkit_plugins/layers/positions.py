@@ -123,7 +123,7 @@ class PositionalEncodingWeights(NamedTuple):
 class PositionalEncoding(_Encoding):
     """y_p = x_p + t_p, a trained table that begins as sin and cos of p / 10000^(2 i / d).    x, y: (..., l, d)
 
-    Vaswani et al., "Attention is all you need", NeurIPS 2017, arXiv 1706.03762; trained, as in the seed's library.
+    Vaswani et al., "Attention is all you need", NeurIPS 2017, arXiv 1706.03762; trained, as in Trax.
     ``SinCosPositionalEncoding`` has the same numbers, and trains nothing.
 
     Args:

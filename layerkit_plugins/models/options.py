@@ -13,7 +13,7 @@ from layerkit_plugins.models.blocks import Plan, feed_forward
 
 __all__ = ["FeedForward", "Positions", "checked_feed_forward", "scores"]
 
-_SRU_UNITS = 32  # the width of recurrent layers where ff_use_sru is their number alone, as in the seed's library
+_SRU_UNITS = 32  # the width of recurrent layers where ff_use_sru is their number alone, as in Trax
 _SPARSITY = ("n_elements_in_block", "d_lowrank", "temperature", "quant_prob")
 
 

@@ -42,7 +42,7 @@ class SentimentSettings:
         True, help="Leave padding out of the mean, so that a text scores the same in any batch."
     )
     keep_stop_words: bool = setting(
-        False, help="Keep words such as 'the' and 'not', which the notebook's model does not see."
+        False, help="Keep words such as 'the' and 'not', which are left out otherwise."
     )
     corpus: CorpusName | None = setting(
         None, help="A named corpus; without it twitter_samples, or starter where that cannot be had."
