@@ -41,9 +41,7 @@ class SentimentSettings:
     mask_padding: bool = setting(
         True, help="Leave padding out of the mean, so that a text scores the same in any batch."
     )
-    keep_stop_words: bool = setting(
-        False, help="Keep words such as 'the' and 'not', which are left out otherwise."
-    )
+    keep_stop_words: bool = setting(False, help="Keep words such as 'the' and 'not', which are left out otherwise.")
     corpus: CorpusName | None = setting(
         None, help="A named corpus; without it twitter_samples, or starter where that cannot be had."
     )
