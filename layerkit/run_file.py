@@ -10,7 +10,7 @@ from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any
 
-from layerkit.errors import UsageError, os_reason
+from layerkit.errors import UsageError, os_reason, shown
 from layerkit.files import disk, sealed
 from layerkit.files.disk import DamagedError
 
@@ -68,10 +68,10 @@ def read_run_file(path: str | os.PathLike[str]) -> RunFile:
     contents = sealed.read(file, KIND, FORMAT)
     for name, kind in _KINDS.items():
         if not isinstance(contents.get(name), kind):
-            raise DamagedError(f"{file} is damaged: its {name!r} is {contents.get(name)!r:.80}")
+            raise DamagedError(f"{file} is damaged: its {name!r} is {shown(contents.get(name))}")
     metrics = contents.get("metrics")
     if not isinstance(metrics, dict) or not all(isinstance(v, float | int | None) for v in metrics.values()):
-        raise DamagedError(f"{file} is damaged: its 'metrics' is {metrics!r:.80}")
+        raise DamagedError(f"{file} is damaged: its 'metrics' is {shown(metrics)}")
     return RunFile(**{name: contents[name] for name in RunFile.__dataclass_fields__})
 
 

@@ -11,7 +11,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, Literal, NamedTuple
 
-from layerkit.errors import LayerkitError, UsageError, suggest
+from layerkit.errors import LayerkitError, UsageError, shown, suggest
 from layerkit.numbers import as_real, as_whole
 
 __all__ = ["RESERVED", "Setting", "as_json", "make_settings", "setting", "settings_of"]
@@ -78,14 +78,14 @@ class Setting(NamedTuple):
             return None
         if self.several:
             if isinstance(value, str) or not isinstance(value, list | tuple):
-                raise ValueError(f"is a list, each {_WORDS[self.type]}, got {value!r:.80}")
+                raise ValueError(f"is a list, each {_WORDS[self.type]}, got {shown(value)}")
             return tuple(self._checked_one(item) for item in value)
         return self._checked_one(value)
 
     def _checked_one(self, value: Any) -> Any:
         if self.choices:
             if value not in self.choices:
-                raise ValueError(f"cannot be {value!r:.80}: {suggest(str(value), map(str, self.choices))}")
+                raise ValueError(f"cannot be {shown(value)}: {suggest(str(value), map(str, self.choices))}")
             return value
         value = _as(self.type, value)
         if self.least is not None and value < self.least:
@@ -198,5 +198,5 @@ def _as(kind: type, value: Any) -> Any:
     elif kind is Path and isinstance(value, str | os.PathLike) and str(value):
         found = Path(os.path.expanduser(value))
     if found is None or found != found:
-        raise ValueError(f"is {_WORDS[kind]}, got {value!r:.80}")
+        raise ValueError(f"is {_WORDS[kind]}, got {shown(value)}")
     return found

@@ -263,10 +263,8 @@ class _Residual(Serial):
         if self._length == len(self.sublayers):
             side = stack[0]
         else:
-            key, base = self._key_for_sublayers(frame)
-            fold, index, old = base + self._offsets[self._length], self._length, frame.state[-1]
-            inputs = inputs_from_stack(stack, self.sublayers[index].n_in)
-            side, new = run(Frame(self.sublayers[index], frame.weights[index], old, key, fold, frame, index), inputs)
+            old = frame.state[-1]
+            side, new = run(self._of_shortcut(frame, frame.weights[-1], old), self._inputs_of_shortcut(stack))
             if new is not old:
                 self.state = (*frame.state[:-1], new)
         outputs = as_tuple(y)
@@ -278,10 +276,7 @@ class _Residual(Serial):
         if self._length == len(self.sublayers):
             side = stack[0]
         else:
-            key, base = self._key_for_sublayers(frame)
-            fold, index = base + self._offsets[self._length], self._length
-            part = inputs_from_stack(stack, self.sublayers[index].n_in)
-            w, s, side = init(Frame(self.sublayers[index], (), (), key, fold, frame, index), part)
+            w, s, side = init(self._of_shortcut(frame, (), ()), self._inputs_of_shortcut(stack))
             weights, state = (*weights, w), (*state, s)
         outputs = as_tuple(y)
         try:
@@ -289,6 +284,14 @@ class _Residual(Serial):
         except (TypeError, ValueError) as error:
             raise LayerError(f"its shortcut gives {side} and its layers {outputs[0]}: they cannot be added") from error
         return weights, state, bare((total, *outputs[1:], *stack[self.n_in :]))
+
+    def _of_shortcut(self, frame: Frame, weights: Any, state: Any) -> Frame:
+        key, base = self._key_for_sublayers(frame)
+        index = self._length
+        return Frame(self.sublayers[index], weights, state, key, base + self._offsets[index], frame, index)
+
+    def _inputs_of_shortcut(self, stack: tuple[Any, ...]) -> Any:
+        return inputs_from_stack(stack, self.sublayers[-1].n_in)
 
     def source_of(self, child: int, item: int) -> tuple[int | None, int] | None:
         return (None, item) if child == self._length else self._on_stack(child, item)

@@ -192,7 +192,7 @@ def _checked(layer: Layer, y: Any) -> Any:
     """The outputs, if they are as many arrays as the layer declares."""
     for part in y if type(y) in (tuple, list) else (y,):
         if not hasattr(part, "dtype") and not isinstance(part, tuple):
-            raise LayerError(f"forward returned {part!r:.40}, which is no array")
+            raise LayerError(f"forward returned {shown(part)}, which is no array")
     return fit_outputs(layer, y)
 
 

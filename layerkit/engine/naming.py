@@ -7,7 +7,7 @@ import sys
 from typing import Any
 
 from layerkit.engine.layer_error import LayerError
-from layerkit.errors import HOUSE
+from layerkit.errors import HOUSE, shown
 from layerkit.shapes import signature
 
 __all__ = ["as_code", "check_mode", "check_name", "count", "line_of_caller"]
@@ -28,8 +28,7 @@ def check_name(name: str | None) -> str | None:
     if name is not None and (
         not isinstance(name, str) or not 0 < len(name) <= 100 or not name.isprintable() or "/" in name or ".." in name
     ):
-        shown = repr(name) if len(repr(name)) < 60 else repr(name)[:56] + "...'"
-        raise LayerError(f"a layer's name has 1 to 100 printable characters, without / and .., got {shown}")
+        raise LayerError(f"a layer's name has 1 to 100 printable characters, without / and .., got {shown(name)}")
     return name
 
 
