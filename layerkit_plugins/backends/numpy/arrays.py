@@ -9,7 +9,6 @@ import numpy as onp
 
 from layerkit_plugins.backends.numpy.einsum import einsum
 from layerkit_plugins.backends.numpy.precision import default_float, narrow, narrow_dtype
-from layerkit_plugins.backends.numpy.silence import silence
 from layerkit_plugins.backends.numpy.stand_ins import as_array, one_step
 
 __all__ = ["PLAIN"]
@@ -60,20 +59,14 @@ def _like(a: Any) -> Any:
 def array(a: Any, dtype: Any = None, copy: bool = True, order: Any = "K", ndmin: int = 0) -> Any:
     if dtype is not None:
         return onp.array(a, narrow_dtype(dtype), copy=copy or None, order=order, ndmin=ndmin)
-    a = onp.array(a, copy=copy or None, order=order, ndmin=ndmin)
-    return _array_of_numbers(a)
+    return narrow(onp.array(a, copy=copy or None, order=order, ndmin=ndmin))
 
 
 @one_step(0)
 def asarray(a: Any, dtype: Any = None, order: Any = None, copy: Any = None) -> Any:
     if dtype is not None:
         return onp.array(a, narrow_dtype(dtype), copy=copy, order=order or "K")
-    return _array_of_numbers(onp.array(a, copy=copy, order=order or "K"))
-
-
-def _array_of_numbers(a: Any) -> Any:
-    # An empty list has no dtype of its own; NumPy says float64, which narrows like any other.
-    return narrow(a)
+    return narrow(onp.array(a, copy=copy, order=order or "K"))
 
 
 def arange(start: Any, stop: Any = None, step: Any = None, dtype: Any = None) -> Any:
@@ -178,19 +171,6 @@ def argsort(a: Any, axis: Any = -1, kind: Any = "stable", order: Any = None) -> 
     return onp.argsort(a, axis, kind, order)
 
 
-def split(ary: Any, indices_or_sections: Any, axis: int = 0) -> Any:
-    return list(onp.split(ary, indices_or_sections, axis))
-
-
-def select(condlist: Any, choicelist: Any, default: Any = 0) -> Any:
-    return onp.select(condlist, choicelist, default)
-
-
-def isclose(a: Any, b: Any, rtol: float = 1e-05, atol: float = 1e-08, equal_nan: bool = False) -> Any:
-    with silence():
-        return onp.isclose(a, b, rtol, atol, equal_nan)
-
-
 def count_nonzero(a: Any, axis: Any = None, keepdims: bool = False) -> Any:
     return onp.add.reduce(onp.not_equal(a, 0), axis, onp.int32, None, keepdims)
 
@@ -219,8 +199,8 @@ PLAIN = {
     f.__name__: f
     for f in (
         zeros, ones, full, eye, identity, zeros_like, ones_like, full_like, array, asarray, arange, linspace,
-        sum, prod, max, min, mean, var, std, median, clip, argsort, split, select, isclose, count_nonzero,
-        divmod, einsum, dot, inner,
+        sum, prod, max, min, mean, var, std, median, clip, argsort, count_nonzero, divmod, einsum, dot,
+        inner,
     )
 }  # fmt: skip
 """By name, what the namespace takes in place of NumPy's own function."""

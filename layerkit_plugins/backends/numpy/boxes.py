@@ -21,6 +21,7 @@ from layerkit_plugins.backends.numpy.stand_ins import Attributes, as_array, stan
 __all__ = [
     "Box",
     "Node",
+    "Sparse",
     "bundle",
     "defvjp",
     "defvjp_argnum",
@@ -195,6 +196,16 @@ def primitive(plain: Callable[..., Any], name: str = "") -> Callable[..., Any]:
     return call
 
 
+class Sparse:
+    """The cotangent of an array of which few places were used: not yet an array of its size.
+
+    A subclass has ``dtype``; ``pour(total)``, which adds it to an array in place; ``dense(dtype)``, it as an array; and
+    ``added_to(total)``, another array, the sum of both.
+    """
+
+    __slots__ = ()
+
+
 class _Part:
     """The cotangent of one result among several, on its way to the node that made them all."""
 
@@ -260,9 +271,8 @@ def _from_the_end(end: Node) -> Iterator[Node]:
 def _add(so_far: tuple[Any, bool] | None, part: Any, dtype: Any) -> tuple[Any, bool]:
     if type(part) is _Part:
         return _add_part(so_far, part)
-    pour = getattr(part, "pour", None)
-    if pour is not None:
-        return _pour(so_far, part, dtype)
+    if isinstance(part, Sparse):
+        return _add_sparse(so_far, part, dtype)
     if type(part) is not Box and type(part) in box_types:  # from autograd's formulas, in a derivative of a derivative
         part = Box(part._value, part._trace, part._node)
     if part.dtype is not dtype:
@@ -289,8 +299,8 @@ def _add_part(so_far: tuple[Any, bool] | None, part: _Part) -> tuple[_Part, bool
     return so_far[0], True
 
 
-def _pour(so_far: tuple[Any, bool] | None, part: Any, dtype: Any) -> tuple[Any, bool]:
-    """Adds a cotangent that touches a few places only to an array that was made here, in place."""
+def _add_sparse(so_far: tuple[Any, bool] | None, part: Any, dtype: Any) -> tuple[Any, bool]:
+    """Adds it in place to an array that was made here, if need be for that."""
     if so_far is None:
         return part.dense(dtype), True
     if type(so_far[0]) in stand_in_types:

@@ -13,7 +13,7 @@ from typing import Any
 import numpy as onp
 
 from layerkit.fastmath import ArrayError
-from layerkit_plugins.backends.numpy.boxes import defvjp, is_box, primitive
+from layerkit_plugins.backends.numpy.boxes import Sparse, defvjp, is_box, primitive
 from layerkit_plugins.backends.numpy.namespace import differentiable, known, np
 from layerkit_plugins.backends.numpy.row_gradients import take as take_checked_rows
 from layerkit_plugins.backends.numpy.rows import add_rows
@@ -22,8 +22,8 @@ from layerkit_plugins.backends.numpy.stand_ins import as_array, one_step
 __all__ = ["getitem"]
 
 
-class _Scattered:
-    """The cotangent of an array from which some places were picked: not yet an array of its size."""
+class _Scattered(Sparse):
+    """The cotangent of an array from which some places were picked."""
 
     __slots__ = ("dtype", "index", "shape", "values")
 
@@ -31,15 +31,12 @@ class _Scattered:
         self.index, self.values, self.shape, self.dtype = index, values, shape, values.dtype
 
     def pour(self, total: Any) -> None:
-        """Adds it to an array of that size, in place."""
         _scatter(self.values, self.index, total)
 
     def dense(self, dtype: Any) -> Any:
-        """It as an array."""
         return _scattered(self.values, self.index, self.shape, dtype)
 
     def added_to(self, total: Any) -> Any:
-        """Another array, the sum of it and one of its size."""
         return _with_scattered(self.values, self.index, total)
 
 

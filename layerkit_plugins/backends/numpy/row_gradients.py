@@ -7,7 +7,7 @@ from typing import Any
 
 import numpy as onp
 
-from layerkit_plugins.backends.numpy.boxes import defvjp, is_box, primitive
+from layerkit_plugins.backends.numpy.boxes import Sparse, defvjp, is_box, primitive
 from layerkit_plugins.backends.numpy.namespace import differentiable, np
 from layerkit_plugins.backends.numpy.rows import add_rows, checked_segments, read_rows, sum_rows, take_checked
 from layerkit_plugins.backends.numpy.stand_ins import one_step
@@ -15,8 +15,8 @@ from layerkit_plugins.backends.numpy.stand_ins import one_step
 __all__ = ["RowSums", "take"]
 
 
-class RowSums:
-    """The cotangent of a table of which some rows were read: not yet an array of the table's size."""
+class RowSums(Sparse):
+    """The cotangent of a table of which some rows were read."""
 
     __slots__ = ("dtype", "g", "ids", "shape")
 
@@ -24,15 +24,12 @@ class RowSums:
         self.ids, self.g, self.shape, self.dtype = ids, g, shape, g.dtype
 
     def pour(self, total: Any) -> None:
-        """Adds it to an array of the table's shape, in place."""
         _add_gradient(self.g, self.ids, total)
 
     def dense(self, dtype: Any) -> Any:
-        """It as an array."""
         return _summed(self.g, self.ids, self.shape[0], dtype)
 
     def added_to(self, total: Any) -> Any:
-        """Another array, the sum of it and one of the table's shape."""
         return _with_rows(self.g, self.ids, total)
 
 
