@@ -105,7 +105,7 @@ class AssertShape(Layer):
     def __init__(self, spec: str, message: str | None = None, visible_layer: bool = False) -> None:
         if "->" in str(spec):
             raise LayerError(
-                f"AssertShape takes the shapes of its inputs alone, got {spec!r}: AssertFunction takes both"
+                f"AssertShape takes the shapes of its inputs alone, got {shown(spec)}: AssertFunction takes both"
             )
         self._spec = _Spec(f"{spec}->{spec}" if isinstance(spec, str) else spec, message)
         count = self._spec.ins.count(",") + 1
@@ -126,7 +126,8 @@ class _Spec:
         terms = ",".join(sides).split(",")
         if len(sides) != 2 or (letters and not letters.isalnum()) or any(term.count("...") > 1 for term in terms):
             raise LayerError(
-                f"a specification of shapes has a letter or a digit for each axis, such as 'bld,b1l->bd', got {text!r}"
+                f"a specification of shapes has a letter or a digit for each axis, such as 'bld,b1l->bd', got "
+                f"{shown(text)}"
             )
         self.text, (self.ins, self.outs) = text, sides
         self._message = f"{message}: " if message else ""

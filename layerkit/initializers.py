@@ -11,7 +11,7 @@ import numpy as onp
 
 from layerkit import arguments, fastmath
 from layerkit.engine.layer_error import LayerError
-from layerkit.errors import os_reason
+from layerkit.errors import os_reason, shown
 from layerkit.fastmath import numpy as np
 from layerkit.fastmath import random
 
@@ -277,7 +277,7 @@ def InitializerFromFile(path: str | os.PathLike[str]) -> Initializer:
     [[1.0, 2.0]]
     """
     if not isinstance(path, (str, os.PathLike)):
-        raise LayerError(f"InitializerFromFile: path must be the name of a file, got {path!r}")
+        raise LayerError(f"InitializerFromFile: path must be the name of a file, got {shown(path)}")
     where = f"InitializerFromFile: {os.fspath(path)}"
 
     def draw(shape: Shape, rng: Any) -> Any:

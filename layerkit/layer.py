@@ -15,6 +15,7 @@ from layerkit.engine.initializing import init, init_by_hook, init_described, ini
 from layerkit.engine.layer_error import LayerError
 from layerkit.engine.naming import check_mode, check_name, count, line_of_caller
 from layerkit.engine.storing import keep, require_init, stored
+from layerkit.errors import shown
 from layerkit.fastmath import abstract_eval, is_traced, random, stop_gradient, tree_leaves
 from layerkit.fastmath.backend import current_region
 from layerkit.fastmath.transforms import impure
@@ -102,7 +103,7 @@ class Layer:
         self.sublayers = tuple(sublayers)
         for sublayer in self.sublayers:
             if not isinstance(sublayer, Layer):
-                raise LayerError(f"{self.name}: {sublayer!r} is no layer; sublayers are Layer objects")
+                raise LayerError(f"{self.name}: {shown(sublayer)} is no layer; sublayers are Layer objects")
         self.depth = 1 + max((sublayer.depth for sublayer in self.sublayers), default=0)
         if self.depth > _MAX_DEPTH:
             raise LayerError(

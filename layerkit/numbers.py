@@ -48,7 +48,7 @@ def real(
     number = as_real(value)
     if number is None or not (at_least <= number <= at_most and above < number < below):
         bounds = {"of at least": at_least, "above": above, "of at most": at_most, "below": below}
-        wanted = " and ".join(f"{word} {bound:g}" for word, bound in bounds.items() if math.isfinite(bound))
+        wanted = " and ".join(f"{word} {bound}" for word, bound in bounds.items() if math.isfinite(bound))
         raise error(f"{name} must be a number{' ' * bool(wanted)}{wanted}, got {shown(value)}")
     return number
 

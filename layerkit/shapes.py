@@ -7,6 +7,8 @@ from typing import Any, NamedTuple
 
 import numpy as onp
 
+from layerkit.errors import shown
+
 __all__ = ["ShapeDtype", "bf16", "bool_", "f16", "f32", "f64", "i32", "signature", "u32"]
 
 
@@ -40,9 +42,9 @@ class ShapeDtype(_Fields):
         try:
             sizes = tuple(int(size.__index__()) for size in sizes)
         except (TypeError, AttributeError):
-            raise TypeError(f"a shape is a tuple of whole numbers, got {shape!r}") from None
+            raise TypeError(f"a shape is a tuple of whole numbers, got {shown(shape)}") from None
         if any(size < 0 for size in sizes):
-            raise TypeError(f"a shape has no negative sizes, got {shape!r}")
+            raise TypeError(f"a shape has no negative sizes, got {shown(shape)}")
         return super().__new__(cls, sizes, onp.dtype(dtype), max)
 
     @property

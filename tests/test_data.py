@@ -239,8 +239,8 @@ def test_positions_of_other_iterators() -> None:
         ({**batches.position, "seed": 1}, "the position was saved with seed 1, and these batches have 0"),
         ({**batches.position, "n_examples": 3}, "the position was saved with n_examples 3, and these batches have 2"),
         ({"batches": 3}, "the position was saved with n_examples None, and these batches have 2"),
-        ({**batches.position, "batch": -1}, "a position has the number of the next batch, got -1"),
-        ({**batches.position, "batch": "x"}, "a position has the number of the next batch, got 'x'"),
+        ({**batches.position, "batch": -1}, "a position's batch must be a whole number of at least 0, got -1"),
+        ({**batches.position, "batch": "x"}, "a position's batch must be a whole number of at least 0, got 'x'"),
         (7, "a position is a dict of whole numbers, got 7"),
     ]:
         with pytest.raises(lk.LayerkitError) as caught:

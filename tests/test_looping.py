@@ -281,6 +281,7 @@ def test_chunks_have_keys_of_their_own_and_hand_state_on(backend: str) -> None:
         (lambda: lk.Scan(Mix(2, 2), mode="test"), "Scan: mode is 'train', 'eval', 'predict' or None, got 'test'"),
         (lambda: lk.Map(Mix(0)), "Map: Mix_0_1 has 0 inputs and 1 outputs; with n_carry=0 it needs 1 inputs"),
         (lambda: lk.Chunk("x", 2), "Chunk: 'x' is no layer"),
+        (lambda: lk.Chunk(onp.eye(2), 2), "Chunk: array([[1., 0.], [0., 1.]]) is no layer"),
         (lambda: lk.Chunk(Mix(), 2.5), "Chunk: chunk_size must be a whole number, got 2.5"),
         (lambda: lk.Chunk(Mix(0), 2), "Chunk: Mix_0_1 takes no input that could be cut into chunks"),
     ],

@@ -610,7 +610,7 @@ BAD: list[tuple[Callable[[], Any], str]] = [
     (first(data.PrefixLM(1, 1), [0.5, 1.5]), "data.PrefixLM: an item is a list of ids, whole numbers, got [0.5, 1.5]"),
     (
         lambda: data.MLM(10, noise_density=1.0),
-        "data.MLM: noise_density lies between 0 and 1 and mean_noise_span_length is at least 1, got 1.0 and 3.0",
+        "data.MLM: noise_density must be a number above 0 and below 1, got 1.0",
     ),
     (
         first(data.MLM(10), [1, 9]),

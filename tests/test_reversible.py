@@ -159,6 +159,14 @@ REFUSED: dict[str, tuple[Callable[[], Any], str]] = {
         lambda: tl.ReversibleSelect([0, 5], n_in=2),
         "ReversibleSelect takes each of its 2 inputs once at least, and indices are [0, 5]",
     ),
+    "no index": (
+        lambda: tl.ReversibleSelect(["a"]),
+        "ReversibleSelect: an index must be a whole number of at least 0, got 'a'",
+    ),
+    "no sizes": (
+        lambda: tl.ReversibleReshape(("a",), (3,)),
+        "ReversibleReshape: shape1 must be a tuple of whole numbers of at least 0, got ('a',)",
+    ),
     "sizes": (
         lambda: tl.ReversibleReshape((4,), (3,)),
         "ReversibleReshape: shape1 (4,) holds 4 numbers, shape2 (3,) holds 3",

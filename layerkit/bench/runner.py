@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import datetime
 import functools
-import math
 import statistics
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
@@ -20,6 +19,7 @@ from layerkit.bench.statistics import FEWEST, median, ratio_of_pairs
 from layerkit.bench.subjects import MODES, Case, cases_of, everything, find
 from layerkit.errors import UsageError, shown
 from layerkit.fastmath.memory import free_memory
+from layerkit.numbers import real, whole
 from layerkit.plugins import registry
 from layerkit.testing.blame import installed_backends
 from layerkit.testing.trial import REFERENCE
@@ -70,10 +70,7 @@ def run(
     mode, names = MODES[train], _names(names)
     chosen = _backends([backends] if isinstance(backends, str) else backends)
     cases, without = _cases(names, sizes, mode, len(chosen))
-    if not (
-        isinstance(seconds, (int, float)) and 0 < seconds < math.inf and isinstance(processes, int) and processes >= 1
-    ):
-        raise UsageError(f"seconds is a number above 0 and processes is 1 or more, got {seconds!r} and {processes!r}")
+    seconds, processes = real("seconds", seconds, above=0), whole("processes", processes, 1)
     if earlier is not None:
         require_common([(case.name, name) for case in cases for name in chosen], earlier)
     load = environment.Load()

@@ -11,6 +11,7 @@ from layerkit.combinators.memory import Memory
 from layerkit.engine.bare import as_tuple, bare
 from layerkit.engine.calls import run, running
 from layerkit.engine.frames import Frame
+from layerkit.errors import shown
 from layerkit.fastmath import numpy as np
 from layerkit.layer import Layer, LayerError
 from layerkit.shapes import ShapeDtype, signature
@@ -206,7 +207,7 @@ def Chunk(layer: Layer, chunk_size: int, pass_unchunkable: bool = True) -> Layer
     [2.0, 4.0, 6.0, 8.0]
     """
     if not isinstance(layer, Layer):
-        raise LayerError(f"Chunk: {layer!r} is no layer")
+        raise LayerError(f"Chunk: {shown(layer)} is no layer")
     size = whole_number("Chunk", "chunk_size", chunk_size, at_least=None)
     return layer if size < 1 else _Chunk(layer, size, pass_unchunkable)
 

@@ -102,10 +102,7 @@ class Batches(Iterator[tuple[Array, ...]]):
             theirs = position.get(name)
             if theirs != mine:
                 raise LayerkitError(f"the position was saved with {name} {theirs}, and these batches have {mine}")
-        batch = position.get("batch")
-        if not isinstance(batch, int) or batch < 0:
-            raise LayerkitError(f"a position has the number of the next batch, got {batch!r}")
-        self._next = batch
+        self._next = whole("a position's batch", position.get("batch"), 0, LayerkitError)
 
     def examples_at(self, position: Mapping[str, Any]) -> Rows:
         """Which examples make the batch at a position: their numbers, counted from 0, in the order of its rows."""

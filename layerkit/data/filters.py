@@ -9,7 +9,7 @@ import numpy as np
 
 from layerkit.data.parts import checked_keys, longest, part, parts_of
 from layerkit.data.stage import Stage, Through
-from layerkit.errors import UsageError
+from layerkit.errors import UsageError, shown
 from layerkit.numbers import whole
 
 __all__ = ["Filter", "FilterByLength", "FilterEmptyExamples"]
@@ -22,7 +22,7 @@ def Filter(keep: Callable[[Any], Any]) -> Stage:
     ['B']
     """
     if not callable(keep):
-        raise UsageError(f"data.Filter takes a function of an item, got {keep!r}")
+        raise UsageError(f"data.Filter takes a function of an item, got {shown(keep)}")
     return _filter("Filter", keep)
 
 

@@ -10,8 +10,8 @@ from layerkit.data.batches import Array
 from layerkit.data.order import shuffled
 from layerkit.data.padding import numbers
 from layerkit.data.stage import Blocks, Stage
-from layerkit.errors import LayerkitError, UsageError, shown
-from layerkit.numbers import whole
+from layerkit.errors import LayerkitError, shown
+from layerkit.numbers import real, whole
 
 __all__ = ["MLM", "PrefixLM"]
 
@@ -72,11 +72,8 @@ def MLM(
     """
     vocab_size, seed = whole("data.MLM: vocab_size", vocab_size, 2), whole("data.MLM: seed", seed, 0)
     length = None if max_length is None else whole("data.MLM: max_length", max_length, 2)
-    if not 0 < noise_density < 1 or not mean_noise_span_length >= 1:
-        raise UsageError(
-            f"data.MLM: noise_density lies between 0 and 1 and mean_noise_span_length is at least 1, got "
-            f"{noise_density} and {mean_noise_span_length}"
-        )
+    density = real("data.MLM: noise_density", noise_density, above=0, below=1)
+    mean_span = real("data.MLM: mean_noise_span_length", mean_noise_span_length, at_least=1)
 
     def hide(source: Any, number: int) -> list[tuple[Array, Array]]:
         ids = _ids("MLM", next(source))
@@ -85,15 +82,15 @@ def MLM(
         made = []
         for index, piece in enumerate(pieces):
             if len(piece) >= 2:
-                starts = _borders(len(piece), noise_density, mean_noise_span_length, (seed, number, index))
+                starts = _borders(len(piece), density, mean_span, (seed, number, index))
                 made.append(_hidden(piece, starts, vocab_size))
         return made
 
     settings = {
         "vocab_size": vocab_size,
         "max_length": length or 0,
-        "noise_density": noise_density,
-        "mean_noise_span_length": mean_noise_span_length,
+        "noise_density": density,
+        "mean_noise_span_length": mean_span,
         "seed": seed,
     }
     return Stage("MLM", lambda items: Blocks("MLM", items, hide, settings))

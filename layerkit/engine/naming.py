@@ -19,7 +19,7 @@ _HOUSE = (*HOUSE, "<frozen")
 def check_mode(layer: str, mode: str | None) -> str | None:
     """``mode`` itself, if it is one."""
     if mode not in (None, "train", "eval", "predict"):
-        raise LayerError(f"{layer}: mode is 'train', 'eval', 'predict' or None, got {mode!r}")
+        raise LayerError(f"{layer}: mode is 'train', 'eval', 'predict' or None, got {shown(mode)}")
     return mode
 
 

@@ -7,6 +7,7 @@ from typing import Any
 
 import numpy as onp
 
+from layerkit.errors import shown
 from layerkit.fastmath import numpy as np
 from layerkit.fastmath.backend import ArrayError, active
 
@@ -89,7 +90,7 @@ def conv_padding(
         return tuple((total // 2, total - total // 2) for total in missing)
     pairs = () if isinstance(padding, str) else tuple(map(tuple, padding))
     if len(pairs) != len(lengths) or any(len(pair) != 2 or min(pair) < 0 for pair in pairs):
-        raise ArrayError(f"padding is 'SAME', 'VALID', or {len(lengths)} pairs (before, after), got {padding!r}")
+        raise ArrayError(f"padding is 'SAME', 'VALID', or {len(lengths)} pairs (before, after), got {shown(padding)}")
     return pairs
 
 

@@ -17,7 +17,7 @@ from typing import Any
 
 import numpy as onp
 
-from layerkit.errors import UsageError, suggest
+from layerkit.errors import UsageError, shown, suggest
 from layerkit.fastmath.backend import ArrayError, active, float64_enabled
 from layerkit.fastmath.memory import check_room
 
@@ -79,7 +79,7 @@ def _whole(function: str, what: str, value: Any) -> int:
     try:
         return operator.index(value)
     except TypeError:
-        raise ArrayError(f"random.{function}: {what} is a whole number, got {value!r}") from None
+        raise ArrayError(f"random.{function}: {what} is a whole number, got {shown(value)}") from None
 
 
 def _key(function: str, key: Any) -> Any:

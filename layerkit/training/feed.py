@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator, Sequence
 from typing import TYPE_CHECKING, Any, NamedTuple
 
-from layerkit.errors import UsageError
+from layerkit.errors import UsageError, shown
 from layerkit.fastmath import to_device, use_backend
 from layerkit.fastmath.ops import on_cpu
 from layerkit.training.interrupt import Interrupts
@@ -76,7 +76,7 @@ def requests(
 
 def _number(chosen: Any, n: int, n_tasks: int) -> int:
     if not hasattr(chosen, "__index__") or not 0 <= chosen.__index__() < n_tasks:
-        raise UsageError(f"which_task({n}) is {chosen!r}; there are tasks 0 to {n_tasks - 1}")
+        raise UsageError(f"which_task({n}) is {shown(chosen)}; there are tasks 0 to {n_tasks - 1}")
     return int(chosen)
 
 

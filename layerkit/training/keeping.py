@@ -6,7 +6,7 @@ import math
 from collections.abc import Mapping
 from typing import Any, NamedTuple
 
-from layerkit.errors import UsageError, suggest
+from layerkit.errors import UsageError, shown, suggest
 from layerkit.numbers import whole
 
 __all__ = ["Keeping"]
@@ -29,7 +29,9 @@ class Keeping(NamedTuple):
             UsageError: one is of the wrong kind, or no metric.
         """
         if best is not None and not isinstance(best, str):
-            raise UsageError(f"keep_best is a metric's name, such as 'Accuracy' or '-CrossEntropyLoss', got {best!r}")
+            raise UsageError(
+                f"keep_best is a metric's name, such as 'Accuracy' or '-CrossEntropyLoss', got {shown(best)}"
+            )
         if best is not None and (name := best.removeprefix("-")) not in metrics:
             raise UsageError(f"keep_best: no evaluation task has a metric {name!r:.60}; {suggest(name, metrics)}")
         return cls(whole("keep_checkpoints", last, 1), best, bool(strict), bool(background))

@@ -79,7 +79,7 @@ class TrainTask(_Task):
         _check_kind("loss_layer", loss_layer, Layer, "CrossEntropyLoss()")
         _check_kind("optimizer", optimizer, Optimizer, "Adam(0.01)")
         if lr_schedule is not None and not callable(lr_schedule):
-            raise UsageError(f"TrainTask: lr_schedule is a function of the step, got {lr_schedule!r}")
+            raise UsageError(f"TrainTask: lr_schedule is a function of the step, got {shown(lr_schedule)}")
         if lr_schedule is not None and callable(optimizer.learning_rate):
             raise UsageError(f"TrainTask: lr_schedule and {type(optimizer).__name__}'s own schedule are both given")
         check_compute_dtype(compute_dtype)

@@ -7,6 +7,7 @@ from collections.abc import Sequence
 from typing import Any
 
 import layerkit as lk
+from layerkit.errors import shown
 from layerkit.fastmath import numpy as np
 from layerkit.initializers import GlorotUniformInitializer
 
@@ -38,7 +39,7 @@ class AxisLetters:
         if not known or any(sorted(one) != sorted(self.along + ends) for one, ends in layouts):
             raise lk.LayerError(
                 f"{layer}: dimension_numbers are the axes of x, kernel and y in letters, such as "
-                f"('NHWC', 'HWIO', 'NHWC'), got {letters!r}"
+                f"('NHWC', 'HWIO', 'NHWC'), got {shown(letters)}"
             )
         if len(self.along) != n_axes or len(set(self.along)) != n_axes:
             raise lk.LayerError(f"{layer}: a kernel_size of {n_axes} numbers, and axes {self.x!r}, do not go together")

@@ -8,6 +8,7 @@ from typing import Any, NamedTuple
 
 import layerkit as lk
 from layerkit import arguments, fastmath
+from layerkit.errors import shown
 from layerkit.fastmath import numpy as np
 from layerkit.fastmath import random
 from layerkit_plugins.layers.attending import UNSEEN, Part, both, see
@@ -189,7 +190,7 @@ def _checked_buckets(n_buckets: Any) -> tuple[int, ...]:
     factors = tuple(n_buckets) if isinstance(n_buckets, (tuple, list)) else (n_buckets,)
     whole = tuple(arguments.whole_number("LSHSelfAttention", "n_buckets", n) for n in factors)
     if whole != (1,) and (not whole or any(n % 2 for n in whole)):
-        raise lk.LayerError(f"LSHSelfAttention: n_buckets must be 1, an even number or several, got {n_buckets!r}")
+        raise lk.LayerError(f"LSHSelfAttention: n_buckets must be 1, an even number or several, got {shown(n_buckets)}")
     return whole
 
 

@@ -11,6 +11,7 @@ from typing import Any
 
 import layerkit as lk
 from layerkit import arguments, fastmath
+from layerkit.errors import shown
 from layerkit.fastmath import numpy as np
 from layerkit_plugins.layers.inputs import full_float, require_rank, require_some
 from layerkit_plugins.layers.weighting import class_ids, full_weights, mean, require_shape, weighted_mean
@@ -138,7 +139,7 @@ def _with_classifier(name: str, classifier: lk.Layer | None, average: Callable[[
     if classifier is None:
         return lk.Fn(name, of_scores)
     if not isinstance(classifier, lk.Layer):
-        raise lk.LayerError(f"{name}: classifier must be a layer, such as ArgMax(), got {classifier!r}")
+        raise lk.LayerError(f"{name}: classifier must be a layer, such as ArgMax(), got {shown(classifier)}")
     return lk.Serial(classifier, lk.Fn("_" + name, of_predictions), name=name, sublayers_to_print=[])
 
 

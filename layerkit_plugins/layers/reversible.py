@@ -43,7 +43,7 @@ class ReversibleSelect(lk.ReversibleLayer):
     """
 
     def __init__(self, indices: Sequence[int], n_in: int | None = None, name: str | None = None) -> None:
-        self.indices = tuple(indices)
+        self.indices = tuple(arguments.whole_number("ReversibleSelect", "an index", i, at_least=0) for i in indices)
         n_in = max(self.indices, default=-1) + 1 if n_in is None else n_in
         if set(self.indices) != set(range(n_in)):
             raise lk.LayerError(
@@ -112,7 +112,8 @@ class ReversibleReshape(lk.ReversibleLayer):
     """
 
     def __init__(self, shape1: Sequence[int], shape2: Sequence[int], n_in: int = 1) -> None:
-        self.shape1, self.shape2 = tuple(shape1), tuple(shape2)
+        self.shape1 = arguments.sizes("ReversibleReshape", "shape1", shape1)
+        self.shape2 = arguments.sizes("ReversibleReshape", "shape2", shape2)
         if prod(self.shape1) != prod(self.shape2):
             raise lk.LayerError(
                 f"ReversibleReshape: shape1 {self.shape1} holds {prod(self.shape1)} numbers, "

@@ -9,6 +9,7 @@ import numpy as onp
 
 import layerkit as lk
 from layerkit import arguments
+from layerkit.errors import shown
 from layerkit.fastmath import random
 from layerkit.initializers import RandomNormalInitializer
 from layerkit_plugins.layers.inputs import bfloat16, first_weights
@@ -99,5 +100,5 @@ def _float(layer: str, dtype: Any) -> Any:
     except TypeError:
         found = None
     if found is None or found.kind in "biucOSUMm":
-        raise lk.LayerError(f"{layer}: dtype must be a floating-point one, got {dtype!r}")
+        raise lk.LayerError(f"{layer}: dtype must be a floating-point one, got {shown(dtype)}")
     return found

@@ -8,7 +8,7 @@ from collections.abc import Iterator, Mapping, Sequence
 import numpy as np
 import numpy.typing as npt
 
-from layerkit.errors import UsageError
+from layerkit.errors import UsageError, shown
 from layerkit_plugins.sentiment.text import as_tokens
 from layerkit_plugins.sentiment.vocabulary import tokens_to_ids
 
@@ -135,7 +135,7 @@ def _half(batch_size: int) -> int:
     whole = isinstance(batch_size, (int, np.integer)) and not isinstance(batch_size, bool)
     if not whole or batch_size < 2 or batch_size % 2:
         raise UsageError(
-            f"batch_size must be an even number, half for each class, got {batch_size!r}: give 2, 4, 16, ..."
+            f"batch_size must be an even number, half for each class, got {shown(batch_size)}: give 2, 4, 16, ..."
         )
     return int(batch_size) // 2
 

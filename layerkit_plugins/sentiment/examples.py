@@ -8,7 +8,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import NamedTuple
 
-from layerkit.errors import LayerkitError, UsageError
+from layerkit.errors import LayerkitError, UsageError, shown
 
 __all__ = ["Corpus", "Examples", "first_of_each_class", "held_back_by_hash"]
 
@@ -96,7 +96,7 @@ def held_back_by_hash(
     (True, 3)
     """
     if not 0 < fraction < 1:
-        raise UsageError(f"the part to hold back must lie between 0 and 1, got {fraction!r}: 0.2 is usual")
+        raise UsageError(f"the part to hold back must lie between 0 and 1, got {shown(fraction)}: 0.2 is usual")
     groups: dict[str, list[int]] = {}
     for row, text in enumerate(texts):
         groups.setdefault(" ".join(text.casefold().split()), []).append(row)
