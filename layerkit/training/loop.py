@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import functools
 from collections.abc import Callable, Mapping, Sequence
-from typing import TYPE_CHECKING, Any, Concatenate, ParamSpec, TypeVar, cast
+from typing import TYPE_CHECKING, Any, Concatenate, ParamSpec, TypeVar
 
 from layerkit.errors import LayerkitError, UsageError
 from layerkit.fastmath import backend_name, random, use_backend
@@ -27,7 +27,6 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from layerkit.training.saving import Progress
-    from layerkit.training.scalars import Scalars
 
 __all__ = ["Loop"]
 
@@ -141,25 +140,19 @@ class Loop:
         self.random_seed = whole("random_seed", random_seed, 0)
         self._which_task = which_task or (lambda n: n % len(self.tasks))
         period = self.tasks[0].n_steps_per_checkpoint
-        self._eval_at = eval_at or (lambda step: step == 1 or step % period == 0)
-        self._checkpoint_at = checkpoint_at or (lambda step: step == 1 or step % period == 0)
+        usual = lambda step: step == 1 or step % period == 0
+        self._eval_at, self._checkpoint_at = eval_at or usual, checkpoint_at or usual
         self.output_dir = prepared(output_dir, checkpoint_at=checkpoint_at, tensorboard=tensorboard)
-        self._scalars = self._tensorboard() if tensorboard else None
         self._draws = learning_curve
         self._per_call = whole("n_steps_per_call", n_steps_per_call, 1)
         with explained(lambda: "before step 1"):
-            self._prepare()
+            self._prepare(tensorboard)
         keeping = Keeping.checked(keep_checkpoints, keep_best, self._measuring.metrics, strict, save_in_background)
         self._output = Output(self.output_dir, model, self.tasks, identity, keeping)
         if self._output.begun(self._steps.variables):
             self.load_checkpoint()
 
-    def _tensorboard(self) -> Scalars:
-        from layerkit.training.scalars import Scalars
-
-        return Scalars(cast("Path", self.output_dir))
-
-    def _prepare(self) -> None:
+    def _prepare(self, tensorboard: bool) -> None:
         """Everything that comes before step 1."""
         self._sources = shared_sources(self.tasks, self.eval_tasks)
         for task in self.tasks:
@@ -180,7 +173,7 @@ class Loop:
             self._move,
             self.output_dir,
             self._log,
-            self._scalars,
+            tensorboard,
         )
         self._rngs = 0
         self._feed: Feed | None = None
@@ -277,8 +270,7 @@ class Loop:
             feed, self._feed = self._feed, None
             if feed is not None:
                 feed.close()
-            if self._scalars is not None:
-                self._scalars.close()
+            self._measuring.close()
             if self._steps.is_whole:
                 self._hand_out()
 

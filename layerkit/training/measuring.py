@@ -34,7 +34,7 @@ class Measuring:
         move: what moves a batch to the device.
         output_dir: where images and the learning curve are written; nowhere for ``None``.
         log: takes each line.
-        scalars: what writes for TensorBoard, if anything does.
+        tensorboard: whether to write for TensorBoard, into ``output_dir``.
     """
 
     def __init__(
@@ -46,20 +46,21 @@ class Measuring:
         move: Callable[[Any], Any],
         output_dir: Path | None,
         log: Callable[[str], Any],
-        scalars: Scalars | None,
+        tensorboard: bool,
     ) -> None:
         self.history = History()
         self.evaluated = 0
         """The last step after which there was a report."""
         self._steps, self._eval_tasks, self._move = steps, eval_tasks, move
-        self._output_dir, self._log, self._scalars = output_dir, log, scalars
+        self._output_dir, self._log = output_dir, log
+        self._scalars = _scalars(output_dir) if tensorboard and output_dir is not None else None
         self._drawn = 0
         self._evaluations = _evaluations(models[1], eval_tasks, steps) if eval_tasks else []
         self._loss_names = distinct([[task.loss_layer.name] for task in tasks])
         self._metric_names = distinct([task.metric_names for task in eval_tasks])
         self._model, self._losses = models[0], [task.loss_layer for task in tasks]
         self._doubted = False
-        self._summaries = Summaries([models[0], *self._losses], self._loss_names, output_dir, scalars)
+        self._summaries = Summaries([models[0], *self._losses], self._loss_names, output_dir, self._scalars)
         names = (*self._loss_names, self.metrics, self._summaries.numbers(steps.variables))
         self._width = max(len(name) for several in names for name in several)
 
@@ -149,6 +150,17 @@ class Measuring:
 
             draw(history, self._output_dir)
             self._drawn = measured
+
+    def close(self) -> None:
+        """Has everything written at the end of a run."""
+        if self._scalars is not None:
+            self._scalars.close()
+
+
+def _scalars(output_dir: Path) -> Scalars:
+    from layerkit.training.scalars import Scalars  # it needs a package that few have
+
+    return Scalars(output_dir)
 
 
 def _evaluations(model: Layer, tasks: list[EvalTask], steps: Steps) -> list[Callable[..., dict[str, float]]]:
