@@ -185,7 +185,11 @@ def test_a_generator_that_is_too_short_or_too_far(backend: str, tmp_path: Path) 
 
 def test_other_data_are_noticed(backend: str, tmp_path: Path) -> None:
     saved(tmp_path)
-    with pytest.raises(lk.LayerkitError, match="the position was saved with batch_size 8, and these batches have 4"):
+    said = (
+        "labeled_data of the training task: the position was saved with batch_size 8, and these batches have 4: "
+        "go on with the data as they were, or start anew"
+    )
+    with pytest.raises(lk.LayerkitError, match=said):
         lk.Loop(classifier(0.4), train_task(batches(4)), output_dir=tmp_path, log=None)
     with pytest.raises(lk.LayerkitError, match="the position was saved by another iterator"):
         lk.Loop(classifier(0.4), train_task(list(batches(epochs=1))), output_dir=tmp_path, log=None)

@@ -114,6 +114,8 @@ DAMAGES: dict[str, tuple[Damage, str]] = {
     "no step": (lambda f: forge(f / MANIFEST, lambda m: m.pop("step")), "is damaged: its 'step' is None"),
     "step text": (manifest(step="5"), "is damaged: its 'step' is '5'"),
     "step yes": (manifest(step=True), "is damaged: its 'step' is True"),
+    "evaluated text": (manifest(evaluated="5"), "is damaged: its 'evaluated' is '5'"),
+    "keys text": (manifest(rngs="5"), "is damaged: its 'rngs' is '5'"),
     "another step": (manifest(step=4), "step-00000005 is damaged: its manifest.json is of step 4"),
     "no sums": (lambda f: forge(f / MANIFEST, lambda m: m.pop("sums")), "manifest.json is damaged: KeyError 'sums'"),
     "no slots": (

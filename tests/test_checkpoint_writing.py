@@ -89,7 +89,7 @@ def some(value: float) -> dict[str, Any]:
     return {"weights": arrays, "slots": image, "state": arrays}
 
 
-ABOUT = {"step": 1, "identity": {}, "history": {}, "data": {}, "random_seed": 0}
+ABOUT = {"step": 1, "identity": {}, "history": {}, "data": {}, "random_seed": 0, "evaluated": 0, "rngs": 0}
 
 
 @pytest.mark.parametrize("again", [False, True])

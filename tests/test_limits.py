@@ -56,8 +56,8 @@ def test_checkpoints_that_cannot_fit_are_refused_before_the_first_step(
     with pytest.raises(lk.LayerkitError) as caught:
         lk.Loop(classifier(width=20), train_task(), output_dir=tmp_path, log=None)
     assert str(caught.value) == (
-        f"{tmp_path}: 4 checkpoints of 10.1 KB each, and 10.0 KB are free on that disk: make room, keep fewer "
-        "(keep_checkpoints), or name another output_dir"
+        f"{tmp_path}: checkpoints take 40.4 KB (4 of 10.1 KB), and 10.0 KB are free on that disk: make room, keep "
+        "fewer (keep_checkpoints), or name another output_dir"
     )
     assert list(tmp_path.iterdir()) == []
     lk.Loop(classifier(width=2), train_task(), output_dir=tmp_path, keep_checkpoints=1, log=None, learning_curve=False)

@@ -18,14 +18,14 @@ from typing import Any
 import numpy as onp
 import pytest
 from disk_faults import failing, killing
-from training_setups import Slope, full_loop, powers, same, slope_loop, total, trained_on
+from training_setups import Descent, Slope, full_loop, powers, same, slope_loop, total, trained_on
 
 import layerkit as lk
 from layerkit import layers as tl
 from layerkit import optimizers
 from layerkit.data import ArrayBatches
 from layerkit.errors import LayerkitWarning
-from layerkit.files import disk
+from layerkit.files import disk, lock
 from layerkit.files.lock import locked
 from layerkit.training import checkpoint
 from layerkit.training.background import Background
@@ -177,6 +177,52 @@ def test_a_log_that_raises_changes_no_history_and_no_evaluation_after_it(
     assert same(loop.model.weights, undisturbed.model.weights)
 
 
+class HaltedOnce:
+    """Batches whose second cannot be had at the first attempt: Ctrl-C comes while it is waited for."""
+
+    def __init__(self) -> None:
+        rows = onp.arange(6, dtype=onp.float32)
+        self._batches, self._halted = ArrayBatches(rows, rows, 2, shuffle=False), False
+        self.seek = self._batches.seek
+
+    @property
+    def position(self) -> Any:
+        return self._batches.position
+
+    def __next__(self) -> Any:
+        if self.position["batch"] == 1 and not self._halted:
+            self._halted = True
+            raise KeyboardInterrupt
+        return next(self._batches)
+
+
+@pytest.mark.parametrize("in_process", [True, False])
+def test_an_evaluation_after_the_last_step_that_was_interrupted_is_made_when_the_run_goes_on(
+    in_process: bool, numpy: None, tmp_path: Path
+) -> None:
+    def loop_of(folder: Path, measured: Any) -> lk.Loop:
+        task = lk.TrainTask(powers(20), total(), Descent(1.0), n_steps_per_checkpoint=4)
+        metric = lk.Fn("Mean", lambda y, target, weights: y.mean())
+        return lk.Loop(
+            Slope(), task, eval_tasks=lk.EvalTask(measured, [metric]), output_dir=folder, log=None, learning_curve=False
+        )
+
+    rows = onp.arange(6, dtype=onp.float32)
+    batches = lambda: ArrayBatches(rows, rows, 2, shuffle=False)
+    undisturbed = loop_of(tmp_path / "one", batches())
+    undisturbed.run(4)
+    loop = loop_of(tmp_path / "other", HaltedOnce())
+    with pytest.raises(KeyboardInterrupt):
+        loop.run(4)
+    if not in_process:
+        loop = loop_of(tmp_path / "other", batches())
+    assert (loop.step, loop.history.to_dict() == undisturbed.history.to_dict()) == (4, False)
+    loop.run(4 - loop.step)
+    assert loop.history.to_dict() == undisturbed.history.to_dict()
+    states = [checkpoint.read(tmp_path / name / "checkpoints" / "step-00000004")[0] for name in ("one", "other")]
+    assert states[0] == states[1]
+
+
 # -- interrupted while something is written --------------------------------------------------------------------------
 
 
@@ -290,7 +336,7 @@ def some(value: float) -> dict[str, dict[str, Any]]:
 
 
 def about(step: int) -> dict[str, Any]:
-    return {"step": step, "identity": {}, "history": {}, "data": {}, "random_seed": 0}
+    return {"step": step, "identity": {}, "history": {}, "data": {}, "random_seed": 0, "evaluated": 0, "rngs": 0}
 
 
 def replace_later(parent: Path) -> None:
@@ -337,6 +383,24 @@ def test_a_save_that_fails_leaves_what_it_would_have_replaced(three: Callable[[]
             except lk.LayerkitError:
                 told = True
         assert value(folder) in [([3, 5, 6], 0), ([3], 1)][not told :]
+
+
+@pytest.mark.parametrize("number", range(4))
+def test_a_save_that_is_interrupted_after_something_was_renamed_leaves_the_old_run_or_the_new_one(
+    number: int, three: Callable[[], Path], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    folder, real, names = three(), os.rename, list[str]()
+
+    def renamed(source: Path, target: Path) -> None:
+        real(source, target)
+        names.append(target.name)
+        if len(names) == number + 1:
+            raise KeyboardInterrupt
+
+    monkeypatch.setattr(os, "rename", renamed)
+    with pytest.raises(KeyboardInterrupt):
+        replace_later(folder / "checkpoints")
+    assert value(folder) == (([3], 1) if names[number] == "step-00000003" else ([3, 5, 6], 0))
 
 
 @pytest.mark.skipif(not hasattr(os, "fork"), reason="processes are forked")
@@ -433,6 +497,24 @@ def test_a_fork_that_ends_leaves_its_parents_lock(tmp_path: Path) -> None:
     if not child:
         os._exit(0)
     assert not (tmp_path / ".lock").exists()
+
+
+def test_an_interrupt_right_after_a_lock_was_taken_leaves_the_folder_free(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    real = lock._enter
+
+    def interrupted(*args: Any) -> None:
+        real(*args)
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(lock, "_enter", interrupted)
+    with pytest.raises(KeyboardInterrupt), locked(tmp_path, object()):
+        pass
+    assert os.listdir(tmp_path) == []
+    monkeypatch.undo()
+    with locked(tmp_path, object()):
+        pass
 
 
 def test_a_folder_that_was_moved_takes_no_lock_of_the_one_in_its_place_away(tmp_path: Path) -> None:

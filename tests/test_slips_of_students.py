@@ -99,6 +99,7 @@ SLIPS: dict[str, tuple[Callable[[], Any], str]] = {
         lambda: tl.Relu()([[1, 2], [3]]),
         "Relu: an input is an array of numbers, got [[1, 2], [3]], whose rows differ in length: pad the shorter ones",
     ),
+    "a table of names": (lambda: tl.Relu()({"x": 1.0}), "Relu: an input is an array of numbers, got {'x': 1.0}"),
     "an index for indices": (
         lambda: tl.Select(0),  # type: ignore[arg-type]
         "Select: indices are a list of whole numbers, such as [0, 2], got 0",

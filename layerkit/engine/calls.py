@@ -117,11 +117,13 @@ def check_arrays(x: Any) -> Any:
             raise LayerError(f"an input is an array of numbers, got {'None' if x is None else 'text'}")
         with contextlib.suppress(TypeError, ValueError):  # a list of traced numbers is no array yet
             _check_range(onp.array(x))
-        try:
-            x = np.array(x)
-        except (TypeError, ValueError):
+        found = None
+        with contextlib.suppress(TypeError, ValueError):
+            found = np.array(x)
+        if found is None or found.dtype.kind == "O":
             ragged = ", whose rows differ in length: pad the shorter ones" if isinstance(x, list) else ""
-            raise LayerError(f"an input is an array of numbers, got {shown(x)}{ragged}") from None
+            raise LayerError(f"an input is an array of numbers, got {shown(x)}{ragged}")
+        x = found
     if x.dtype.kind in "OSUMmcT":
         raise LayerError(f"an input is an array of real numbers, got dtype {x.dtype}")
     _check_range(x)

@@ -24,8 +24,8 @@ class InUseError(LayerkitError):
 
 
 _guard = threading.Lock()
-_held: dict[Path, tuple[int, int, list[object]]] = {}
-"""(process, handle, for whom) for each folder this process has."""
+_held: dict[Path, tuple[int, int, dict[object, object]]] = {}
+"""(process, handle, for whom by ticket) for each folder this process has."""
 
 
 @contextlib.contextmanager
@@ -43,32 +43,34 @@ def locked(folder: Path, owner: object = None) -> Iterator[None]:
         InUseError: another process, or another owner, has it.
         LayerkitError: the folder cannot be written to.
     """
-    place = folder.resolve()
-    _enter(place, folder, owner)
+    place, ticket = folder.resolve(), object()
     try:
+        _enter(place, folder, ticket, owner)  # inside, since an interrupt may come when it has just ended
         yield
     finally:
-        _leave(place, owner)
+        _leave(place, ticket)
 
 
-def _enter(place: Path, folder: Path, owner: object) -> None:
+def _enter(place: Path, folder: Path, ticket: object, owner: object) -> None:
     with _guard:
-        process, handle, owners = _held.get(place, (0, -1, []))
+        process, handle, owners = _held.get(place, (0, -1, {}))
         if process != os.getpid():  # a fork has its parent's notes, and not its locks
-            handle, owners = _take(folder), []
-        elif owner is not None and any(other is not None and other is not owner for other in owners):
+            handle, owners = _take(folder), {}
+        elif owner is not None and any(other is not None and other is not owner for other in owners.values()):
             raise InUseError(
                 f"{folder} is in use by another Loop of this process: wait until it has ended, or give another folder"
             )
-        _held[place] = os.getpid(), handle, [*owners, owner]
+        owners[ticket] = owner
+        _held[place] = os.getpid(), handle, owners
 
 
-def _leave(place: Path, owner: object) -> None:
+def _leave(place: Path, ticket: object) -> None:
     with _guard:
-        process, handle, owners = _held[place]
-        if len(owners) > 1:
-            at = owners.index(owner)
-            _held[place] = process, handle, [*owners[:at], *owners[at + 1 :]]
+        process, handle, owners = _held.get(place, (0, -1, {}))
+        if ticket not in owners:
+            return
+        del owners[ticket]
+        if owners:
             return
         del _held[place]
         # The file may be the parent's of this fork, or another's in a folder that came in the place of this one.

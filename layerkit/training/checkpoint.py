@@ -33,7 +33,10 @@ KIND = "layerkit checkpoint"
 _STEP = re.compile(r"step-(\d{8}|[1-9]\d{8,17})")
 # Half-written; about to be removed; moved aside for a new one of the same step, or of an earlier one.
 _HIDDEN = re.compile(r"\.(step-\d{8,18})\.(?:draft|gone|(old)(?:-for-(step-\d{8,18}))?)")
-_FIELDS = {"step": int, "tensors": dict, "identity": dict, "history": dict, "data": dict, "random_seed": int}
+_FIELDS = {
+    **dict.fromkeys(("step", "evaluated", "rngs", "random_seed"), int),
+    **dict.fromkeys(("tensors", "identity", "history", "data"), dict),
+}
 
 Arrays = Mapping[str, Mapping[str, Any] | Image]
 
@@ -110,9 +113,8 @@ def _put(draft: Path, folder: Path, later: Iterable[Path]) -> None:
                 os.rename(place, aside[place])
         os.rename(draft, folder)
     except BaseException:
-        for place, moved in reversed(aside.items()):
-            with contextlib.suppress(OSError):
-                os.rename(moved, place)
+        with contextlib.suppress(OSError):
+            recover(folder.parent)
         raise
     disk.sync(folder.parent)
     for moved in aside.values():

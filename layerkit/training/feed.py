@@ -56,12 +56,21 @@ def requests(
     eval_at: Callable[[int], Any],
     move: Callable[[Any], Any],
     finders: Finders,
+    evaluate_first: bool = False,
 ) -> Iterator[Item]:
     """The items of these steps (counted from 0), with those of an evaluation right after the step before it.
 
     One thread asks for everything, in this order: what sources share, such as Python's own random numbers, comes out
     the same however the threads are timed.
     """
+
+    def evaluation() -> Iterator[Item]:
+        for index, eval_task in enumerate(eval_tasks):
+            for _ in range(eval_task.n_eval_batches):
+                yield _item(index, eval_task.source, move, finders.evaluation[index])
+
+    if evaluate_first:
+        yield from evaluation()
     for n in steps:
         number = _number(which_task(n), n, len(tasks))
         task = tasks[number]
@@ -69,9 +78,7 @@ def requests(
         evaluate = bool(eval_at(n + 1))
         yield _item(number, task.source, move, finders.training, rate, evaluate)
         if evaluate:
-            for index, eval_task in enumerate(eval_tasks):
-                for _ in range(eval_task.n_eval_batches):
-                    yield _item(index, eval_task.source, move, finders.evaluation[index])
+            yield from evaluation()
 
 
 def _number(chosen: Any, n: int, n_tasks: int) -> int:

@@ -51,6 +51,7 @@ def check_disk(folder: Path, kept: Any, keep: int) -> None:
     free = shutil.disk_usage(folder).free
     if size * number > free:
         raise LayerkitError(
-            f"{folder}: {number} checkpoints of {in_words(size)} each, and {in_words(free)} are free on that disk: "
-            "make room, keep fewer (keep_checkpoints), or name another output_dir"
+            f"{folder}: checkpoints take {in_words(size * number)} ({number} of {in_words(size)}), and "
+            f"{in_words(free)} are free on that disk: make room, keep fewer (keep_checkpoints), or name another "
+            "output_dir"
         )

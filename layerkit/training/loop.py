@@ -198,20 +198,20 @@ class Loop:
         last = self.step + whole("n_steps", n_steps, 0)
         self._outside_of_run("run")
         self._steps.check_whole()
-        if last == self.step:
+        # An interrupt may have come before the report on the last step.
+        reports_first = self._measuring.evaluated < self.step and bool(self._eval_at(self.step))
+        if last == self.step and not reports_first:
             return
         with Interrupts() as interrupts:
             with self._output.alone(self.step):
-                self._run(last, interrupts)
+                self._run(last, interrupts, reports_first)
                 if self._draws:
                     with interrupts.let_through():
                         self._measuring.draw()
             interrupts.check()  # it may have come while the last checkpoint was written
 
-    def _run(self, last: int, interrupts: Interrupts) -> None:
+    def _run(self, last: int, interrupts: Interrupts, reports_first: bool) -> None:
         with progress(self.step, last) as move:
-            if self._measuring.evaluated < self.step and self._eval_at(self.step):
-                self._measuring.report(self._feed)  # an interrupt came before it
             asked = requests(
                 range(self.step, last),
                 self.tasks,
@@ -220,10 +220,13 @@ class Loop:
                 self._eval_at,
                 self._move,
                 self._steps.finders,
+                reports_first,
             )
             ahead = n_ahead([*self.tasks, *self.eval_tasks]) if last - self.step > 1 else 0
             self._feed = Feed(asked, self._sources, ahead, interrupts)
             try:
+                if reports_first:
+                    self._end_step(evaluate=True)
                 while self.step < last:
                     self._output.check()
                     self._train(self._items_of_call(self._feed, last))
@@ -258,9 +261,12 @@ class Loop:
     def _train(self, items: list[Item]) -> None:
         self._steps.train(items)
         self._stale = True
+        self._end_step(items[-1].evaluate)
+
+    def _end_step(self, evaluate: bool) -> None:
         if self.output_dir is not None and self._checkpoint_at(self.step):
-            self._save(wait=False, evaluate=items[-1].evaluate)
-        elif items[-1].evaluate:
+            self._save(wait=False, evaluate=evaluate)
+        elif evaluate:
             self._measuring.report(self._feed)
 
     def _end_run(self) -> None:

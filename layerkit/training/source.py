@@ -82,7 +82,10 @@ class Source:
         """
         if self.seekable:
             self._put_back.clear()
-            self._iterator.seek(position)
+            try:
+                self._iterator.seek(position)
+            except LayerkitError as error:
+                raise LayerkitError(f"{self.name}: {error}: go on with the data as they were, or start anew") from error
             return
         wanted = position.get("batches") if isinstance(position, dict) else None
         if not isinstance(wanted, int):
