@@ -627,6 +627,7 @@ BAD_LOOPS = [
     ({"model": Slope}, "model is a layer, got <class"),
     ({"tasks": tl.Serial(Slope(), Slope())}, "a list of them is due, got Serial[ Slope Slope ]"),
     ({"eval_model": 3}, "eval_model is a layer, got 3"),
+    ({"model": [Slope(), Slope()]}, "model is a layer, got [Slope, Slope]: put the layers into a Serial"),
     ({"tasks": []}, "tasks: a Loop trains on one task at least"),
     ({"tasks": "x"}, "tasks: a TrainTask or a list of them is due, got 'x'"),
     ({"eval_tasks": [3]}, "eval_tasks: an EvalTask or a list of them is due, got 3"),

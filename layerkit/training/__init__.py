@@ -2,7 +2,7 @@
 
 To be read from the outside in:
 
-- what there is to do: ``task``, its batches (``source``, ``batch``), ``lr_schedules``
+- what there is to do: ``task``, its batches (``source``, ``batch``), ``lr_schedules``, ``parts`` (their optimizers)
 - the run: ``loop``, which has ``feed`` bring batches, ``steps`` make steps, ``measuring`` take figures and ``output``
   keep checkpoints
 - a step: ``start`` (what comes before the first), ``variables`` (all that steps change), ``step`` (compiled),

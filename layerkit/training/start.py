@@ -18,6 +18,8 @@ from layerkit.shapes import ShapeDtype, signature
 from layerkit.training.batch import measured, parts
 from layerkit.training.limits import check_memory
 from layerkit.training.own import copied
+from layerkit.training.parts import Parts
+from layerkit.training.tables import paths_of
 from layerkit.training.task import TrainTask
 from layerkit.training.variables import OfTask, Variables
 
@@ -111,7 +113,10 @@ def _make(
         loss_inputs = measured(task.loss_layer, outputs, rest)
         loss_weights, loss_state, loss = init_outermost(task.loss_layer, loss_inputs, loss_keys[number])
         _check_scalar(task.loss_layer, loss)
-        slots, record = task.optimizer.tree_init((weights, loss_weights))
+        trained = weights, loss_weights
+        if isinstance(task.optimizer, Parts):
+            task.optimizer.bind(paths_of((model, task.loss_layer), trained))
+        slots, record = task.optimizer.tree_init(trained)
         made.append(OfTask(loss_weights, loss_state, slots))
         records.append(record)
     check_memory(weights, state, [(own.loss_weights, own.slots) for own in made], samples)

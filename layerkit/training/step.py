@@ -16,13 +16,14 @@ import numpy as onp
 
 from layerkit.engine.plain_words import in_plain_words
 from layerkit.errors import LayerkitError
-from layerkit.fastmath import cond, random, scan, tree_unflatten, value_and_grad
+from layerkit.fastmath import cond, random, scan, tree_leaves, tree_unflatten, value_and_grad
 from layerkit.fastmath import numpy as np
 from layerkit.layer import Layer, LayerError
 from layerkit.optimizer import Optimizer
 from layerkit.shapes import signature
 from layerkit.training.batch import measured, parts
 from layerkit.training.lazy_rows import LazyRows, View
+from layerkit.training.parts import fixed_places
 from layerkit.training.precision import apply, require_compute_dtype
 from layerkit.training.start import Keys
 from layerkit.training.tables import Run, Table, find_tables
@@ -70,7 +71,7 @@ def make_step(model: Layer, task: TrainTask, opt_params: Any, lazy: LazyRows) ->
             leaves, slots, _ = _updated(task.optimizer, n, gradients, *old[:2], record)
             return leaves, slots, state
 
-        alive = functools.reduce(np.logical_and, map(_is_finite, (loss, *gradients)), carry.alive)
+        alive = functools.reduce(np.logical_and, map(_is_finite, tree_leaves((loss, gradients))), carry.alive)
         old = *before, (carry.state, own.loss_state)
         # A branch costs nothing measurable; choosing each array with np.where makes XLA copy all of them, and a step
         # of the notebook's classifier takes twice as long.
@@ -92,20 +93,25 @@ def _updated(optimizer: Optimizer, *args: Any) -> tuple[Any, Any, Any]:
 def make_gradient(model: Layer, task: TrainTask, lazy: LazyRows) -> Step:
     """The function ``(rows, carry, keys, n, batch, ids) -> ((loss, state), gradients)`` of a task.
 
-    ``rows`` are the leaves that it differentiates by, rows in the place of each table that waits; ``state`` is that of
-    the model and the loss.
+    ``rows`` are the leaves that it differentiates by, rows in the place of each table that waits; the gradient of one
+    that is not trained is ``()``. ``state`` is that of the model and the loss.
     """
+    fixed = fixed_places(task.optimizer)
 
     def differentiate(rows: list[Any], carry: Carry, keys: Keys, n: Any, batch: tuple[Any, ...], ids: Any) -> Any:
         own = carry.task
 
         def loss_of(leaves: list[Any]) -> Any:
+            leaves = [
+                row if place in fixed else leaf for place, (leaf, row) in enumerate(zip(leaves, rows, strict=True))
+            ]
             stand_ins = lazy.stand_ins(leaves, batch, ids)
             weights, loss_weights = tree_unflatten(stand_ins, (carry.weights, own.loss_weights))
             inner = Carry(weights, carry.state, own._replace(loss_weights=loss_weights), None)
             return compute_loss(model, task.loss_layer, inner, keys, n, batch, task.compute_dtype)
 
-        return value_and_grad(loss_of, has_aux=True)(rows)
+        trained = [() if place in fixed else row for place, row in enumerate(rows)]
+        return value_and_grad(loss_of, has_aux=True)(trained)
 
     return differentiate
 

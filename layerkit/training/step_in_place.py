@@ -103,5 +103,5 @@ def _in_jit(differentiate: Step) -> Step:
 
 
 def _is_finite(array: Any) -> bool:
-    # NaN and infinity stay in a sum, which is the cheapest look at every value.
-    return math.isfinite(array.sum())
+    # NaN and infinity stay in a sum, which is the cheapest look at every value. What is not trained has () for a gradient.
+    return isinstance(array, tuple) or math.isfinite(array.sum())

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 from layerkit.engine.naming import in_place_of_function
@@ -10,6 +10,7 @@ from layerkit.errors import UsageError, shown
 from layerkit.layer import Layer
 from layerkit.numbers import real, whole
 from layerkit.optimizer import Optimizer
+from layerkit.training.parts import Parts
 from layerkit.training.precision import check_compute_dtype
 from layerkit.training.source import Source
 
@@ -47,7 +48,9 @@ class TrainTask(_Task):
     Args:
         labeled_data: an iterator of batches (inputs..., targets, weights), or a list of them, which is repeated.
         loss_layer: a layer that makes one number of the model's outputs and the rest of the batch.
-        optimizer: moves the weights.
+        optimizer: moves the weights. Several of them, by the path of what each trains, where parts of the model are
+            trained in different ways; ``None`` for a part that stays as it is, ``""`` for all that is not named:
+            ``{"0.Embedding": None, "1.LSTM": Adam(0.0001), "": Adam(0.001)}``. Each clips the gradients of its own.
         lr_schedule: a function from the step, counted from 0, to the learning rate; the optimizer's own unless given.
         n_steps_per_checkpoint: how often the loop logs, evaluates and saves unless it is told otherwise.
         compute_dtype: ``"bfloat16"`` for mixed precision, on JAX: the model computes with 16-bit copies of its weights
@@ -71,15 +74,17 @@ class TrainTask(_Task):
         self,
         labeled_data: Any,
         loss_layer: Layer,
-        optimizer: Optimizer,
+        optimizer: Optimizer | Mapping[str, Optimizer | None],
         lr_schedule: Callable[[int], Any] | None = None,
         n_steps_per_checkpoint: int = 100,
         compute_dtype: str | None = None,
     ) -> None:
         _check_kind("loss_layer", loss_layer, Layer, "CrossEntropyLoss()")
-        _check_kind("optimizer", optimizer, Optimizer, "Adam(0.01)")
+        optimizer = _as_optimizer(optimizer)
         if lr_schedule is not None and not callable(lr_schedule):
             raise UsageError(f"TrainTask: lr_schedule is a function of the step, got {shown(lr_schedule)}")
+        if lr_schedule is not None and isinstance(optimizer, Parts):
+            raise UsageError("TrainTask: lr_schedule is for one optimizer: give each part's its own, Adam(lr_schedule)")
         if lr_schedule is not None and callable(optimizer.learning_rate):
             raise UsageError(f"TrainTask: lr_schedule and {type(optimizer).__name__}'s own schedule are both given")
         check_compute_dtype(compute_dtype)
@@ -201,10 +206,25 @@ def _check_kind(name: str, value: Any, kind: type, such_as: str) -> None:
     raise UsageError(f"{name}: {_a(kind)} such as {such_as} is due, got {shown(value)}{instead}")
 
 
+def _as_optimizer(given: Any) -> Optimizer:
+    """One optimizer, made of those for the parts where a mapping of them was given."""
+    if not isinstance(given, Mapping):
+        _check_kind("optimizer", given, Optimizer, "Adam(0.01)")
+        return given  # type: ignore[no-any-return]
+    for path, own in given.items():
+        if not isinstance(path, str):
+            raise UsageError(f"optimizer: a part is named by its path, such as '0.Embedding', got {shown(path)}")
+        if own is not None:
+            _check_kind(f"optimizer of {path!r}", own, Optimizer, "Adam(0.01)")
+    return Parts(given)
+
+
 def check_model(name: str, value: Any) -> None:
     """Refuses what is no layer."""
     if not isinstance(value, Layer):
         remedy = ": give it as eval_tasks" if isinstance(value, EvalTask) else ": call it" * callable(value)
+        if isinstance(value, (list, tuple)):
+            remedy = ": put the layers into a Serial"
         raise UsageError(f"{name} is a layer, got {shown(value)}{remedy}")
 
 
