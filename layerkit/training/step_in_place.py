@@ -103,5 +103,5 @@ def _in_jit(differentiate: Step) -> Step:
 
 
 def _is_finite(array: Any) -> bool:
-    # NaN and infinity stay in a sum, which is the cheapest look at every value; the gradient of what is not trained is ().
+    # NaN and infinity stay in a sum, the cheapest look at every value. The gradient of what is not trained is ().
     return isinstance(array, tuple) or math.isfinite(array.sum())
