@@ -143,6 +143,10 @@ def _fans(name: str, shape: Shape, in_dim: int, out_dim: int) -> tuple[int, int]
     return shape[in_dim] * field, shape[out_dim] * field
 
 
+def _named(name: str, out_dim: int, in_dim: int, scale: float, mode: str, distribution: str) -> Initializer:
+    return _scaled(name, _written(name, out_dim, in_dim, scale), out_dim, in_dim, scale, mode, distribution)
+
+
 def GlorotNormalInitializer(out_dim: int = -1, in_dim: int = -2, scale: float = 1.0) -> Initializer:
     """Normal numbers of variance 2 scale / (fan_in + fan_out).
 
@@ -152,8 +156,7 @@ def GlorotNormalInitializer(out_dim: int = -1, in_dim: int = -2, scale: float = 
     >>> GlorotNormalInitializer()((2, 3), random.get_prng(0)).shape
     (2, 3)
     """
-    name = "GlorotNormalInitializer"
-    return _scaled(name, _written(name, out_dim, in_dim, scale), out_dim, in_dim, scale, "fan_avg", "normal")
+    return _named("GlorotNormalInitializer", out_dim, in_dim, scale, "fan_avg", "normal")
 
 
 def GlorotUniformInitializer(out_dim: int = -1, in_dim: int = -2, scale: float = 1.0) -> Initializer:
@@ -162,8 +165,7 @@ def GlorotUniformInitializer(out_dim: int = -1, in_dim: int = -2, scale: float =
     >>> GlorotUniformInitializer()
     GlorotUniformInitializer()
     """
-    name = "GlorotUniformInitializer"
-    return _scaled(name, _written(name, out_dim, in_dim, scale), out_dim, in_dim, scale, "fan_avg", "uniform")
+    return _named("GlorotUniformInitializer", out_dim, in_dim, scale, "fan_avg", "uniform")
 
 
 def LeCunNormalInitializer(out_dim: int = -1, in_dim: int = -2, scale: float = 1.0) -> Initializer:
@@ -174,8 +176,7 @@ def LeCunNormalInitializer(out_dim: int = -1, in_dim: int = -2, scale: float = 1
     >>> LeCunNormalInitializer()((2, 3), random.get_prng(0)).shape
     (2, 3)
     """
-    name = "LeCunNormalInitializer"
-    return _scaled(name, _written(name, out_dim, in_dim, scale), out_dim, in_dim, scale, "fan_in", "normal")
+    return _named("LeCunNormalInitializer", out_dim, in_dim, scale, "fan_in", "normal")
 
 
 def LeCunUniformInitializer(out_dim: int = -1, in_dim: int = -2, scale: float = 1.0) -> Initializer:
@@ -184,8 +185,7 @@ def LeCunUniformInitializer(out_dim: int = -1, in_dim: int = -2, scale: float = 
     >>> LeCunUniformInitializer()((2, 3), random.get_prng(0)).shape
     (2, 3)
     """
-    name = "LeCunUniformInitializer"
-    return _scaled(name, _written(name, out_dim, in_dim, scale), out_dim, in_dim, scale, "fan_in", "uniform")
+    return _named("LeCunUniformInitializer", out_dim, in_dim, scale, "fan_in", "uniform")
 
 
 def KaimingNormalInitializer(out_dim: int = -1, in_dim: int = -2, param: float = 0.0) -> Initializer:
@@ -200,8 +200,7 @@ def KaimingNormalInitializer(out_dim: int = -1, in_dim: int = -2, param: float =
     >>> KaimingNormalInitializer()((2, 3), random.get_prng(0)).shape
     (2, 3)
     """
-    name = "KaimingNormalInitializer"
-    return _kaiming(name, out_dim, in_dim, param, "normal")
+    return _kaiming("KaimingNormalInitializer", out_dim, in_dim, param, "normal")
 
 
 def KaimingUniformInitializer(out_dim: int = -1, in_dim: int = -2, param: float = 0.0) -> Initializer:
@@ -210,8 +209,7 @@ def KaimingUniformInitializer(out_dim: int = -1, in_dim: int = -2, param: float 
     >>> KaimingUniformInitializer()((2, 3), random.get_prng(0)).shape
     (2, 3)
     """
-    name = "KaimingUniformInitializer"
-    return _kaiming(name, out_dim, in_dim, param, "uniform")
+    return _kaiming("KaimingUniformInitializer", out_dim, in_dim, param, "uniform")
 
 
 def _kaiming(name: str, out_dim: int, in_dim: int, param: float, distribution: str) -> Initializer:
