@@ -1,5 +1,8 @@
 """layerkit: neural NLP models composed from small layers, on NumPy and, jit-compiled, on JAX.
 
+To begin with: ``train``, ``load`` and ``predict`` for a recipe; ``layers`` (as ``tl``), ``optimizers``, ``data``,
+``TrainTask``, ``EvalTask`` and ``Loop`` for a model; ``Layer``, ``example`` and ``hookimpl`` for a layer of your own.
+
 Every name here is imported from its module when it is first used, so that ``import layerkit`` costs next to nothing.
 """
 

@@ -10,8 +10,9 @@ from pathlib import Path
 
 import pytest
 from distributions import Site
-from test_docs import ROOT, blocks
+from test_docs import PAGES, ROOT, blocks
 
+import layerkit as lk
 from layerkit import data
 from layerkit.fastmath import Backend
 from layerkit.fastmath.measures import Measures
@@ -44,6 +45,12 @@ def test_the_index_has_every_page() -> None:
     pages = [page for page in pages if "/." not in page]  # what pytest leaves behind
     assert sorted(linked) == sorted(pages), "add the page to docs/README.md"
     assert "](docs/README.md)" in (ROOT / "README.md").read_text(encoding="utf-8")
+
+
+@pytest.mark.parametrize("page", PAGES, ids=lambda page: page.stem)
+def test_names_of_layerkit_are_there(page: Path) -> None:
+    """``lk.shapes``, say, is not: it works only where something else has imported that module."""
+    assert set(re.findall(r"\blk\.(\w+)", page.read_text(encoding="utf-8"))) <= set(lk.__all__)
 
 
 def test_the_page_on_data_has_every_name() -> None:
