@@ -55,6 +55,7 @@ MISUSES: dict[str, tuple[Callable[[], Any], str]] = {
         lambda: fm.scan(lambda c, x: (c, x), ones(), ones()),
         "scan: a single number among the arrays",
     ),
+    "scan of one thing": (lambda: fm.scan(lambda c, x: c, ones(), ones(3)), "two things, the next carry and a y, but"),
     "scan of nothing": (lambda: fm.scan(lambda c, x: (c, x), ones(), None), "got none (give a length)"),
     "a growing carry": (
         lambda: fm.scan(lambda c, x: (np.concatenate([c, c]), x), ones(3), ones(2)),
@@ -107,6 +108,9 @@ MISUSES: dict[str, tuple[Callable[[], Any], str]] = {
         lambda: fm.conv(ones(2, 3, 1), ones(4, 1, 1)),
         "the kernel reaches over 4 on axis 1 of (2, 3, 1), where there are 3: pad with 'SAME', or",
     ),
+    "a number of 33 bits": (lambda: np.array([2**32 + 1]), "whole numbers have 32 bits, 4294967297 has more"),
+    "ids of 33 bits": (lambda: np.asarray(onp.array([1, 2**32 + 1])), "32 bits, 4294967297 has more: use smaller"),
+    "ids of 33 bits to a device": (lambda: fm.to_device(onp.array([-(2**31) - 1])), "32 bits, -2147483649 has more"),
     "shapes that do not fit": (
         lambda: np.add(ones(2, 3), ones(2, 4)),
         "np.add: shapes (2, 3) and (2, 4) do not fit together",

@@ -45,7 +45,16 @@ def scan(
     >>> float(total), sums.tolist()
     (6.0, [1.0, 3.0, 6.0])
     """
-    return active().scan(_body("scan", f), init, xs, length, reverse)
+
+    def step(carry: Any, x: Any) -> Any:
+        with region("scan"):
+            result = f(carry, x)
+        returned = len(result) if isinstance(result, (tuple, list)) else 1
+        if returned != 2:
+            raise ArrayError(f"scan: the step returns two things, the next carry and a y, but this one gave {returned}")
+        return result
+
+    return active().scan(step, init, xs, length, reverse)
 
 
 def scan_over(

@@ -25,33 +25,34 @@ mode: Callable[[], Hashable] = _no_mode
 
 
 def jit(
-    f: Callable[..., Any], static_argnums: Sequence[int] = (), donate_argnums: Sequence[int] = ()
+    fun: Callable[..., Any], static_argnums: int | Sequence[int] = (), donate_argnums: int | Sequence[int] = ()
 ) -> Callable[..., Any]:
-    """``f``, compiled where the active backend compiles; on NumPy, recorded and played.
+    """``fun``, compiled where the active backend compiles; on NumPy, recorded and played.
 
-    One program is kept for each backend, precision and training flag that it is called under. What ``f`` reads besides
-    its arguments may be taken as it was when the program was made.
+    One program is kept for each backend, precision and training flag that it is called under. What ``fun`` reads
+    besides its arguments may be taken as it was when the program was made.
 
     Args:
-        f: a function without side effects.
-        static_argnums: positions of arguments that are compiled in; they must be hashable.
+        fun: a function without side effects.
+        static_argnums: positions of arguments that are compiled in (one or several); they must be hashable.
         donate_argnums: positions of arguments that the caller gives up, so that their memory can hold the result.
 
     >>> from layerkit.fastmath import numpy as np
     >>> float(jit(lambda x: x * 2)(np.array(3.0)))
     6.0
     """
-    _check_function("jit", f)
+    _check_function("jit", fun)
+    static, donated = ((n,) if isinstance(n, int) else tuple(n) for n in (static_argnums, donate_argnums))
     programs: dict[Hashable, Callable[..., Any]] = {}
 
-    @functools.wraps(f)
-    def call(*args: Any) -> Any:
+    @functools.wraps(fun)
+    def call(*args: Any, **named: Any) -> Any:
         backend = active()
-        key = backend.name, float64_enabled(), mode()
+        key = backend.name, float64_enabled(), mode(), bool(named)
         program = programs.get(key)
         if program is None:
-            program = programs[key] = backend.jit(_body(f), static_argnums, donate_argnums)
-        return program(*args)
+            program = programs[key] = backend.jit(_body(fun, bool(named)), static, donated)
+        return program(*args, named) if named else program(*args)
 
     return call
 
@@ -84,51 +85,56 @@ def recording(refuse: Callable[[str], None]) -> Iterator[None]:
         _recording.reset(token)
 
 
-def _body(f: Callable[..., Any]) -> Callable[..., Any]:
-    """``f`` in a region of its own; a new function each time, as a backend may remember traces by identity."""
+def _body(fun: Callable[..., Any], is_named: bool) -> Callable[..., Any]:
+    """``fun`` in a region of its own; a new function each time, as a backend may remember traces by identity.
 
-    @functools.wraps(f)
+    A backend's programs take arguments by position: those that have names come last, as one dict.
+    """
+
+    @functools.wraps(fun)
     def run(*args: Any) -> Any:
         with region("jit"):
-            return f(*args)
+            return fun(*args[:-1], **args[-1]) if is_named else fun(*args)
 
     return run
 
 
 def value_and_grad(
-    f: Callable[..., Any], argnums: int | Sequence[int] = 0, has_aux: bool = False
+    fun: Callable[..., Any], argnums: int | Sequence[int] = 0, has_aux: bool = False
 ) -> Callable[..., Any]:
-    """A function that returns the value of ``f`` and its gradient with respect to the arguments ``argnums``.
+    """A function that returns the value of ``fun`` and its gradient with respect to the arguments ``argnums``.
 
     Args:
-        f: returns one scalar, or (scalar, aux) with ``has_aux``.
-        argnums: a position, or several (then the gradient is a tuple).
-        has_aux: whether ``f`` returns something beside the scalar; it is handed through.
+        fun: returns one scalar, or (scalar, aux) with ``has_aux``.
+        argnums: a position, or several (then the gradient is a tuple); what is given by name is a constant.
+        has_aux: whether ``fun`` returns something beside the scalar; it is handed through.
 
     >>> from layerkit.fastmath import numpy as np
     >>> value, gradient = value_and_grad(lambda x: x**2)(np.array(5.0))
     >>> float(value), float(gradient)
     (25.0, 10.0)
     """
-    _check_function("value_and_grad", f)
+    _check_function("value_and_grad", fun)
 
-    def call(*args: Any) -> Any:
+    def call(*args: Any, **named: Any) -> Any:
+        f = functools.partial(fun, **named) if named else fun
         return active().value_and_grad(f, argnums, has_aux)(*args)
 
     return call
 
 
-def grad(f: Callable[..., Any], argnums: int | Sequence[int] = 0, has_aux: bool = False) -> Callable[..., Any]:
-    """A function that returns the gradient of ``f``; with ``has_aux``, (gradient, aux).
+def grad(fun: Callable[..., Any], argnums: int | Sequence[int] = 0, has_aux: bool = False) -> Callable[..., Any]:
+    """A function that returns the gradient of ``fun``; with ``has_aux``, (gradient, aux).
 
     >>> from layerkit.fastmath import numpy as np
     >>> float(grad(lambda x: 3 * x**2 + x)(np.array(2.0)))
     13.0
     """
-    _check_function("grad", f)
+    _check_function("grad", fun)
+    both = value_and_grad(fun, argnums, has_aux)
 
-    def call(*args: Any) -> Any:
-        value, gradient = active().value_and_grad(f, argnums, has_aux)(*args)
+    def call(*args: Any, **named: Any) -> Any:
+        value, gradient = both(*args, **named)
         return (gradient, value[1]) if has_aux else gradient
 
     return call

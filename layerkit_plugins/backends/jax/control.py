@@ -11,7 +11,7 @@ import numpy as onp
 from layerkit.fastmath import nested_map, tree_leaves
 from layerkit.shapes import signature
 from layerkit_plugins.backends.checks import check_branches, check_carry, check_condition, loop_length, mapped_axes
-from layerkit_plugins.backends.numpy.precision import narrow
+from layerkit_plugins.backends.numpy.precision import given
 
 __all__ = ["as_array", "cond", "map_slices", "scan", "scan_over", "vmap", "while_loop"]
 
@@ -20,7 +20,7 @@ _Function = Callable[..., Any]
 
 def as_array(x: Any) -> Any:
     """Plain numbers as arrays: jax gives a bare Python number a weak type, for which programs are compiled again."""
-    return x if isinstance(x, jax.Array) else narrow(onp.asarray(x))
+    return x if isinstance(x, jax.Array) else given(onp.asarray(x))
 
 
 def scan(f: _Function, init: Any, xs: Any, length: int | None = None, reverse: bool = False) -> tuple[Any, Any]:

@@ -76,7 +76,8 @@ def custom_vjp(f: _Function, forward: _Function, backward: _Function) -> _Functi
     def run(*args: Any) -> Any:
         y, residuals = forward(*args)
         leaves, structure = jax.tree.flatten(args)
-        return y, (residuals, _Arguments(structure, tuple(ShapeDtype(leaf.shape, leaf.dtype) for leaf in leaves)))
+        described = tuple(ShapeDtype(jnp.shape(leaf), jnp.result_type(leaf)) for leaf in leaves)
+        return y, (residuals, _Arguments(structure, described))
 
     def pull(saved: Any, dy: Any) -> Any:
         residuals, arguments = saved

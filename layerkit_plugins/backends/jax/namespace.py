@@ -14,7 +14,7 @@ from layerkit.fastmath import float64_enabled
 from layerkit.fastmath.numpy import NAMES
 from layerkit_plugins.backends.jax import products, row_sums
 from layerkit_plugins.backends.numpy.einsum import check_einsum
-from layerkit_plugins.backends.numpy.precision import narrow, narrow_dtype
+from layerkit_plugins.backends.numpy.precision import given, narrow, narrow_dtype
 
 __all__ = ["np"]
 
@@ -49,6 +49,30 @@ def _fmin(x: Any, y: Any) -> Any:
     return jnp.where(jnp.isnan(x), y, jnp.where(jnp.isnan(y), x, jnp.minimum(x, y)))
 
 
+def _maker(make: Callable[..., Any]) -> Callable[..., Any]:
+    def call(a: Any, dtype: Any = None, **options: Any) -> Any:
+        try:
+            return make(given(a) if dtype is None else a, dtype, **options)
+        except OverflowError:  # of a number in a list
+            given(onp.asarray(a))
+            raise
+
+    return call
+
+
+def _clip(a: Any, a_min: Any = None, a_max: Any = None, *, min: Any = None, max: Any = None) -> Any:
+    return jnp.clip(a, a_min if min is None else min, a_max if max is None else max)
+
+
+def _sort(a: Any, axis: int | None = -1, kind: str | None = None) -> Any:
+    """Whatever ``kind`` of sorting is asked for: jax.numpy's keeps the order of equals."""
+    return jnp.sort(a, axis)
+
+
+def _argsort(a: Any, axis: int | None = -1, kind: str | None = None) -> Any:
+    return jnp.argsort(a, axis)
+
+
 def _take(a: Any, indices: Any, axis: int | None = None, **options: Any) -> Any:
     """As NumPy's where the indices are known: one that is out of bounds is an error, which jax.numpy makes NaN."""
     if not isinstance(indices, jax.core.Tracer) and not options:
@@ -67,11 +91,16 @@ def _einsum(subscripts: Any, *operands: Any, **options: Any) -> Any:
 
 
 _OWN = {
+    "argsort": _argsort,
+    "array": _maker(jnp.array),
+    "asarray": _maker(jnp.asarray),
+    "clip": _clip,
     "einsum": _einsum,
     "fmax": _fmax,
     "fmin": _fmin,
     "matmul": products.matmul,
     "mean": row_sums.mean,
+    "sort": _sort,
     "sum": row_sums.sum_,
     "take": _take,
     "where": row_sums.where,

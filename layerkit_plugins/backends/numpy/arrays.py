@@ -8,7 +8,7 @@ from typing import Any
 import numpy as onp
 
 from layerkit_plugins.backends.numpy.einsum import einsum
-from layerkit_plugins.backends.numpy.precision import default_float, narrow, narrow_dtype
+from layerkit_plugins.backends.numpy.precision import default_float, given, narrow, narrow_dtype
 from layerkit_plugins.backends.numpy.stand_ins import as_array, one_step
 
 __all__ = ["PLAIN"]
@@ -59,14 +59,14 @@ def _like(a: Any) -> Any:
 def array(a: Any, dtype: Any = None, copy: bool = True, order: Any = "K", ndmin: int = 0) -> Any:
     if dtype is not None:
         return onp.array(a, narrow_dtype(dtype), copy=copy or None, order=order, ndmin=ndmin)
-    return narrow(onp.array(a, copy=copy or None, order=order, ndmin=ndmin))
+    return given(onp.array(a, copy=copy or None, order=order, ndmin=ndmin))
 
 
 @one_step(0)
 def asarray(a: Any, dtype: Any = None, order: Any = None, copy: Any = None) -> Any:
     if dtype is not None:
         return onp.array(a, narrow_dtype(dtype), copy=copy, order=order or "K")
-    return narrow(onp.array(a, copy=copy, order=order or "K"))
+    return given(onp.array(a, copy=copy, order=order or "K"))
 
 
 def arange(start: Any, stop: Any = None, step: Any = None, dtype: Any = None) -> Any:

@@ -6,9 +6,9 @@ from typing import Any
 
 import numpy as onp
 
-from layerkit.fastmath import float64_enabled
+from layerkit.fastmath import ArrayError, float64_enabled
 
-__all__ = ["FLOAT32", "default_float", "narrow", "narrow_dtype"]
+__all__ = ["FLOAT32", "default_float", "given", "narrow", "narrow_dtype"]
 
 FLOAT32 = onp.dtype(onp.float32)
 _FLOAT64 = onp.dtype(onp.float64)
@@ -32,6 +32,21 @@ def narrow_dtype(dtype: Any) -> Any:
 def default_float() -> Any:
     """The dtype of floats that nobody gave one: float32, or float64 inside ``float64()``."""
     return _FLOAT64 if float64_enabled() else FLOAT32
+
+
+def given(x: Any) -> Any:
+    """``narrow`` of what somebody hands in: a whole number that would become another is refused.
+
+    Raises:
+        ArrayError: one that does not fit into 32 bits, such as an id, which would read another id's row.
+    """
+    to = _INTEGERS.get(getattr(getattr(x, "dtype", None), "char", ""))
+    if to is not None and x.size:
+        limits = onp.iinfo(to)
+        for extreme in (int(x.min()), int(x.max())):
+            if not limits.min <= extreme <= limits.max:
+                raise ArrayError(f"whole numbers have 32 bits, {extreme} has more: use smaller ones, or floats")
+    return narrow(x)
 
 
 def narrow(x: Any) -> Any:
