@@ -19,6 +19,7 @@ from layerkit.errors import shown
 from layerkit.fastmath import abstract_eval, is_traced, random, stop_gradient, tree_leaves
 from layerkit.fastmath.backend import current_region
 from layerkit.fastmath.transforms import impure
+from layerkit.numbers import whole
 from layerkit.shapes import signature
 
 __all__ = ["Layer", "LayerError"]
@@ -94,12 +95,12 @@ class Layer:
         sublayers: Iterable[Layer] = (),
         mode: str | None = None,
     ) -> None:
-        self.n_in = n_in
-        self.n_out = n_out
         self.mode = check_mode(self.kind, mode)
         self._name = check_name(name)
         if isinstance(n_in, Layer) or isinstance(sublayers, Layer):
             raise LayerError(f"{self.name}: layers that it calls are given as a list: super().__init__(sublayers=[f])")
+        self.n_in = whole(f"{self.name}: n_in", n_in, 0, LayerError)
+        self.n_out = whole(f"{self.name}: n_out", n_out, 0, LayerError)
         self.sublayers = tuple(sublayers)
         for sublayer in self.sublayers:
             if not isinstance(sublayer, Layer):

@@ -9,8 +9,9 @@ from typing import IO, Any
 
 from layerkit.engine.frames import Frame, observing
 from layerkit.engine.initializing import signature_for
+from layerkit.errors import shown
 from layerkit.fastmath import abstract_eval, random, tree_leaves
-from layerkit.layer import Layer
+from layerkit.layer import Layer, LayerError
 from layerkit.shapes import signature as signature_of
 
 __all__ = ["Row", "summary", "summary_rows"]
@@ -72,11 +73,13 @@ def summary(model: Layer, signature: Any, file: IO[str] | None = None) -> None:
         file: where to print; standard output unless given.
 
     Raises:
-        LayerError: the model cannot take such inputs.
+        LayerError: it is no layer, or cannot take such inputs.
     """
     from rich.console import Console
     from rich.table import Table
 
+    if not isinstance(model, Layer):
+        raise LayerError(f"summary: model is a layer, got {shown(model)}{': call it' * callable(model)}")
     rows = summary_rows(model, signature)
     table = Table(box=None, pad_edge=False, header_style="bold")
     for heading in ("layer", "output"):

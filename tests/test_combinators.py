@@ -399,3 +399,12 @@ def test_a_gradient_through_all_of_them(backend: str) -> None:
             for g, d in zip(lk.fastmath.tree_leaves(gradient), lk.fastmath.tree_leaves(direction), strict=True)
         )
         assert slope == pytest.approx((along(step) - along(-step)) / (2 * step), rel=2e-2)
+
+
+def test_a_stack_is_a_tuple_or_one_array() -> None:
+    x, y = onp.ones((2, 3)), onp.zeros(4)
+    assert lk.inputs_from_stack(x, 1) is x
+    assert lk.inputs_from_stack((x, y), 1) is x
+    assert lk.outputs_onto_stack(y, x, 1) is y, "one array is bare, as Serial gives it"
+    assert lk.outputs_onto_stack((y, y), x, 1) == (y, y)
+    assert lk.outputs_onto_stack((), (x, y), 1) is y

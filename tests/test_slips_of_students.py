@@ -55,6 +55,21 @@ class NeverMade(lk.Layer):
         return x * self.weights
 
 
+class NoReturn(lk.Layer):
+    def forward(self, x: Any) -> Any:
+        x * 2
+
+
+class Peeking(lk.Layer):
+    def __init__(self, other: lk.Layer) -> None:
+        super().__init__()
+        self.other = other
+        other.init(X)
+
+    def forward(self, x: Any) -> Any:
+        return x + self.other.weights[1]
+
+
 def mlp() -> lk.Layer:
     return tl.Serial(tl.Dense(2), tl.LogSoftmax())
 
@@ -116,6 +131,39 @@ SLIPS: dict[str, tuple[Callable[[], Any], str]] = {
     "weights returned": (
         lambda: Returned().init(X),
         "Returned: what init_weights_and_state returns is not kept: set self.weights, or self.state, in it",
+    ),
+    "no return": (
+        lambda: NoReturn()(X),
+        "NoReturn: forward returned None, which is no array: a return is missing; its input is (4, 3)",
+    ),
+    "no return inside": (
+        lambda: tl.Serial(tl.Dense(2), NoReturn()).init(X),
+        "Serial > 1:NoReturn: forward returned None, which is no array: a return is missing; its input (4, 2) is from",
+    ),
+    "weights of another model": (
+        lambda: mlp().pure_fn(X, mlp().init(X)[0][:1], ((), ())),
+        "Serial: its weights must be a tuple of 2, one entry for each sublayer, got 1 entries; its input is (4, 3)",
+    ),
+    "no state for the sublayers": (
+        lambda: tl.Serial(mlp(), tl.Relu()).pure_fn(X, (mlp().init(X)[0], ()), ()),
+        "Serial: its state must be a tuple of 2, one entry for each sublayer, got 0 entries; its input is (4, 3)",
+    ),
+    "another layer's weights": (
+        lambda: Peeking(tl.Dense(2)).init(X),
+        "Peeking: Dense_2.weights is read inside the forward of Peeking, where it would be a stale constant: make "
+        "Dense_2 a sublayer of it, or pass the arrays in; its input is (4, 3) (layer made",
+    ),
+    "fewer inputs than none": (lambda: lk.PureLayer(abs, n_in=-1), "PureLayer: n_in must be a whole number of at lea"),
+    "half an output": (lambda: lk.Layer(n_out=0.5), "Layer: n_out must be a whole number of at least 0, got 0.5"),
+    "nothing to join": (lambda: tl.Concatenate(0), "Concatenate: n_items must be a whole number of at least 1, got 0"),
+    "no parts": (lambda: tl.Split("2"), "Split: n_items must be a whole number of at least 1, got '2'"),
+    "the summary of a class": (
+        lambda: lk.summary(tl.Dense, X),  # type: ignore[arg-type]
+        "summary: model is a layer, got <class 'layerkit_plugins.layers.dense.Dense'>: call it",
+    ),
+    "a recipe by no name": (
+        lambda: lk.train(3),  # type: ignore[arg-type]
+        "unknown recipe 3: a name in quotes is due",
     ),
     "a state that is no array": (
         lambda: tl.Serial(Counted()).init(X),

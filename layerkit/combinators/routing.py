@@ -137,6 +137,7 @@ def Concatenate(n_items: int = 2, axis: int = -1) -> Layer:
     >>> Concatenate()(([1.0, 2.0], [3.0])).tolist()
     [1.0, 2.0, 3.0]
     """
+    n_items = whole_number("Concatenate", "n_items", n_items)
     name = "Concatenate" if axis == -1 else f"Concatenate_axis{axis}"
     return PureLayer(lambda *xs: np.concatenate(xs, axis=axis), n_items, 1, name)
 
@@ -150,6 +151,8 @@ def Split(n_items: int = 2, axis: int = -1) -> Layer:
     >>> [part.tolist() for part in Split()([1.0, 2.0])]
     [[1.0], [2.0]]
     """
+
+    n_items = whole_number("Split", "n_items", n_items)
 
     def split(x: Any) -> Any:
         if x.shape[axis] % n_items:

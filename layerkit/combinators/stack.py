@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable
 from typing import TYPE_CHECKING, Any
 
-from layerkit.engine.bare import as_tuple
+from layerkit.engine.bare import as_tuple, bare
 
 if TYPE_CHECKING:
     from layerkit.layer import Layer
@@ -14,21 +14,22 @@ __all__ = ["inputs_from_stack", "outputs_onto_stack", "sequence_arity"]
 
 
 def inputs_from_stack(stack: Any, n: int) -> Any:
-    """The top ``n`` arrays of a stack: bare if it is one.
+    """The top ``n`` arrays of a stack (a tuple, or one array): bare if it is one.
 
     >>> inputs_from_stack((1, 2, 3), 2)
     (1, 2)
     """
+    stack = stack if type(stack) is list else as_tuple(stack)
     return stack[0] if n == 1 else tuple(stack[:n])
 
 
-def outputs_onto_stack(outputs: Any, stack: Any, n: int) -> tuple[Any, ...]:
-    """The stack with its top ``n`` arrays replaced by ``outputs``.
+def outputs_onto_stack(outputs: Any, stack: Any, n: int) -> Any:
+    """The stack with its top ``n`` arrays replaced by ``outputs``: bare if one array is left.
 
-    >>> outputs_onto_stack(9, (1, 2, 3), 2)
-    (9, 3)
+    >>> outputs_onto_stack(9, (1, 2, 3), 2), outputs_onto_stack(9, (1, 2), 2)
+    ((9, 3), 9)
     """
-    return (*as_tuple(outputs), *stack[n:])
+    return bare((*as_tuple(outputs), *as_tuple(stack)[n:]))
 
 
 def sequence_arity(layers: Iterable[Layer]) -> tuple[int, int]:

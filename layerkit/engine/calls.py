@@ -95,6 +95,8 @@ def fit_inputs(layer: Layer, x: Any) -> Any:
 def fit_outputs(layer: Layer, y: Any) -> Any:
     """The outputs of a layer, if they are as many as it declares, narrowed to 32 bits."""
     n = layer.n_out
+    if y is None:
+        raise LayerError("forward returned None, which is no array: a return is missing")
     if type(y) is list:
         y = tuple(y)
     if type(y) is tuple:

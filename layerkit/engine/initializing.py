@@ -7,6 +7,7 @@ import inspect
 from collections.abc import Callable
 from typing import TYPE_CHECKING, Any
 
+from layerkit.engine.bare import as_tuple
 from layerkit.engine.calls import Uninitialized, check_arrays, fit_inputs, fit_outputs
 from layerkit.engine.frames import Frame, current_frame
 from layerkit.engine.layer_error import LayerError, explain
@@ -190,10 +191,11 @@ def _abstract_output(frame: Frame, inputs: Any, weights: Any, state: Any) -> Any
 
 def _checked(layer: Layer, y: Any) -> Any:
     """The outputs, if they are as many arrays as the layer declares."""
-    for part in y if type(y) in (tuple, list) else (y,):
+    y = fit_outputs(layer, y)
+    for part in as_tuple(y):
         if not hasattr(part, "dtype") and not isinstance(part, tuple):
             raise LayerError(f"forward returned {shown(part)}, which is no array")
-    return fit_outputs(layer, y)
+    return y
 
 
 def _takes_rng(cls: type[Layer]) -> bool:

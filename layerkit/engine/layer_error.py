@@ -11,7 +11,7 @@ from layerkit.errors import LayerkitError
 if TYPE_CHECKING:
     from layerkit.layer import Layer
 
-__all__ = ["LayerError", "explain", "path_in_words"]
+__all__ = ["LayerError", "explain", "misfit", "path_in_words"]
 
 
 class LayerError(LayerkitError):
@@ -45,10 +45,21 @@ def explain(frame: Frame, inputs: Any, error: Exception) -> LayerError:
 
     path = path_in_words(frame)
     fault = in_plain_words(error).removeprefix(f"{frame.layer.name}: ")
-    if frame.layer.is_bare and "weights" in _names_read(frame.layer):
+    if not isinstance(error, LayerError):
+        fault = misfit(frame.layer, "weights", frame.weights) or misfit(frame.layer, "state", frame.state) or fault
+    if frame.layer.is_bare and "weights" in _names_read(frame.layer) and not isinstance(error, LayerError):
         fault += "; it has no init_weights_and_state, so self.weights is ()"
     text = fault + _about_inputs(fault, _arrays(inputs), sources(frame, inputs))
     return LayerError(f"{path}: {text} (layer made in {frame.layer.made_at})", path, frame.layer)
+
+
+def misfit(layer: Layer, what: str, tree: Any) -> str:
+    """What is wrong with the form of the weights (or state) of a layer that has sublayers; nothing if they fit."""
+    due = len(layer.sublayers)
+    if not due or isinstance(tree, dict) or (isinstance(tree, (tuple, list)) and len(tree) == due):
+        return ""
+    got = f"{len(tree)} entries" if isinstance(tree, (tuple, list)) else type(tree).__name__
+    return f"its {what} must be a tuple of {due}, one entry for each sublayer, got {got}"
 
 
 def _names_read(layer: Layer) -> tuple[str, ...]:

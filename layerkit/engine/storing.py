@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-from layerkit.engine.layer_error import LayerError
+from layerkit.engine.layer_error import LayerError, misfit
 from layerkit.engine.naming import as_code
 from layerkit.engine.sharing import walk
 from layerkit.fastmath.transforms import impure
@@ -48,12 +48,8 @@ def _take_apart(layer: Layer, slot: str, tree: Any, parts: dict[Layer, Any]) -> 
     parts[layer] = tree
     if not layer.sublayers:
         return
-    if not isinstance(tree, (tuple, list)) or len(tree) != len(layer.sublayers):
-        got = f"{len(tree)} entries" if isinstance(tree, (tuple, list)) else type(tree).__name__
-        raise LayerError(
-            f"{layer.name}: its {slot.strip('_')} must be a tuple of {len(layer.sublayers)}, "
-            f"one entry for each sublayer, got {got}"
-        )
+    if fault := misfit(layer, slot.strip("_"), tree):
+        raise LayerError(f"{layer.name}: {fault}")
     for sublayer, part in zip(layer.sublayers, tree, strict=True):
         _take_apart(sublayer, slot, part, parts)
 

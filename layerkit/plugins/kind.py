@@ -12,7 +12,7 @@ import threading
 from collections.abc import Callable, Iterable
 from typing import Any, NamedTuple, TypeVar
 
-from layerkit.errors import LayerkitError, UsageError, suggest
+from layerkit.errors import LayerkitError, UsageError, shown, suggest
 from layerkit.plugins import loader
 from layerkit.plugins.deferral import Deferred
 from layerkit.plugins.discovery import discover
@@ -114,6 +114,8 @@ class Registry:
 
     def offer(self, name: str) -> Offer:
         """The constructor of that name, with its name and owner."""
+        if not isinstance(name, str):
+            raise UnknownName(f"unknown {self.kind} {shown(name)}: a name in quotes is due")
         distribution, _, bare = name.rpartition(":")
         if distribution:
             return self._find_qualified(distribution, bare)
