@@ -45,7 +45,7 @@ def explain(frame: Frame, inputs: Any, error: Exception) -> LayerError:
 
     path = path_in_words(frame)
     fault = in_plain_words(error).removeprefix(f"{frame.layer.name}: ")
-    if not isinstance(error, LayerError):
+    if frame.trail is None and not isinstance(error, LayerError):
         fault = misfit(frame.layer, "weights", frame.weights) or misfit(frame.layer, "state", frame.state) or fault
     if frame.layer.is_bare and "weights" in _names_read(frame.layer) and not isinstance(error, LayerError):
         fault += "; it has no init_weights_and_state, so self.weights is ()"
@@ -56,7 +56,7 @@ def explain(frame: Frame, inputs: Any, error: Exception) -> LayerError:
 def misfit(layer: Layer, what: str, tree: Any) -> str:
     """What is wrong with the form of the weights (or state) of a layer that has sublayers; nothing if they fit."""
     due = len(layer.sublayers)
-    if not due or isinstance(tree, dict) or (isinstance(tree, (tuple, list)) and len(tree) == due):
+    if not due or (isinstance(tree, (tuple, list)) and len(tree) == due):
         return ""
     got = f"{len(tree)} entries" if isinstance(tree, (tuple, list)) else type(tree).__name__
     return f"its {what} must be a tuple of {due}, one entry for each sublayer, got {got}"
