@@ -59,7 +59,7 @@ WHOLE = "must be a whole number of at least 1, got"
             lambda: tl.RandomUniform(shape=2.5),
             "RandomUniform: shape must be a tuple of whole numbers of at least 0, got 2.5",
         ),
-        (lambda: tl.RandomUniform(1.0, 1.0), "RandomUniform: max_val must be a number above 1, got 1.0"),
+        (lambda: tl.RandomUniform(1.0, 1.0), "RandomUniform: max_val must be a number above 1.0, got 1.0"),
         (lambda: tl.RandomUniform(None), "RandomUniform: min_val must be a number, got None"),
         (lambda: tl.RandomUniform(dtype="int32"), "RandomUniform: dtype must be a floating-point one, got 'int32'"),
         (lambda: tl.RandomUniform(dtype="floaty"), "RandomUniform: dtype must be a floating-point one, got 'floaty'"),
