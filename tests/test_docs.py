@@ -46,11 +46,19 @@ def test_python_blocks(page: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPat
                 exec(compile("\n" * (line - 1) + code, str(page), "exec", dont_inherit=True), names)
 
 
+def anchors(page: Path) -> set[str]:
+    """What links call the headings of a page: lower case, hyphens for spaces, no punctuation."""
+    headings = re.findall(r"^#+ (.+)$", page.read_text(encoding="utf-8"), re.MULTILINE)
+    return {re.sub(r"[^\w\- ]", "", heading.lower()).replace(" ", "-") for heading in headings}
+
+
 @pytest.mark.parametrize("page", PAGES, ids=lambda page: page.stem)
 def test_links_lead_somewhere(page: Path) -> None:
-    for target in re.findall(r"\]\(([^)#\s]+)[^)]*\)", page.read_text(encoding="utf-8")):
+    for target, anchor in re.findall(r"\]\(([^)#\s]*)#?([^)\s]*)\)", page.read_text(encoding="utf-8")):
         if "://" not in target:
-            assert (page.parent / target).exists(), f"{page.name} links to {target}, which does not exist"
+            there = page.parent / target if target else page
+            assert there.exists(), f"{page.name} links to {target}, which does not exist"
+            assert not anchor or anchor in anchors(there), f"{page.name} links to {target}#{anchor}: no such heading"
 
 
 def test_shell_blocks_name_real_commands() -> None:
