@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from types import MappingProxyType
 from typing import Any
 
@@ -173,6 +173,18 @@ class Layer:
         Raises:
             LayerError: the inputs do not fit, or the layer was not initialized.
         """
+        return self.call_by(self.pure_fn, x, weights, state, rng, training)
+
+    def call_by(
+        self,
+        pure_fn: Callable[..., tuple[Any, Any]],
+        x: Any,
+        weights: Any = None,
+        state: Any = None,
+        rng: Any = None,
+        training: bool | None = None,
+    ) -> Any:
+        """A call, in which ``pure_fn`` computes: the layer's own, or a program that ``fastmath.jit`` made of it."""
         frame = current_frame.get()
         if frame is not None and weights is None:
             if state is not None or rng is not None:
@@ -186,7 +198,7 @@ class Layer:
                 require_init(self, x)
             weights = self.weights
         old_state = self.state if state is None else state
-        y, new_state = self.pure_fn(x, weights, old_state, self._rng if rng is None else rng, training)
+        y, new_state = pure_fn(x, weights, old_state, self._rng if rng is None else rng, training)
         if state is None and new_state is not old_state and not any(map(is_traced, tree_leaves(new_state))):
             self.state = stop_gradient(new_state)
         return y

@@ -13,6 +13,7 @@ import pytest
 from toy_layers import BACKENDS, Count, Linear, Noise, Relu, arrays, assert_same
 
 import layerkit as lk
+from layerkit import fastmath
 from layerkit.engine.sharing import walk
 from layerkit.fastmath import cond, grad, jit, random, remat, scan
 from layerkit.fastmath import map as fast_map
@@ -347,6 +348,28 @@ def test_jit_keeps_training_and_evaluation_apart(backend: str) -> None:
         for _ in range(2):
             assert float(layer(x)) == 0
             assert float(layer(x, training=True)) == 1
+
+
+@on_both
+def test_a_layer_inside_jit_is_called_as_without(backend: str) -> None:
+    with lk.use_backend(backend):
+        model = lk.Serial(Linear(3), Count(), Noise())
+        x, key = np.ones((2, 3)), random.get_prng(1)
+        with pytest.raises(lk.LayerError, match="has no weights yet"):
+            jit(model)(x)
+        model.init(x, key)
+        alone = lk.Serial(Linear(3), Count(), Noise())
+        alone.init(x, key)
+        compiled = jit(model)
+        for call in ({}, {"training": True, "rng": key}, {"training": True, "rng": key}, {}):
+            assert_same(compiled(x, **call), alone(x, **call), 1e-6)
+            assert_same(model.state, alone.state)
+        # What it computes with is what it has, not what it had when it was compiled.
+        for layer in (model, alone):
+            layer.weights = fastmath.nested_map(lambda w: 2 * w, layer.weights)
+        assert_same(compiled(x), alone(x), 1e-6)
+        other = fastmath.nested_map(lambda w: 3 * w, model.weights)
+        assert_same(compiled(x, other), alone(x, other), 1e-6)
 
 
 class ReadsInsideJit(lk.Layer):

@@ -30,7 +30,8 @@ def jit(
     """``fun``, compiled where the active backend compiles; on NumPy, recorded and played.
 
     One program is kept for each backend, precision and training flag that it is called under. What ``fun`` reads
-    besides its arguments may be taken as it was when the program was made.
+    besides its arguments may be taken as it was when the program was made. A layer is called as without ``jit``, and
+    computes with the weights and state that it has at that moment.
 
     Args:
         fun: a function without side effects.
@@ -43,6 +44,8 @@ def jit(
     """
     _check_function("jit", fun)
     static, donated = ((n,) if isinstance(n, int) else tuple(n) for n in (static_argnums, donate_argnums))
+    if hasattr(fun, "call_by"):
+        return _of_layer(fun, static, donated)
     programs: dict[Hashable, Callable[..., Any]] = {}
 
     @functools.wraps(fun)
@@ -55,6 +58,16 @@ def jit(
         return program(*args, named) if named else program(*args)
 
     return call
+
+
+def _of_layer(layer: Any, static: tuple[int, ...], donated: tuple[int, ...]) -> Callable[..., Any]:
+    """The layer's call, in which a program computes: its weights and state are arguments of that."""
+
+    @functools.cache
+    def program(training: bool | None) -> Callable[..., Any]:
+        return jit(lambda *args: layer.pure_fn(*args, training), static, donated)
+
+    return functools.partial(layer.call_by, lambda *args: program(args[-1])(*args[:-1]))
 
 
 def _check_function(name: str, f: Any) -> None:
