@@ -150,6 +150,7 @@ X = lk.f32(2, 5, 6)
         (lambda: tl.PositionalEncoding(start_from_zero_prob=2), "start_from_zero_prob must be a number"),
         (lambda: tl.PositionalEncoding(dropout=1), "PositionalEncoding: dropout must be a number"),
         (lambda: tl.PositionalEncoding(dropout_broadcast_dims="x"), "dropout_broadcast_dims must be"),
+        (lambda: tl.AxialPositionalEncoding(6), "shape must be a tuple of whole numbers, one at least, got 6"),
         (lambda: tl.AxialPositionalEncoding((2, 3), (4,)), "an entry for each axis, got (2, 3) and (4,)"),
         (
             lambda: tl.SinCosPositionalEncoding(start_from_zero_one_in=0),

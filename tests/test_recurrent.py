@@ -303,7 +303,7 @@ def test_the_gradient_takes_little_memory(name: str, backend: str) -> None:
         (lambda: tl.GeneralGRUCell(3), "candidate_transform must be a function of no arguments that makes a layer"),
         (lambda: tl.GeneralGRUCell(tl.Tanh, gate_nonlinearity="tanh"), "gate_nonlinearity must be a function"),
         (lambda: tl.GeneralGRUCell(tl.Tanh, dropout_rate_c=1), "dropout_rate_c must be a number"),
-        (lambda: tl.ConvGRUCell(3, kernel_size=(3, 3, 3)), "kernel_size must be a height and a width, got (3, 3, 3)"),
+        (lambda: tl.ConvGRUCell(3, kernel_size=(3, 3, 3)), "kernel_size must be 2 whole numbers of at least 1"),
     ],
 )
 def test_construction_says_what_is_wrong(make: Any, said: str) -> None:

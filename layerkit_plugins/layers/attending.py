@@ -7,7 +7,7 @@ from collections.abc import Callable
 from typing import Any, NamedTuple
 
 import layerkit as lk
-from layerkit import fastmath
+from layerkit import arguments, fastmath
 from layerkit.fastmath import numpy as np
 from layerkit.fastmath import random
 from layerkit_plugins.layers.inputs import as_float, in_dtype_of, require_rank, require_some
@@ -20,9 +20,12 @@ __all__ = [
     "both",
     "check_fit",
     "check_mask",
+    "checked_heads",
+    "cut",
     "dropout_of_weights",
+    "joined",
     "merge_heads",
-    "require_heads",
+    "nothing_seen",
     "see",
     "split_heads",
 ]
@@ -112,11 +115,18 @@ def see(q: Any, k: Any, v: Any, seen: Any, dropped: Callable[[Any], Any], bias: 
     return Part(np.matmul(dropped(weights), v), np.sum(weights, axis=-1, keepdims=True), peak)
 
 
+def nothing_seen(q: Any, v: Any) -> Part:
+    """What no keys give."""
+    none = np.zeros((*q.shape[:-1], 1), q.dtype)
+    return Part(np.zeros((*q.shape[:-1], v.shape[-1]), v.dtype), none, none + UNSEEN)
+
+
 def both(one: Part, other: Part) -> Part:
-    """What the keys of both parts give."""
+    """What the keys of both parts give, in the dtypes of the first."""
     peak = np.maximum(one.peak, other.peak)
     a, b = np.exp(one.peak - peak), np.exp(other.peak - peak)
-    return Part(one.y * a + other.y * b, one.total * a + other.total * b, peak)
+    whole = Part(one.y * a + other.y * b, one.total * a + other.total * b, peak)
+    return Part(*map(in_dtype_of, one, whole))
 
 
 def dropout_of_weights(rate: float, rng: Any) -> Callable[[Any, Any], Any]:
@@ -141,9 +151,12 @@ def _in_chunks(q: Any, k: Any, v: Any, sight: Sight, dropped: Callable[[Any, Any
     "Self-attention does not need O(n^2) memory", arXiv 2112.05682.
     """
     n_queries, n_keys = q.shape[-2], k.shape[-2]
-    ks, vs, of_keys = _cut(k, -2, size), _cut(v, -2, size), sight.mask
-    if of_keys is not None:
-        of_keys = _cut(of_keys, -1, size)
+
+    def chunks(x: Any, axis: int) -> Any:
+        return np.moveaxis(cut(x, axis, size), axis - 1, 0)
+
+    ks, vs = chunks(k, -2), chunks(v, -2)
+    of_keys = None if sight.mask is None else chunks(sight.mask, -1)
     n_chunks = ks.shape[0]
 
     def see_all(i: Any, q: Any, masks: Any, ks: Any, vs: Any) -> Any:
@@ -153,31 +166,35 @@ def _in_chunks(q: Any, k: Any, v: Any, sight: Sight, dropped: Callable[[Any, Any
             j, k, v, mask = x
             seen = sight._replace(mask=mask).of(positions, j * size + np.arange(size), n_keys)
             more = see(q, k, v, seen, lambda weights: dropped(weights, i * n_chunks + j))
-            return Part(*map(in_dtype_of, part, both(part, more))), ()
+            return both(part, more), ()
 
-        none = np.zeros((*q.shape[:-1], 1), q.dtype)
-        start = Part(np.zeros((*q.shape[:-1], vs.shape[-1]), v.dtype), none, none + UNSEEN)
-        part, _ = fastmath.scan(see_more, start, (np.arange(n_chunks), ks, vs, masks))
+        part, _ = fastmath.scan(see_more, nothing_seen(q, v), (np.arange(n_chunks), ks, vs, masks))
         return part.y / part.total
 
     again = fastmath.remat(see_all)
-    queries = _cut(q, -2, size)
+    queries = chunks(q, -2)
     numbers = np.arange(queries.shape[0])
     if of_keys is None or of_keys.shape[-2] == 1:
         ys = fastmath.map(lambda x: again(*x, of_keys, ks, vs), (numbers, queries))
     else:
-        ys = fastmath.map(lambda x: again(*x, ks, vs), (numbers, queries, _cut(of_keys, -2, size)))
-    whole = np.reshape(np.moveaxis(ys, 0, -3), (*q.shape[:-2], queries.shape[0] * size, v.shape[-1]))
-    return whole[..., :n_queries, :]
+        ys = fastmath.map(lambda x: again(*x, ks, vs), (numbers, queries, chunks(of_keys, -2)))
+    return joined(np.moveaxis(ys, 0, -3), n_queries)
 
 
-def _cut(x: Any, axis: int, size: int) -> Any:
-    """Chunks of an axis along a new first one; the last is filled up with zeros."""
+def cut(x: Any, axis: int, size: int) -> Any:
+    """An axis as two, chunks and places in them, the last chunk filled up with zeros."""
     axis %= len(x.shape)
-    n = -(-x.shape[axis] // size)
-    widths = [(0, n * size - of if i == axis else 0) for i, of in enumerate(x.shape)]
-    chunks = np.reshape(np.pad(x, widths), (*x.shape[:axis], n, size, *x.shape[axis + 1 :]))
-    return np.moveaxis(chunks, axis, 0)
+    length = x.shape[axis]
+    n = -(-length // size)
+    if n * size > length:
+        x = np.pad(x, [(0, n * size - length if i == axis else 0) for i in range(len(x.shape))])
+    return np.reshape(x, (*x.shape[:axis], n, size, *x.shape[axis + 1 :]))
+
+
+def joined(x: Any, length: int) -> Any:
+    """(..., chunks, places, d) -> (..., length, d), without what filled up the last chunk."""
+    whole = np.reshape(x, (*x.shape[:-3], x.shape[-3] * x.shape[-2], x.shape[-1]))
+    return whole[..., :length, :]
 
 
 # -- heads, and what fits together -----------------------------------------------------------------------------------
@@ -188,7 +205,7 @@ def split_heads(x: Any, n_heads: int) -> Any:
     if len(x.shape) != 3:
         raise lk.LayerError(f"expected (batch, length, features), got {tuple(x.shape)}")
     batch, length, d = x.shape
-    require_heads("", "its input", d, n_heads)
+    _require_heads("", "its input", d, n_heads)
     return np.transpose(np.reshape(x, (batch, length, n_heads, d // n_heads)), (0, 2, 1, 3))
 
 
@@ -200,10 +217,16 @@ def merge_heads(x: Any) -> Any:
     return np.reshape(np.transpose(x, (0, 2, 1, 3)), (batch, length, heads * d))
 
 
-def require_heads(layer: str, whose: str, d: int, n_heads: int) -> None:
-    """Raises where ``n_heads`` heads cannot share ``d`` features evenly."""
+def checked_heads(layer: str, d_feature: Any, n_heads: Any) -> tuple[int, int]:
+    """Both arguments, if so many heads can share so many features evenly."""
+    d_feature = arguments.whole_number(layer, "d_feature", d_feature)
+    n_heads = arguments.whole_number(layer, "n_heads", n_heads)
+    _require_heads(f"{layer}: ", "d_feature", d_feature, n_heads)
+    return d_feature, n_heads
+
+
+def _require_heads(where: str, whose: str, d: int, n_heads: int) -> None:
     if d % n_heads:
-        where = f"{layer}: " if layer else ""
         raise lk.LayerError(f"{where}{n_heads} heads cannot share the {d} features of {whose} evenly")
 
 

@@ -7,7 +7,7 @@ from typing import Any
 import layerkit as lk
 from layerkit import arguments
 from layerkit import layers as tl
-from layerkit_plugins.layers.attending import Sight, attend, check_mask, merge_heads, require_heads, split_heads
+from layerkit_plugins.layers.attending import Sight, attend, check_mask, checked_heads, merge_heads, split_heads
 from layerkit_plugins.layers.dense import Dense
 from layerkit_plugins.layers.heads import MergeHeads, SplitIntoHeads
 from layerkit_plugins.layers.incremental import append, empty, nan_beyond
@@ -146,7 +146,7 @@ def AttentionQKV(
       Dense_8
     ]
     """
-    d_feature, n_heads = _checked_heads("AttentionQKV", d_feature, n_heads)
+    d_feature, n_heads = checked_heads("AttentionQKV", d_feature, n_heads)
     keys: lk.Layer = Dense(d_feature)
     values: lk.Layer = Dense(d_feature)
     if cache_KV_in_predict:
@@ -157,13 +157,6 @@ def AttentionQKV(
         _or_nothing("result_sparsity", result_sparsity, d_feature),
         name="AttentionQKV",
     )
-
-
-def _checked_heads(layer: str, d_feature: Any, n_heads: Any) -> tuple[int, int]:
-    d_feature = arguments.whole_number(layer, "d_feature", d_feature)
-    n_heads = arguments.whole_number(layer, "n_heads", n_heads)
-    require_heads(layer, "d_feature", d_feature, n_heads)
-    return d_feature, n_heads
 
 
 def _or_nothing(argument: str, sparsity: str | None, d_feature: int) -> Any:
@@ -194,7 +187,7 @@ def Attention(
     >>> [len(part) for part in weights[1][0]]  # query, key, value: kernel and bias each
     [2, 2, 2]
     """
-    d_feature, n_heads = _checked_heads("Attention", d_feature, n_heads)
+    d_feature, n_heads = checked_heads("Attention", d_feature, n_heads)
     return lk.Serial(
         lk.Select([0, 0, 0]), AttentionQKV(d_feature, n_heads, dropout, mode, chunk_size=chunk_size), name="Attention"
     )
@@ -291,7 +284,7 @@ def CausalAttention(
     >>> attention(np.ones((3, 7, 8))).shape
     (3, 7, 8)
     """
-    d_feature, n_heads = _checked_heads("CausalAttention", d_feature, n_heads)
+    d_feature, n_heads = checked_heads("CausalAttention", d_feature, n_heads)
 
     def make() -> Any:
         return [Dense(d_feature), tl.CausalDepthwiseConv(mode=mode)] if use_dconv else Dense(d_feature)

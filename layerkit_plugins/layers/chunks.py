@@ -6,7 +6,7 @@ from collections.abc import Callable
 from typing import Any, NamedTuple
 
 from layerkit.fastmath import numpy as np
-from layerkit_plugins.layers.attending import UNSEEN, Part, see
+from layerkit_plugins.layers.attending import UNSEEN, Part, cut, joined, see
 
 __all__ = ["Window", "mean_seen", "rms_normalized", "see_window"]
 
@@ -18,19 +18,10 @@ class Window(NamedTuple):
     before: int
     after: int
 
-    def cut(self, x: Any, axis: int) -> Any:
-        """An axis as two, chunks and places in them, the last chunk filled up with zeros."""
-        axis %= len(x.shape)
-        length = x.shape[axis]
-        n = -(-length // self.size)
-        if n * self.size > length:
-            x = np.pad(x, [(0, n * self.size - length if i == axis else 0) for i in range(len(x.shape))])
-        return np.reshape(x, (*x.shape[:axis], n, self.size, *x.shape[axis + 1 :]))
-
     def around(self, x: Any, axis: int) -> Any:
         """As ``cut``, each chunk between those before and after it; zeros beyond the ends."""
         axis %= len(x.shape)
-        x = self.cut(x, axis)
+        x = cut(x, axis, self.size)
         if not self.before and not self.after:
             return x
         n = x.shape[axis]
@@ -55,15 +46,10 @@ def see_window(
     makes of those of queries (..., c, 1) and of keys (..., 1, w) what is seen, and what is added to the scores.
     """
     length = q.shape[-2]
-    of_queries, of_keys = window.cut(at[0], -1), window.around(at[1], -1)
+    of_queries, of_keys = cut(at[0], -1, window.size), window.around(at[1], -1)
     seen, bias = look(np.expand_dims(of_queries, -1), np.expand_dims(of_keys, -2))
-    part = see(window.cut(q, -2), window.around(k, -2), window.around(v, -2), seen, dropped, bias)
-    return Part(*(_joined(x, length) for x in part))
-
-
-def _joined(x: Any, length: int) -> Any:
-    whole = np.reshape(x, (*x.shape[:-3], x.shape[-3] * x.shape[-2], x.shape[-1]))
-    return whole[..., :length, :]
+    part = see(cut(q, -2, window.size), window.around(k, -2), window.around(v, -2), seen, dropped, bias)
+    return Part(*(joined(x, length) for x in part))
 
 
 def mean_seen(part: Part) -> Any:

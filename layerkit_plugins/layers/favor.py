@@ -14,9 +14,8 @@ import layerkit as lk
 from layerkit import arguments, fastmath
 from layerkit.fastmath import numpy as np
 from layerkit_plugins.layers.activations import relu
-from layerkit_plugins.layers.attending import UNSEEN, check_fit, check_mask, require_heads
+from layerkit_plugins.layers.attending import UNSEEN, check_fit, check_mask, checked_heads, cut, joined
 from layerkit_plugins.layers.attention import ConfigurableAttention
-from layerkit_plugins.layers.chunks import Window
 from layerkit_plugins.layers.dense import Dense
 from layerkit_plugins.layers.inputs import as_float, in_dtype_of, require_some
 
@@ -75,9 +74,7 @@ class FavorAttention(lk.Layer):
         mode: str | None = None,
     ) -> None:
         super().__init__(4, 2, mode=mode)
-        d_feature = arguments.whole_number(self.name, "d_feature", d_feature)
-        n_heads = arguments.whole_number(self.name, "n_heads", n_heads)
-        require_heads(self.name, "d_feature", d_feature, n_heads)
+        d_feature, n_heads = checked_heads(self.name, d_feature, n_heads)
         self.d = d_feature // n_heads
         self.n_random_features = arguments.whole_number(self.name, "n_random_features", n_random_features)
         self.stabilizer = arguments.number(self.name, "numerical_stabilizer", numerical_stabilizer, at_least=0)
@@ -253,9 +250,9 @@ def _running(q: Any, k: Any, v: Any, before: Any) -> tuple[Any, Any]:
     """The sums after all positions, and what each query makes of the sums up to its own position."""
     length = q.shape[-2]
     # The last chunk is filled up with zeros, which change no sum.
-    window = Window(min(_CHUNK, max(length, 1)), 0, 0)
-    chunks = tuple(np.moveaxis(window.cut(x, -2), -3, 0) for x in (q, k, v))
-    seen = np.tril(np.ones((window.size, window.size), v.dtype))
+    size = min(_CHUNK, max(length, 1))
+    chunks = tuple(np.moveaxis(cut(x, -2, size), -3, 0) for x in (q, k, v))
+    seen = np.tril(np.ones((size, size), v.dtype))
 
     def add(sums: Any, chunk: Any) -> tuple[Any, Any]:
         q, k, v = chunk
@@ -264,9 +261,7 @@ def _running(q: Any, k: Any, v: Any, before: Any) -> tuple[Any, Any]:
         return in_dtype_of(sums, sums + np.matmul(np.swapaxes(k, -1, -2), v)), in_dtype_of(v, y)
 
     after, ys = fastmath.scan(add, before, chunks)
-    ys = np.moveaxis(ys, 0, -3)
-    whole = np.reshape(ys, (*q.shape[:-2], ys.shape[-3] * window.size, v.shape[-1]))
-    return after, whole[..., :length, :]
+    return after, joined(np.moveaxis(ys, 0, -3), length)
 
 
 @lk.example(lk.f32(2, 5, 8), d_feature=8, n_heads=2)
@@ -292,7 +287,5 @@ def CausalFavor(
     float32[3,5,8]
     """
     arguments.fraction("CausalFavor", "dropout", dropout)
-    d_feature = arguments.whole_number("CausalFavor", "d_feature", d_feature)
-    n_heads = arguments.whole_number("CausalFavor", "n_heads", n_heads)
-    require_heads("CausalFavor", "d_feature", d_feature, n_heads)
+    d_feature, n_heads = checked_heads("CausalFavor", d_feature, n_heads)
     return _in_heads(d_feature, n_heads, CausalFavorAttention(numerical_stabilizer, mode))

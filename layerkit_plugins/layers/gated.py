@@ -16,6 +16,7 @@ from layerkit_plugins.layers.dropout import Dropout
 from layerkit_plugins.layers.incremental import no_position, require_batch
 from layerkit_plugins.layers.inputs import float_dtype
 from layerkit_plugins.layers.recurrent import Carried, mask_of_steps
+from layerkit_plugins.layers.windows import positive_sizes
 
 __all__ = ["SRU", "ConvGRUCell", "GeneralGRUCell"]
 
@@ -88,9 +89,7 @@ def ConvGRUCell(n_units: int, kernel_size: Sequence[int] = (3, 3)) -> lk.Layer:
     (3, 5, 6, 2)
     """
     n = arguments.whole_number("ConvGRUCell", "n_units", n_units)
-    sizes = tuple(arguments.whole_number("ConvGRUCell", "kernel_size", size) for size in kernel_size)
-    if len(sizes) != 2:
-        raise lk.LayerError(f"ConvGRUCell: kernel_size must be a height and a width, got {sizes}")
+    sizes = positive_sizes("ConvGRUCell", "kernel_size", kernel_size, 2)
     return lk.Serial(GeneralGRUCell(lambda: Conv(n, sizes, padding="SAME")), name=f"ConvGRUCell_{n}")
 
 
@@ -225,7 +224,7 @@ def SRU(n_units: int, activation: Any = None, mode: str | None = None, masked: b
             raise lk.LayerError(f"n_units={n} and the {x.shape[-1]} features of x differ: put a Dense({n}) before it")
         return r * c + (1 - r) * math.sqrt(3) * x
 
-    inner = lk.Serial(Dense(3 * n), _Forget(1 + masked, 2, mode), made)
+    inner = lk.Serial(Dense(3 * n), _Forget(1 + bool(masked), 2, mode), made)
     highway = lk.Fn("Highway", mix)
     if masked:
         return lk.Serial(lk.Branch(inner, lk.Select([0, 1])), highway, _Hold(2, 1, mode), name=f"SRU_{n}")

@@ -66,7 +66,7 @@ class HeadsInTurn(lk.Layer):
         x, *others = signature if self.n_in > 1 else (signature,)
         d, d_keys = _features(x), _features(others[0] if self.n_in - self.masked > 1 else x)
         keys = random.split(self.rng, 7)
-        h, of_bias = self.n_heads, self.n_heads if self.bias else 0
+        h = self.n_heads
 
         def make(i: int, d_in: int, d_out: int) -> Any:
             kernel = first_weights("kernel", _KERNEL, (d_in, h * d_out), keys[i])
@@ -78,9 +78,9 @@ class HeadsInTurn(lk.Layer):
             () if self.share_qk else make(1, d_keys, self.d_qk),
             make(2, d_keys, self.d_v),
             np.reshape(out, (h, self.d_v, d)),
-            _BIAS((h, self.d_qk), keys[4]) if of_bias else (),
-            _BIAS((h, self.d_qk), keys[5]) if of_bias and not self.share_qk else (),
-            _BIAS((h, self.d_v), keys[6]) if of_bias else (),
+            _BIAS((h, self.d_qk), keys[4]) if self.bias else (),
+            _BIAS((h, self.d_qk), keys[5]) if self.bias and not self.share_qk else (),
+            _BIAS((h, self.d_v), keys[6]) if self.bias else (),
         )
 
     def inputs(self, x: Any) -> list[Any]:

@@ -11,12 +11,11 @@ from layerkit import arguments, fastmath
 from layerkit.errors import shown
 from layerkit.fastmath import numpy as np
 from layerkit.fastmath import random
-from layerkit_plugins.layers.attending import UNSEEN, Part, both, see
+from layerkit_plugins.layers.attending import Part, both, nothing_seen, see
 from layerkit_plugins.layers.chunks import Window, mean_seen, see_window
 from layerkit_plugins.layers.efficient_attention import OWN, checked_window, merge
 from layerkit_plugins.layers.heads_in_turn import HeadsInTurn, HeadWeights, project
 from layerkit_plugins.layers.incremental import Remembered, append, empty, forget, nan_beyond, room_to_drop
-from layerkit_plugins.layers.inputs import in_dtype_of
 
 __all__ = ["Hashed", "LSHSelfAttention"]
 
@@ -257,9 +256,7 @@ def _rounds(q: Any, k: Any, v: Any, spans: _Spans, window: Window, dropped: Call
         sorted_q, sorted_k, sorted_v = (np.take_along_axis(x, order, axis=-2) for x in (q, k, v))
         found = see_window(sorted_q, sorted_k, sorted_v, window, (at, at[0]), look, lambda weights: dropped(weights, i))
         more = Part(*(np.take_along_axis(x, rank, axis=-2) for x in found))
-        return Part(*map(in_dtype_of, part, both(part, more))), ()
+        return both(part, more), ()
 
-    none = np.zeros((*q.shape[:-1], 1), q.dtype)
-    start = Part(np.zeros(v.shape, v.dtype), none, none + UNSEEN)
     of_rounds = (np.arange(n_hashes), np.moveaxis(spans.order, 2, 0), np.moveaxis(spans.rank, 2, 0))
-    return mean_seen(fastmath.scan(see_round, start, of_rounds)[0])
+    return mean_seen(fastmath.scan(see_round, nothing_seen(q, v), of_rounds)[0])

@@ -314,9 +314,9 @@ class AxialPositionalEncoding(_Encoding):
         mode: str | None = None,
     ) -> None:
         super().__init__(dropout, dropout_broadcast_dims, mode)
-        self.shape = tuple(arguments.whole_number(self.name, "shape", size) for size in shape)
-        self.d_embs = tuple(arguments.whole_number(self.name, "d_embs", d) for d in d_embs)
-        if len(self.shape) != len(self.d_embs) or not self.shape:
+        self.shape = arguments.whole_numbers(self.name, "shape", shape)
+        self.d_embs = arguments.whole_numbers(self.name, "d_embs", d_embs)
+        if len(self.shape) != len(self.d_embs):
             raise lk.LayerError(
                 f"{self.name}: shape and d_embs must have an entry for each axis, got {self.shape} and {self.d_embs}"
             )

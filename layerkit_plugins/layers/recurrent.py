@@ -149,6 +149,7 @@ class _Recurrent(lk.Layer):
     """All steps: (x, mask if masked, state if initial_state) -> (y, state if return_state)."""
 
     def __init__(self, unit: Unit, return_state: bool, initial_state: bool, masked: bool, mode: str | None) -> None:
+        return_state, initial_state, masked = bool(return_state), bool(initial_state), bool(masked)
         super().__init__(1 + masked + initial_state, 1 + return_state, f"{type(self).__name__}_{unit.n}", mode=mode)
         self.unit = unit
         self.return_state, self.initial_state, self.masked = return_state, initial_state, masked

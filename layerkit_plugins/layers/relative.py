@@ -11,7 +11,7 @@ import layerkit as lk
 from layerkit import arguments
 from layerkit.fastmath import numpy as np
 from layerkit.initializers import RandomNormalInitializer
-from layerkit_plugins.layers.attending import Sight, attend, check_mask, merge_heads, require_heads, split_heads
+from layerkit_plugins.layers.attending import Sight, attend, check_mask, checked_heads, merge_heads, split_heads
 from layerkit_plugins.layers.dense import Dense
 from layerkit_plugins.layers.incremental import Remembered, append, empty, nan_beyond
 from layerkit_plugins.layers.positions import sinusoids
@@ -43,10 +43,8 @@ class _Relative(lk.Layer):
         mode: str | None,
         room: int | None,
     ) -> None:
-        self.d_feature = d = arguments.whole_number(name, "d_feature", d_feature)
-        self.n_heads = arguments.whole_number(name, "n_heads", n_heads)
-        require_heads(name, "d_feature", d, self.n_heads)
-        of_heads = (1, self.n_heads, 1, d // self.n_heads)
+        self.d_feature, self.n_heads = d, heads = checked_heads(name, d_feature, n_heads)
+        of_heads = (1, heads, 1, d // heads)
         biases = [layer or Weights(_NEAR_ZERO, of_heads) for layer in (context_bias_layer, location_bias_layer)]
         self.causal = room is not None
         n = 1 if self.causal else 2

@@ -10,7 +10,7 @@ from layerkit import arguments
 from layerkit.fastmath import numpy as np
 from layerkit.initializers import GlorotUniformInitializer
 from layerkit_plugins.layers.incremental import require_batch
-from layerkit_plugins.layers.inputs import as_float, bfloat16, first_weights, in_dtype_of, require_rank
+from layerkit_plugins.layers.inputs import as_float, bfloat16, first_weights, float_dtype, in_dtype_of, require_rank
 
 __all__ = ["CausalDepthwiseConv", "ShiftRight"]
 
@@ -41,13 +41,11 @@ def ShiftRight(n_positions: int = 1, mode: str | None = None) -> lk.Layer:
         widths = [(0, 0), (n, 0)] + [(0, 0)] * (len(x.shape) - 2)
         return np.pad(x, widths)[:, : x.shape[1]]
 
-    layer = lk.Fn("ShiftRight", (lambda x: x) if _checked_mode(mode) == "predict" else shift)
+    if mode is not None:
+        arguments.one_of("ShiftRight", "mode", mode, ("train", "eval", "predict"))
+    layer = lk.Fn("ShiftRight", (lambda x: x) if mode == "predict" else shift)
     layer.mode = mode
     return layer
-
-
-def _checked_mode(mode: str | None) -> str | None:
-    return mode if mode is None else arguments.one_of("ShiftRight", "mode", mode, ("train", "eval", "predict"))
 
 
 @lk.example(lk.f32(4, 5, 3))
@@ -91,7 +89,7 @@ class CausalDepthwiseConv(lk.Layer):
         shape = (self.kernel_size, signature.shape[-1])
         self.weights = first_weights("kernel_initializer", self.initializer, shape, self.rng, self.dtype)
         if self.mode == "predict":
-            self.state = np.zeros(self._before(signature), as_float(np.zeros((), signature.dtype)).dtype)
+            self.state = np.zeros(self._before(signature), float_dtype(signature.dtype))
 
     def _before(self, x: Any) -> tuple[int, ...]:
         return (x.shape[0], self.kernel_size - 1, x.shape[-1])

@@ -6,11 +6,12 @@ Jaszczur et al., "Sparse is enough in scaling transformers", NeurIPS 2021, arXiv
 from __future__ import annotations
 
 from collections.abc import Callable
+from functools import partial
 from typing import Any
 
 import layerkit as lk
 from layerkit import arguments
-from layerkit_plugins.layers.attending import require_heads
+from layerkit_plugins.layers.attending import checked_heads
 from layerkit_plugins.layers.attention import ConfigurableAttention, DotProductCausalAttention
 from layerkit_plugins.layers.dense import Dense
 from layerkit_plugins.layers.factored import EinsumDense, FactoredDense, LocallyConnectedDense, LowRankDense
@@ -208,14 +209,15 @@ def SparseDenseWithOptions(
     ]
     """
     own = "SparseDenseWithOptions"
+    whole = partial(arguments.whole_number, own)
     dense = Dense(n_units, use_bias=use_bias, use_bfloat16=use_bfloat16)
     if sparsity_type is None:
         return dense
     kinds: dict[str, Callable[[], Any]] = {
-        "einsum": lambda: EinsumDense(_given(own, "d_input", d_input), n_units, use_bias),
-        "lowrank": lambda: LowRankDense(n_units, _given(own, "d_lowrank", d_lowrank)),
+        "einsum": lambda: EinsumDense(whole("d_input", d_input), n_units, use_bias),
+        "lowrank": lambda: LowRankDense(n_units, whole("d_lowrank", d_lowrank)),
         "mult": lambda: FactoredDense(
-            _given(own, "sparsity", sparsity), _given(own, "d_input", d_input), n_units, use_bias, use_bfloat16
+            whole("sparsity", sparsity), whole("d_input", d_input), n_units, use_bias, use_bfloat16
         ),
     }
     layer: lk.Layer = kinds[arguments.one_of(own, "sparsity_type", sparsity_type, _TYPES)]()
@@ -224,15 +226,9 @@ def SparseDenseWithOptions(
     return RandomLayer(layer, dense, 1.0 if mode in ("eval", "predict") else prob_sparse)
 
 
-def _given(layer: str, name: str, value: Any) -> int:
-    return arguments.whole_number(layer, name, value)
-
-
 def _checked(layer: str, d_feature: Any, n_heads: Any, sparsity: Any) -> int:
     """How many modules there are."""
-    arguments.whole_number(layer, "d_feature", d_feature)
-    arguments.whole_number(layer, "n_heads", n_heads)
-    require_heads(layer, "d_feature", d_feature, n_heads)
+    d_feature, n_heads = checked_heads(layer, d_feature, n_heads)
     n = arguments.whole_number(layer, "sparsity", n_heads if sparsity is None else sparsity)
     if d_feature % n:
         raise lk.LayerError(f"{layer}: sparsity {n} does not divide d_feature {d_feature}")

@@ -348,7 +348,9 @@ class SwitchSparseFF(_Experts):
         return_loss: bool = False,
     ) -> None:
         initializers = kernel_initializer, bias_initializer
-        super().__init__("SwitchSparseFF", d_ff, n_experts, temperature, mode, *initializers, n_out=1 + return_loss)
+        super().__init__(
+            "SwitchSparseFF", d_ff, n_experts, temperature, mode, *initializers, n_out=2 if return_loss else 1
+        )
 
     def forward(self, x: Any) -> Any:
         tokens, soft, chosen = self.route(x)
