@@ -129,7 +129,7 @@ def _total(model: Any, state: Any, weights: Any) -> Any:
             lambda: models.ReformerLM(7, pos_type="fixed"),
             "ReformerLM: unknown pos_type 'fixed': known: axial, sin-cos",
         ),
-        (lambda: models.ReformerLM(7, pos_type="axial"), "shape and d_embs must have an entry for each axis"),
+        (lambda: models.ReformerLM(7, pos_type="axial"), "shape must be a tuple of whole numbers, one at least"),
         (lambda: models.ReformerLM(7, ff_use_sru=-1), "ReformerLM: ff_use_sru must be a whole number of at least 0"),
         (lambda: models.Reformer(7, ff_use_sru=(1, 2, 3)), r"Reformer: ff_use_sru must be a whole number, or up to 2"),
         (lambda: models.ReformerLM(7, ff_use_sru=(1, 0)), "n_units must be a whole number of at least 1, got 0"),
