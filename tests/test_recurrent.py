@@ -173,7 +173,16 @@ def test_bidirectional_walks_back_over_the_real_steps() -> None:
 def test_bidirectional_refuses_a_mask_of_another_length() -> None:
     both = tl.Bidirectional(tl.LSTM(3, masked=True))
     with pytest.raises(lk.LayerError, match=r"its inputs .* differ in length"):
-        both.init((lk.f32(2, 5, 4), lk.bool_(2, 1, 1, 5)))
+        both.init((lk.f32(2, 5, 4), lk.bool_(2, 1, 1, 4)))
+
+
+def test_bidirectional_takes_the_mask_of_padding_mask() -> None:
+    x, ids = numbers(2, 5, 4), onp.array([[3, 1, 2, 0, 0], [1, 1, 1, 2, 3]], "int32")
+    both = tl.Bidirectional(tl.LSTM(3, masked=True))
+    both.init((x, ids != 0))
+    mask = tl.PaddingMask()(ids)
+    near(both((x, mask)), fastmath.to_host(both((x, ids != 0))), 1e-6)
+    assert both.output_signature((x, mask)) == both.output_signature((x, ids != 0))
 
 
 @of_each

@@ -106,24 +106,26 @@ class _Bidirectional(Layer):
         if not -len(x.shape) <= self.axis < len(x.shape):
             raise LayerError(f"walks along axis {self.axis}, which {whose} of shape {tuple(x.shape)} does not have")
 
-    def _check_inputs(self, x: Any) -> tuple[Any, ...]:
-        parts = as_tuple(x)
+    def _axes(self, parts: tuple[Any, ...]) -> list[int]:
+        """The axis of each input along which it is walked; a mask (b, 1, 1, l) has its positions in the last one."""
         for part in parts:
             self._check(part, "an input")
-        if len({part.shape[self.axis] for part in parts}) > 1:
+        length = parts[0].shape[self.axis]
+        axes = [-1 if part.shape[1:] == (1, 1, length) else self.axis for part in parts]
+        if any(part.shape[axis] != length for part, axis in zip(parts, axes, strict=True)):
             shapes = " and ".join(str(tuple(part.shape)) for part in parts)
             raise LayerError(f"walks along axis {self.axis}, in which its inputs {shapes} differ in length")
-        return parts
+        return axes
 
     def forward(self, x: Any) -> Any:
-        parts = self._check_inputs(x)
-        forwards = self.run_sublayer(0, x)
-        backwards = self.run_sublayer(1, bare([np.flip(part, self.axis) for part in parts]))
+        parts = as_tuple(x)
+        flipped = [np.flip(part, axis) for part, axis in zip(parts, self._axes(parts), strict=True)]
+        forwards, backwards = self.run_sublayer(0, x), self.run_sublayer(1, bare(flipped))
         self._check(backwards, "an output")
         return self.run_sublayer(2, (forwards, np.flip(backwards, self.axis)))
 
     def init_in_frame(self, frame: Frame, inputs: Any) -> tuple[Any, Any, Any]:
-        self._check_inputs(inputs)
+        self._axes(as_tuple(inputs))
         forwards, backwards = self.init_sublayer(0, inputs), self.init_sublayer(1, inputs)
         self._check(backwards[2], "an output")
         merged = self.init_sublayer(2, (forwards[2], backwards[2]))
@@ -138,7 +140,8 @@ def Bidirectional(forward_layer: Any, axis: int = 1, merge_layer: Any = None) ->
     """Runs a layer along an axis, and a copy of it with weights of its own from the other end, and merges both.
 
     Args:
-        forward_layer: a layer with one output, such as an LSTM; all its inputs have that axis, and the same length.
+        forward_layer: a layer with one output, such as an LSTM; all its inputs have that axis, and the same length
+            there. A mask may be (b, 1, 1, l), as ``PaddingMask`` gives it.
         axis: the axis it walks along.
         merge_layer: takes both outputs, in the order of the input; a new ``Concatenate()`` unless given.
 
