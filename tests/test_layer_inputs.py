@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 from collections.abc import Callable
 from typing import Any
 
@@ -338,3 +339,29 @@ def test_other_dtypes(backend: str, row: Any, dtype: str) -> None:
             assert y.dtype.name in {"float32", *floats}
             numbers, expected = (fastmath.to_host(one).astype("float32") for one in (y, y_32))
             onp.testing.assert_allclose(numbers, expected, rtol=0.03 if floats else 1e-6, atol=0.03 if floats else 1e-6)
+
+
+class Foreign:
+    """An array of another library, whose dtypes are its own."""
+
+    shape, dtype = (2, 2), "theirs.float32"
+
+    def __array__(self, dtype: Any = None, copy: bool | None = None) -> Any:
+        return onp.array([[1.0, 2.0], [3.0, 4.0]], dtype or "float32")
+
+
+@on_both
+@pytest.mark.parametrize("kind", ["matrix", "masked", "foreign"])
+def test_arrays_of_other_kinds_are_arrays(backend: str, kind: str) -> None:
+    """A matrix multiplies as matrices do: its square would be another one."""
+    with pytest.warns(PendingDeprecationWarning) if kind == "matrix" else contextlib.nullcontext():
+        x = {"matrix": onp.asmatrix, "masked": onp.ma.asarray, "foreign": lambda _: Foreign()}[kind](
+            onp.asarray(Foreign())
+        )
+    with lk.use_backend(backend):
+        square = tl.Serial(tl.Dup(), tl.Multiply())
+        assert fastmath.to_host(square(x)).tolist() == [[1.0, 4.0], [9.0, 16.0]]
+        dense = tl.Dense(3)
+        weights, _ = dense.init(x)
+        assert type(fastmath.to_host(dense(x))) is onp.ndarray
+        onp.testing.assert_allclose(dense(x), onp.asarray(Foreign()) @ onp.asarray(weights.kernel), atol=1e-4)

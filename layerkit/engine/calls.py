@@ -109,12 +109,15 @@ def fit_outputs(layer: Layer, y: Any) -> Any:
 
 
 def check_arrays(x: Any) -> Any:
-    """The outermost call's inputs: arrays of numbers; lists and Python numbers become arrays."""
+    """The outermost call's inputs: arrays of numbers; lists, Python numbers and others' arrays become such."""
     if isinstance(x, ShapeDtype):
         return x
     if type(x) is tuple:
         return tuple([check_arrays(item) for item in x])
-    if not (hasattr(x, "shape") and hasattr(x, "dtype")):
+    is_array = isinstance(getattr(x, "dtype", None), onp.dtype)
+    if isinstance(x, onp.ndarray) or (not is_array and hasattr(x, "__array__")):
+        x = onp.asarray(x)  # a matrix has a * of its own, PyTorch's tensor has dtypes of its own
+    elif not is_array:
         if x is None or isinstance(x, (str, bytes)):
             raise LayerError(f"an input is an array of numbers, got {'None' if x is None else 'text'}")
         with contextlib.suppress(TypeError, ValueError):  # a list of traced numbers is no array yet
