@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import threading
 from collections.abc import Callable, Iterator
 from typing import Any
 
@@ -77,3 +78,28 @@ SPELLINGS: dict[str, Callable[[Any], Any]] = {
 @pytest.mark.parametrize("case", SPELLINGS)
 def test_spellings_of_numpy(case: str) -> None:
     onp.testing.assert_array_equal(fm.to_host(SPELLINGS[case](np)), SPELLINGS[case](onp))
+
+
+def test_one_use_of_a_backend_stands_in_several_places_and_threads() -> None:
+    outer = fm.backend_name()
+    use = lk.use_backend("numpy")
+    inside, go_on = threading.Barrier(2), threading.Barrier(2)
+    seen = []
+
+    def work() -> None:
+        with use:
+            inside.wait(10)
+            seen.append(fm.backend_name())
+        go_on.wait(10)
+
+    threads = [threading.Thread(target=work) for _ in range(2)]
+    for thread in threads:
+        thread.start()
+    with use:
+        with use, lk.use_backend(outer):
+            assert fm.backend_name() == outer
+        assert fm.backend_name() == "numpy"
+    for thread in threads:
+        thread.join()
+    assert seen == ["numpy", "numpy"]
+    assert fm.backend_name() == outer

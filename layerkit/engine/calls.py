@@ -115,8 +115,9 @@ def check_arrays(x: Any) -> Any:
     if type(x) is tuple:
         return tuple([check_arrays(item) for item in x])
     is_array = isinstance(getattr(x, "dtype", None), onp.dtype)
-    if isinstance(x, onp.ndarray) or (not is_array and hasattr(x, "__array__")):
-        x = onp.asarray(x)  # a matrix has a * of its own, PyTorch's tensor has dtypes of its own
+    is_other = issubclass(type(x), onp.ndarray) if is_array else hasattr(x, "__array__")
+    if is_other:  # a matrix has a * of its own, PyTorch's tensor has dtypes of its own
+        x = onp.asarray(x)
     elif not is_array:
         if x is None or isinstance(x, (str, bytes)):
             raise LayerError(f"an input is an array of numbers, got {'None' if x is None else 'text'}")

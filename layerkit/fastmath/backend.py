@@ -187,6 +187,7 @@ class Backend(Protocol):
 
 
 current_backend: ContextVar[Backend | None] = ContextVar("layerkit_backend", default=None)
+_entered: ContextVar[tuple[Token[Backend | None], ...]] = ContextVar("layerkit_entered", default=())
 _float64: ContextVar[bool] = ContextVar("layerkit_float64", default=False)
 current_region: ContextVar[region | None] = ContextVar("layerkit_region", default=None)
 _default: Backend | None = None
@@ -246,16 +247,16 @@ class UseBackend(contextlib.AbstractContextManager[Backend]):
     def __init__(self, backend: Backend) -> None:
         self._backend = backend
         self._used = False
-        self._token: Token[Backend | None] | None = None
 
     def __enter__(self) -> Backend:
         self._used = True
-        self._token = current_backend.set(self._backend)
+        _entered.set((*_entered.get(), current_backend.set(self._backend)))
         return self._backend
 
     def __exit__(self, *error: object) -> None:
-        if self._token is not None:
-            current_backend.reset(self._token)
+        *before, token = _entered.get()
+        _entered.set(tuple(before))
+        current_backend.reset(token)
 
     def __call__(self, function: Callable[P, T]) -> Callable[P, T]:
         self._used = True
