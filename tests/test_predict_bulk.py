@@ -1,4 +1,4 @@
-"""Log-probabilities of many texts that are ids already: those of the model, to the last bit in any company."""
+"""Log-probabilities of many texts that are ids already: those of the model, up to the last bit, in any company."""
 
 from __future__ import annotations
 

@@ -100,7 +100,7 @@ class SentimentRun:
     def predict(self, texts: str | Iterable[str]) -> Prediction | list[Prediction]:
         """The label of a text, its probability, and the log-probability of every label; of several texts, a list.
 
-        What a text scores does not depend on those it is given with.
+        What a text scores does not depend on those it is given with; on JAX, up to the last bit.
 
         Raises:
             UsageError: something in it is not a text.
@@ -239,7 +239,7 @@ class SentimentRun:
         scores = np.zeros((len(ids), len(self.labels)), np.float32)
         program, weights = self._program, self.model.weights
         for length, rows in _by_length(ids):
-            # Filled up, so that few programs serve them all, and a text scores the same to the last bit in any company.
+            # Filled up, so that few programs serve them all. JAX's two for a length may differ in the last bit.
             height = rows_at_once(length, _FEW_ROWS if len(rows) <= _FEW_ROWS else _ROWS)
             batch = np.zeros((height, length), np.int32)
             for place, row in enumerate(rows):

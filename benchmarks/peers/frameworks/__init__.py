@@ -86,7 +86,7 @@ _FRAMEWORKS = (
         predict="predict_by_run",
         kinds="predict",
         settings=OURS,
-        note="its log_probs fill batches up, so that one program serves all and a text scores the same in any company",
+        note="its log_probs fill batches up, so that few programs serve all texts",
     ),
     Framework(
         "layerkit-run-numpy",
