@@ -18,7 +18,11 @@ from layerkit.testing.optimizers import check_optimizer
 
 pytest.importorskip("jax", reason="optimizers are checked on every backend")
 
-LACKING = "it has no skip_rows: all rows are updated at every step"
+NO_OVERWRITE = {"overwrite_is_update": "it has no overwrite: a loop takes its update"}
+NO_SKIP_ROWS = dict.fromkeys(
+    ("skip_rows_equals_real_steps", "skip_rows_knows_rates_and_decay"),
+    "it has no skip_rows: all rows are updated at every step",
+)
 
 
 def formula_of(row: Row) -> Callable[[Any, list[Any], Any], Any]:
@@ -37,7 +41,8 @@ def test_bundled_optimizers_pass(row: Row) -> None:
     report = check_optimizer(made, formula_of(row), arguments=dict(row.arguments))
     assert report.ok, str(report)
     skipped = {result.name: result.message for result in report.skipped}
-    assert skipped == ({} if hasattr(made, "skip_rows") else {"skip_rows_equals_real_steps": LACKING})
+    lacking = {} if hasattr(made, "skip_rows") else NO_SKIP_ROWS
+    assert skipped == lacking | ({} if made.overwrite is not lk.Optimizer.overwrite else NO_OVERWRITE)
 
 
 def test_nothing_is_skipped_for_one_that_has_everything() -> None:

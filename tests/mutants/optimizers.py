@@ -38,6 +38,7 @@ class Steady(lk.Optimizer):
     """v <- mass * v + g;  w <- w - learning_rate * v. It keeps every rule; the others here break one each."""
 
     formula = staticmethod(momentum)
+    skips_at_any_rate = True
 
     def __init__(self, learning_rate: Any = 0.01, mass: float = 0.5) -> None:
         super().__init__(learning_rate, mass=mass)
@@ -49,11 +50,21 @@ class Steady(lk.Optimizer):
         v = opt_params.mass * slots[0] + grads
         return param - opt_params.learning_rate * v, (v,)
 
+    def overwrite(self, step: Any, grads: Any, param: Any, slots: Any, opt_params: Any) -> tuple[Any, Any]:
+        (v,) = slots
+        v *= opt_params.mass
+        v += grads
+        param -= opt_params.learning_rate * v
+        return param, (v,)
+
     def skip_rows(self, step: Any, last: Any, param_rows: Any, slot_rows: Any, opt_params: Any) -> tuple[Any, Any]:
         """The steps that rows missed add up to a geometric series."""
-        rate, mass = opt_params
-        power = np.power(mass, (step - 1 - last).astype(onp.float32))[:, None]
-        return param_rows - rate * mass * (1 - power) / (1 - mass) * slot_rows[0], (power * slot_rows[0],)
+        mass = float(opt_params.mass)
+        missed = self.missed_steps(step, last, opt_params, param_rows)
+        moved = missed.sums(mass ** onp.arange(1, 101)[:, None])[:, 0]
+        kept = missed.decay()
+        param_rows = param_rows if kept is None else kept * param_rows
+        return param_rows - slot_rows[0] * missed.column(moved), (slot_rows[0] * missed.power(mass),)
 
 
 class Slope(lk.Optimizer):
@@ -280,8 +291,9 @@ class NeverClips(Slope):
 class DecaysInTheGradient(Steady):
     """g <- g + weight_decay_rate * w, which is then divided by its size."""
 
-    def _update_one(self, step: Any, grads: Any, weight: Any, slots: Any, opt_params: Any, keep: Any) -> Any:
-        return super()._update_one(step, grads + self.weight_decay_rate * weight, weight, slots, opt_params, None)
+    def _update_one(self, step: Any, grads: Any, weight: Any, slots: Any, opt_params: Any, *_: Any) -> Any:
+        grads = grads + self.weight_decay_rate * weight
+        return super()._update_one(step, grads, weight, slots, opt_params, None, False)
 
     def update(self, step: Any, grads: Any, param: Any, slots: Any, opt_params: Any) -> tuple[Any, Any]:
         return param - opt_params.learning_rate * np.sign(grads), slots
@@ -299,6 +311,53 @@ class SkipsOneTooMany(Steady):
 
     def skip_rows(self, step: Any, last: Any, param_rows: Any, slot_rows: Any, opt_params: Any) -> tuple[Any, Any]:
         return super().skip_rows(step + 1, last, param_rows, slot_rows, opt_params)
+
+
+class LooksAtRows(Steady):
+    """v <- mass * v + g; rows that missed nothing are left alone, which cannot be known in a compiled step."""
+
+    def skip_rows(self, step: Any, last: Any, param_rows: Any, slot_rows: Any, opt_params: Any) -> tuple[Any, Any]:
+        if (last == step - 1).all():
+            return param_rows, slot_rows
+        return super().skip_rows(step, last, param_rows, slot_rows, opt_params)
+
+
+class ForgetsDecay(Steady):
+    """v <- mass * v + g; what weight decay did to rows that were skipped is left out."""
+
+    def skip_rows(self, step: Any, last: Any, param_rows: Any, slot_rows: Any, opt_params: Any) -> tuple[Any, Any]:
+        mass = float(opt_params.mass)
+        missed = self.missed_steps(step, last, opt_params, param_rows)
+        moved = missed.sums(mass ** onp.arange(1, 101)[:, None])[:, 0]
+        return param_rows - slot_rows[0] * missed.column(moved), (slot_rows[0] * missed.power(mass),)
+
+
+class KnowsOneRate(Steady):
+    """v <- mass * v + g; rows that were skipped move at the latest learning rate."""
+
+    def skip_rows(self, step: Any, last: Any, param_rows: Any, slot_rows: Any, opt_params: Any) -> tuple[Any, Any]:
+        rate = opt_params.learning_rate
+        rate = getattr(rate, "values", rate)
+        latest = rate[step - 1] if getattr(rate, "ndim", 0) else rate
+        given = opt_params._replace(learning_rate=latest)
+        return super().skip_rows(step, last, param_rows, slot_rows, given)
+
+
+class OverwritesFurther(Steady):
+    """v <- mass * v + g; where it owns the arrays, a step is longer by a hundredth."""
+
+    def overwrite(self, step: Any, grads: Any, param: Any, slots: Any, opt_params: Any) -> tuple[Any, Any]:
+        longer = opt_params._replace(learning_rate=1.01 * opt_params.learning_rate)
+        return super().overwrite(step, grads, param, slots, longer)
+
+
+class OverwritesGradients(Steady):
+    """v <- mass * v + g; the gradient is written into as well."""
+
+    def overwrite(self, step: Any, grads: Any, param: Any, slots: Any, opt_params: Any) -> tuple[Any, Any]:
+        param, slots = super().overwrite(step, grads, param, slots, opt_params)
+        grads *= 0
+        return param, slots
 
 
 class OneCoordinate(Slope):
@@ -386,6 +445,11 @@ MUTANTS: list[tuple[type[lk.Optimizer], str]] = [
     (DecaysInTheGradient, "weight_decay_is_apart_from_the_gradient"),
     (SkipsWithoutMoving, "skip_rows_equals_real_steps"),
     (SkipsOneTooMany, "skip_rows_equals_real_steps"),
+    (LooksAtRows, "skip_rows_equals_real_steps"),
+    (ForgetsDecay, "skip_rows_knows_rates_and_decay"),
+    (KnowsOneRate, "skip_rows_knows_rates_and_decay"),
+    (OverwritesFurther, "overwrite_is_update"),
+    (OverwritesGradients, "overwrite_is_update"),
     (OneCoordinate, "finds_the_bottom_of_a_parabola"),
     (Tires, "gets_along_in_rosenbrocks_valley"),
     (LooksAtValues, "compiled_equals_eager"),

@@ -5,6 +5,7 @@ from __future__ import annotations
 # In the order of the report: what everything else builds on comes first.
 from layerkit.testing.optimizer_checks import form  # isort: skip
 from layerkit.testing.optimizer_checks import steps  # isort: skip
+from layerkit.testing.optimizer_checks import rows  # isort: skip
 from layerkit.testing.optimizer_checks import runs  # isort: skip
 
-__all__ = ["form", "runs", "steps"]
+__all__ = ["form", "rows", "runs", "steps"]

@@ -10,7 +10,7 @@ import numpy as onp
 from layerkit import fastmath
 from layerkit.fastmath import nested_map
 from layerkit.fastmath import numpy as np
-from layerkit.plugins.problems import one_line
+from layerkit.optimizer import Optimizer
 from layerkit.testing.blame import demand
 from layerkit.testing.optimizer_case import (
     SHAPES,
@@ -21,8 +21,8 @@ from layerkit.testing.optimizer_case import (
     run,
     weights_of_a_model,
 )
-from layerkit.testing.suite import Fault, Skip
-from layerkit.testing.trees import apart, host, leaves, require_close, require_same
+from layerkit.testing.suite import Skip
+from layerkit.testing.trees import host, leaves, require_close, require_same
 
 __all__: list[str] = []
 
@@ -66,6 +66,27 @@ def arguments_are_not_changed(case: OptimizerCase) -> None:
         for leaf in fastmath.tree_leaves(arguments):
             leaf.setflags(write=False)
         optimizer.tree_update(1, gradients, weights, slots, opt_params)
+
+
+@check("steps")
+def overwrite_is_update(case: OptimizerCase) -> None:
+    """A loop that owns its arrays gives them to ``overwrite``: the step is that of ``update``, and gradients stay."""
+    optimizer, weights = case.make(), weights_of_a_model()
+    if type(optimizer).overwrite is Optimizer.overwrite:
+        raise Skip("it has no overwrite: a loop takes its update")
+    slots, opt_params = optimizer.tree_init(weights)
+    weights, slots, _ = optimizer.tree_update(0, gradients_like(weights, 0), weights, slots, opt_params)
+    gradients = nested_map(np.asarray, gradients_like(weights, 1))
+    before = nested_map(np.copy, gradients)
+    wanted = optimizer.tree_update(1, gradients, weights, slots, opt_params)[:2]
+    own: list[Any] = []
+    nested_map(lambda w, s: own.append((np.copy(w), nested_map(np.copy, s))), weights, slots)
+    params, own_slots = map(list, zip(*own, strict=True))
+    made = list(optimizer.overwrite_all(1, fastmath.tree_leaves(gradients), params, own_slots, opt_params))
+    require_same("gradients after a step by overwrite, and before,", gradients, before)
+    new, new_slots = zip(*made, strict=True)
+    require_close("the weights of overwrite and update", leaves(new), leaves(wanted[0]), 5e-6)
+    require_close("the slots of overwrite and update", leaves(new_slots), leaves(wanted[1]), 5e-6)
 
 
 @check("steps")
@@ -238,43 +259,6 @@ def weight_decay_is_apart_from_the_gradient(case: OptimizerCase) -> None:
     require_close(
         f"a step with a weight decay of {decay}, and one from weights decayed by hand,", results[0], results[1], 1e-6
     )
-
-
-@check("steps")
-def skip_rows_equals_real_steps(case: OptimizerCase) -> None:
-    """``skip_rows`` gives rows and slots what as many real updates with zero gradients would have given them."""
-    optimizer = case.make()
-    skip = getattr(optimizer, "skip_rows", None)
-    if skip is None:
-        raise Skip("it has no skip_rows: all rows are updated at every step")
-    opt_params = optimizer.opt_params
-    for last in (0, 30):
-        rows, slots = _after_steps(optimizer, last)
-        for missed in (1, 7, 200):
-            wanted: Any = (rows, slots)
-            for step in range(last + 1, last + 1 + missed):
-                wanted = optimizer.update(step, np.zeros_like(rows), wanted[0], wanted[1], opt_params)
-            times = np.asarray(onp.full(rows.shape[0], last, onp.int32))
-            given = nested_map(np.copy, (rows, slots))  # it may write into them
-            try:
-                got = skip(last + 1 + missed, times, *given, opt_params)
-            except Exception as error:
-                raise Fault(f"skip_rows raises {one_line(error)}") from error
-            if not isinstance(got, (tuple, list)) or len(got) != 2:
-                raise Fault("skip_rows returns two things, a weight and its slots")
-            moved = apart(host(wanted[0]), host(rows))
-            tolerance = 1e-5 + 1e-3 * moved
-            what = f"{missed} steps after step {last}, skipped and with zero gradients,"
-            require_close(what, tuple(got), wanted, tolerance)
-
-
-def _after_steps(optimizer: Any, last: int) -> tuple[Any, Any]:
-    """The rows of a table after its updates up to step ``last``."""
-    rows: Any = np.asarray(numbers((6, 3), 0))
-    slots = optimizer.init(rows)
-    for step in range(max(0, last - 2), last + 1):
-        rows, slots = optimizer.update(step, np.asarray(numbers((6, 3), step + 1)), rows, slots, optimizer.opt_params)
-    return rows, slots
 
 
 def _finite(tree: Any) -> bool:
