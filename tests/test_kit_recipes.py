@@ -35,7 +35,8 @@ def test_a_small_recipe_passes() -> None:
 
 
 @pytest.mark.parametrize(("mutant", "name"), MUTANTS, ids=lambda value: getattr(value, "__name__", value))
-def test_a_planted_fault_is_caught(mutant: type, name: str) -> None:
+def test_a_planted_fault_is_caught(mutant: type, name: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)  # one of them writes there
     (result,) = check_recipe(mutant, only=[name]).results
     assert (result.name, result.status) == (name, "failed"), result.message
 

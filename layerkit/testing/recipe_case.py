@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import functools
 import io
+import os
 import shutil
 import tempfile
 import weakref
@@ -50,6 +51,8 @@ class RecipeCase:
         self.folder = Path(tempfile.mkdtemp(prefix="layerkit-check-"))
         weakref.finalize(self, shutil.rmtree, self.folder, True)
         self._trained: dict[str, Any] = {}
+        self.here = frozenset(os.listdir())
+        """What was in the working folder before anything was trained."""
         self.problem = ""
         try:
             _ = settings_of(self.name, getattr(self.recipe, "Settings", None))

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import threading
 import time
 from collections.abc import Callable
@@ -378,6 +379,14 @@ def always_true(b: Any) -> None:
     b.cond = lambda pred, one, other, *operands: cond(pred, one, one, *operands)
 
 
+@_mutant("cond_takes_one_branch")
+def both_branches(b: Any) -> None:
+    def cond(pred: Any, one: Any, other: Any, *operands: Any) -> Any:
+        return fastmath.nested_map(functools.partial(b.numpy.where, pred), one(*operands), other(*operands))
+
+    b.cond = cond
+
+
 @_mutant("while_loop_ends")
 def at_least_once(b: Any) -> None:
     while_loop = b.while_loop
@@ -493,6 +502,16 @@ def swallows_exceptions(b: Any) -> None:
 def keeps_arrays_in_lists(b: Any) -> None:
     to_host = b.to_host
     b.to_host = lambda tree: to_host(fastmath.tree_leaves(tree) if isinstance(tree, dict) else tree)
+
+
+@_mutant("arrays_come_back_to_the_host")
+def narrows_on_the_way(b: Any) -> None:
+    to_host = b.to_host
+
+    def narrow(array: Any) -> Any:
+        return array.astype("float32") if array.dtype == "float64" else array
+
+    b.to_host = lambda tree: fastmath.nested_map(narrow, to_host(tree))
 
 
 @_mutant("waiting_returns_the_tree")

@@ -218,3 +218,19 @@ class SwallowsNaN(lk.Layer):
 class SpreadsNaN(lk.Layer):
     def forward(self, x: Any) -> Any:
         return x + 0 * np.sum(x)
+
+
+class Table(lk.Layer):
+    """y = table[ids], with a table of ten rows.    ids: int32 (...)    y: (..., 2)"""
+
+    def init_weights_and_state(self, signature: Any) -> None:
+        self.weights = fastmath.random.normal(self.rng, (10, 2))
+
+    def forward(self, ids: Any) -> Any:
+        return fastmath.take_rows(self.weights, ids)
+
+
+@breaks("ids_outside_show_when_compiled", "reads something in a compiled function on jax", lk.i32(4, 6, max=10))
+class IndexesItsTable(Table):
+    def forward(self, ids: Any) -> Any:
+        return self.weights[ids]

@@ -254,6 +254,34 @@ class OddsForProbabilities(WordCounts):
             return found._replace(score=found.score / (1 - found.score))
 
 
+class ScoresAnotherLabel(WordCounts):
+    """Counts words."""
+
+    class make(Counts):
+        def one(self, text: str) -> Prediction:
+            found = super().one(text)
+            return found._replace(score=math.exp(min(found.log_probs)))
+
+
+class SortsByLength(WordCounts):
+    """Counts words."""
+
+    class make(Counts):
+        def predict(self, texts: Any) -> Any:
+            found = super().predict(texts)
+            if isinstance(texts, list):
+                texts.sort(key=len)
+            return found
+
+
+class LeavesALog(WordCounts):
+    """Counts words."""
+
+    def train(self, settings: Any, output: Path | None) -> Any:
+        Path("counts.log").write_text("counting\n")
+        return super().train(settings, output)
+
+
 class AsksItsNeighbours(WordCounts):
     """Counts words."""
 
@@ -292,6 +320,7 @@ MUTANTS: list[tuple[type, str]] = [
     (NotANumber, "trains_on_every_backend"),
     (OneAnswer, "beats_the_majority_class"),
     (TrainsOtherwiseEachTime, "the_same_settings_give_the_same_run"),
+    (LeavesALog, "the_same_settings_give_the_same_run"),
     (RewritesRunJson, "run_json_is_complete"),
     (LoadsRounded, "loaded_runs_predict_the_same"),
     (KnowsItsBackend, "every_backend_predicts_the_same"),
@@ -301,6 +330,8 @@ MUTANTS: list[tuple[type, str]] = [
     (Talks, "loading_and_predicting_print_nothing"),
     (EvaluatesOtherwise, "evaluating_gives_the_metrics_of_training"),
     (OddsForProbabilities, "predictions_are_whole"),
+    (ScoresAnotherLabel, "predictions_are_whole"),
+    (SortsByLength, "one_text_is_many_texts"),
     (AsksItsNeighbours, "one_text_is_many_texts"),
     (NeedsAWord, "an_empty_text_has_a_prediction"),
     (NeedsALetter, "odd_texts_have_predictions"),

@@ -55,6 +55,13 @@ class KeepsItsRows(Scale):
         super().init_weights_and_state(signature)
 
 
+@breaks("init_keeps_nothing_but_weights", "init keeps something in self.width")
+class KeepsItsWidth(Scale):
+    def init_weights_and_state(self, signature: Any) -> None:
+        self.width = signature.shape[-1]
+        super().init_weights_and_state(signature)
+
+
 _seen: list[Any] = []
 
 

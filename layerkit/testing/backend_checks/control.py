@@ -113,7 +113,10 @@ def scan_has_a_gradient(case: BackendCase) -> None:
 
 @check("control flow")
 def cond_takes_one_branch(case: BackendCase) -> None:
-    """``cond`` gives what the branch of its condition gives, gradient included, known beforehand or not."""
+    """``cond`` gives what the branch of its condition gives, gradient included, known beforehand or not.
+
+    A branch that is not taken is not felt: where it makes NaN, value and gradient are those of the other.
+    """
 
     def f(x: Any) -> Any:
         return fastmath.cond(np.sum(x) > 0, lambda x: (x * 2, x), lambda x: (np.sin(x), x * 0), x)
@@ -124,6 +127,10 @@ def cond_takes_one_branch(case: BackendCase) -> None:
         slope = onp.array(2.0 if x > 0 else onp.cos(x), "float32")
         for way, g in _ways(fastmath.grad(lambda x: f(x)[0])):
             demand_like(f"the {way} gradient of the branch for {x}", g(np.array(x)), slope)
+    root = lambda x: fastmath.cond(x > 0, np.sqrt, lambda x: 3 * x, x)
+    for way, g in _ways(fastmath.value_and_grad(root)):
+        wanted = onp.array(-3.0, "float32"), onp.array(3.0, "float32")
+        demand_like(f"the {way} branch beside the root of -1, and its gradient", g(np.array(-1.0)), wanted)
 
 
 @check("control flow")

@@ -21,7 +21,7 @@ _FIGURES = {
 }
 
 
-@check("programs")
+@check("figures")
 def figures_are_plain(case: BackendCase) -> None:
     """What it tells about itself for ``layerkit bench``, if anything, has the known names and finite numbers from 0 up.
 

@@ -123,6 +123,9 @@ def arrays_come_back_to_the_host(case: BackendCase) -> None:
         demand(isinstance(leaf, onp.ndarray), f"to_host gives a {type(leaf).__name__}: a NumPy array is due")
     demand_like("what comes back", back, tree)
     demand_like("arrays of NumPy's own", fastmath.to_host(tree), tree)
+    with fastmath.float64():
+        wide = fastmath.to_host(fastmath.to_device(onp.full(3, 1 / 3)))
+    demand(wide.dtype == "float64" and (wide == 1 / 3).all(), f"1/3 comes back as {wide[0]!r} inside float64()")
 
 
 @check("arrays")

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import functools
+from collections.abc import Iterator
 from typing import Any
 
 import numpy as onp
@@ -12,10 +14,14 @@ from layerkit.testing.layer_case import LayerCase
 from layerkit.testing.layer_suite import LAYERS
 from layerkit.testing.suite import Fault, Skip
 from layerkit.testing.trees import host, is_float, leaves, require_close
+from layerkit.testing.trial import Trial
 
 __all__: list[str] = []
 
 check = LAYERS.check("numbers")
+
+_OUTSIDE = 10**9
+"""An id that no table has a row for."""
 
 
 @check
@@ -44,6 +50,47 @@ def nan_is_not_swallowed(case: LayerCase) -> None:
 def nan_stays_in_its_row(case: LayerCase) -> None:
     """Where rows are independent, NaN and infinity in one row leave the others as they are: one bad text is one."""
     _require_local(case, {"NaN": onp.nan, "infinity": onp.inf})
+
+
+@check
+def ids_outside_show_when_compiled(case: LayerCase) -> None:
+    """An id that is refused where it is known makes NaN in a compiled function, or is refused: no other row is read."""
+    trial = case.reference
+    wrong = [inputs for inputs in _with_an_id_outside(trial.inputs) if _refused(trial, inputs)]
+    if not wrong:
+        raise Skip("it refuses no whole numbers")
+    for other in case.others:
+        if not all(map(functools.partial(_shows, other), wrong)):
+            raise Fault(
+                f"the id {_OUTSIDE} is refused on {trial.backend}, and reads something in a compiled function on "
+                f"{other.backend}: read rows with fastmath.take_rows"
+            )
+
+
+def _shows(trial: Trial, inputs: tuple[Any, ...]) -> bool:
+    """Whether a compiled call refuses these inputs, or makes NaN of them."""
+    try:
+        outputs = trial.run(inputs=inputs)[0].y
+    except LayerkitError:
+        return True
+    return any(bool(onp.isnan(leaf).any()) for leaf in leaves(outputs) if is_float(leaf))
+
+
+def _with_an_id_outside(inputs: tuple[Any, ...]) -> Iterator[tuple[Any, ...]]:
+    """The inputs with one whole number, the first of an array, that no table has a row for."""
+    for place, array in enumerate(inputs):
+        if array.dtype.kind in "iu" and array.size:
+            changed = array.copy()
+            changed.flat[0] = _OUTSIDE
+            yield (*inputs[:place], changed, *inputs[place + 1 :])
+
+
+def _refused(trial: Trial, inputs: tuple[Any, ...]) -> bool:
+    try:
+        trial.eager(inputs=inputs)
+    except LayerkitError:
+        return True
+    return False
 
 
 def _require_local(case: LayerCase, numbers: dict[str, float]) -> None:

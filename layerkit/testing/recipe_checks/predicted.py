@@ -26,14 +26,25 @@ _ODD = (
 
 @check("predictions")
 def predictions_are_whole(case: RecipeCase) -> None:
-    """A prediction has a label (a text), a score from 0 to 1, and, if it has probabilities, such that add up to 1."""
+    """A prediction has a label (a text), its probability as the score, and log-probabilities, if any, that fit both."""
     run = case.run()
     for text, found in zip(TEXTS, case.predict(run, list(TEXTS)), strict=True):
         _demand_whole(text, found)
     labels = getattr(run, "labels", None)
     if labels is not None:
-        strange = {found.label for found in case.predict(run, list(TEXTS))} - set(labels)
-        demand(not strange, f"labels {sorted(strange)} are not among those of the run, {', '.join(labels)}")
+        for text, found in zip(TEXTS, case.predict(run, list(TEXTS)), strict=True):
+            _demand_labelled(text, found, list(labels))
+
+
+def _demand_labelled(text: str, found: Any, labels: list[str]) -> None:
+    known = found.label in labels
+    demand(known, f"the label {found.label!r} of {text!r:.40} is not among those of the run, {', '.join(labels)}")
+    logs = onp.asarray(getattr(found, "log_probs", ()), "float64")
+    if logs.size:
+        demand(logs.size == len(labels), f"{text!r:.40} has {logs.size} log-probabilities for {len(labels)} labels")
+        own, score = float(onp.exp(logs[labels.index(found.label)])), float(onp.asarray(found.score))
+        right = abs(own - score) < 1e-4
+        demand(right, f"{text!r:.40} scores {score:.6g}, and {found.label!r} has the probability {own:.6g}")
 
 
 def _demand_whole(text: str, found: Any) -> None:
@@ -50,8 +61,9 @@ def _demand_whole(text: str, found: Any) -> None:
 @check("predictions")
 def one_text_is_many_texts(case: RecipeCase) -> None:
     """What a text scores does not depend on those it is given with, and their order; one text gives one prediction."""
-    run = case.run()
-    together = case.predict(run, list(TEXTS))
+    run, given = case.run(), list(TEXTS)
+    together = case.predict(run, given)
+    demand(given == list(TEXTS), "predict changes the list that it is given")
     backwards = case.predict(run, list(TEXTS[::-1]))[::-1]
     for text, one, other in zip(TEXTS, together, backwards, strict=True):
         alone = case.predict(run, text)

@@ -58,11 +58,10 @@ def the_same_settings_give_the_same_run(case: RecipeCase) -> None:
     """Trained again with the same settings, without a folder, it predicts the same; and writes nothing."""
     backend = case.backends[-1]
     first = case.predict(case.run(backend), list(TEXTS), backend)
-    before = sorted(os.listdir())
     again = case.predict(case.train(backend, None), list(TEXTS), backend)
     _demand_same("trained twice", again, first, 1e-6)
-    new = sorted(set(os.listdir()) - set(before))
-    demand(not new, f"training without an output writes {', '.join(new)}")
+    new = sorted(set(os.listdir()) - case.here)
+    demand(not new, f"training writes {', '.join(new)} into the working folder")
 
 
 @check("files")
