@@ -27,7 +27,7 @@ from layerkit.fastmath.backend import use_backend
 from layerkit.plugins import registry
 
 PLUGIN = """
-    import os, signal
+    import os, signal, sys
     import layerkit as lk
     from layerkit.fastmath import backend_name, is_traced, numpy as np
 
@@ -51,12 +51,16 @@ PLUGIN = """
     def Raises():
         return lk.Fn("Raises", lambda x: {}["no such key"])
 
+    @lk.example(lk.f32(4, 8))
+    def Leaves():
+        return lk.Fn("Leaves", lambda x: sys.exit(0))
+
     def Bare():
         return lk.Fn("Bare", lambda x: x)
 
     @lk.hookimpl
     def layerkit_layers():
-        return [Right, Wrong, Deadly, Raises, Bare]
+        return [Right, Wrong, Deadly, Raises, Leaves, Bare]
 """
 
 
@@ -71,7 +75,7 @@ def site(tmp_path_factory: pytest.TempPathFactory) -> Site:
 def measured(site: Site) -> Done:
     """One run over everything that can go right and wrong in a plugin."""
     pytest.importorskip("jax")
-    names = ["acme:Wrong", "Deadly", "Raises", "Right", "Dense(3)"]
+    names = ["acme:Wrong", "Deadly", "Raises", "Leaves", "Right", "Dense(3)"]
     files = ["--json", "found.json", "--html", "found.html"]
     return site.layerkit("bench", *names, "--seconds", "0.02", "--processes", "2", "--sizes", "2x-x4", *files)
 
@@ -92,6 +96,7 @@ def test_what_fails_is_marked_and_the_rest_runs_on(site: Site, measured: Done) -
     assert "apart, more than 1e-05: " in found["acme:Wrong", "jax"]["fault"]
     assert "ended by SIGKILL, as happens when memory runs out" in found["Deadly", "numpy"]["fault"]
     assert "no such key" in found["Raises", "jax"]["fault"]
+    assert "calls sys.exit(0)" in found["Leaves", "numpy"]["fault"]
     assert not any(row["steady"] for row in found.values() if not row["ok"])
     assert max(map(len, measured.out.splitlines())) <= 80
 
@@ -132,6 +137,14 @@ def test_all_right_is_exit_code_0_with_intervals(site: Site) -> None:
     assert done.code == 0, done.err
     assert done.out.count("[") == 2  # an interval for each
     assert "Adam 2x-x2 update" in done.out
+
+
+@pytest.mark.skipif(not os.path.exists("/dev/full"), reason="there is no disk that is always full")
+def test_a_file_that_cannot_be_written_in_the_end_takes_no_result_along(site: Site) -> None:
+    small = "--backends", "numpy", "--seconds", "0.01", "--processes", "1"
+    done = site.layerkit("bench", "Relu", *small, "--json", "/dev/full")
+    assert (done.code, done.err) == (1, "layerkit: '/dev/full' cannot be written: no space left on device\n")
+    assert "Relu 4x-x8 forward" in done.out
 
 
 # -------------------- one process, looked at from inside
@@ -292,6 +305,7 @@ def test_refused_for_a_backend_that_is_not_installed(monkeypatch: pytest.MonkeyP
         (["--json", "no/such/folder/x.json"], "'no/such/folder/x.json' cannot be written: no such file or directory"),
         (["--html", "."], "'.' cannot be written"),
         (["--fail-above", "5%"], "--fail-above needs an earlier run to compare with"),
+        (["--json", "x", "--html", "./x"], "--json and --html both write 'x': give each a file of its own"),
         (["--compare", "no.json"], "comparison file 'no.json' cannot be read"),
         (["--compare", "no.json", "--fail-above", "lots"], "--fail-above 'lots' is no percentage"),
     ],

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import html.parser
 import json
+import math
 import re
 from dataclasses import replace
 from pathlib import Path
@@ -96,6 +97,9 @@ def test_the_json_has_the_form_of_the_schema() -> None:
         (("rows", 0, "size", "batch"), "4", "rows[0].size.batch is a str, not integer or null"),
         (("limits", "cpu"), {}, "limits.cpu has no flops"),
         (("machine",), None, "machine is a NoneType, not object"),
+        (("rows", 0, "per_process", 0), 0.0, "rows[0].per_process[0] is 0.0, not above 0"),
+        (("rows", 0, "per_process", 0), math.nan, "rows[0].per_process[0] is nan, which is no number"),
+        (("limits", "cpu", "flops"), math.inf, "limits.cpu.flops is inf, which is no number"),
     ],
 )
 def test_what_does_not_fit_the_schema_is_named(path: tuple[Any, ...], value: Any, fault: str) -> None:
@@ -308,6 +312,7 @@ def test_other_versions_and_settings_are_said(tmp_path: Path) -> None:
     [
         (None, r"cannot be read: no such file"),
         ("{", r"is no JSON"),
+        ("[" * 100_000, r"is no JSON: "),
         ("[]", r"has the schema None, and 'layerkit-bench-1' is due"),
         ('{"schema": "other-3"}', r"has the schema 'other-3', and 'layerkit-bench-1' is due"),
         ('{"schema": "layerkit-bench-1"}', r"does not fit its schema: it has no created"),

@@ -196,6 +196,17 @@ def test_a_device_that_is_not_there(wanted: str) -> None:
     assert "UsageError" in last
 
 
+@pytest.mark.parametrize("wanted", ["cuda", "quantum"])
+def test_platforms_that_are_not_there(wanted: str) -> None:
+    """Without a GPU, jax says of cuda nothing but AssertionError, and only once something is computed."""
+    if wanted == "cuda" and jax.default_backend() == "gpu":
+        pytest.skip("there is a GPU")
+    done = run("import layerkit as lk; lk.layers.Dense(2).init(lk.f32(1, 2))", JAX_PLATFORMS=wanted)
+    last = done.stderr.splitlines()[-1]
+    assert f"UsageError: JAX_PLATFORMS is {wanted!r}, where jax cannot start: " in last
+    assert last.endswith(": unset it, or install a jax that can")
+
+
 def test_arrays_go_to_a_named_device() -> None:
     tree = fm.to_device({"a": [1.0, 2], "b": np.arange(3)}, "cpu")
     assert [leaf.dtype.name for leaf in fm.tree_leaves(tree)] == ["float32", "int32", "int32"]

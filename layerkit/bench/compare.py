@@ -71,7 +71,7 @@ def read(path: str | Path) -> dict[str, Any]:
         raise UsageError(f"comparison file {str(path)!r} cannot be read: {os_reason(error)}") from error
     except UnicodeDecodeError as error:
         raise UsageError(f"comparison file {str(path)!r} is no JSON: it is not UTF-8 text") from error
-    except ValueError as error:
+    except (ValueError, RecursionError) as error:
         raise UsageError(f"comparison file {str(path)!r} is no JSON: {error}") from error
     found = earlier.get("schema") if isinstance(earlier, dict) else None
     if found != SCHEMA:

@@ -71,7 +71,7 @@ def _bytes_of(case: Case, room: float) -> float:
         try:
             layer = case.subject.constructor(**case.arguments)
             weights, state, outputs = init_outermost(layer, inputs, random.get_prng(0))
-        except Exception:
+        except (Exception, SystemExit):  # a plugin that ends the process would end the command without a word
             # What is wrong with it otherwise goes wrong again when it is measured, and is said there.
             return backend.counted
     return counted + sum(float(of.nbytes) for of in fastmath.tree_leaves(signature((weights, state, outputs))))

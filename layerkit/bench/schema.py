@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import functools
 import json
+import math
 from collections.abc import Mapping
 from importlib import resources
 from typing import Any
@@ -51,6 +52,10 @@ def fault_in(value: Any, rule: Mapping[str, Any] | None = None, where: str = "")
     if "type" in rules and not _is(value, rules["type"]):
         wanted = rules["type"] if isinstance(rules["type"], str) else " or ".join(rules["type"])
         return f"{here} is a {type(value).__name__}, not {wanted}"
+    if isinstance(value, float) and not math.isfinite(value):
+        return f"{here} is {value}, which is no number"
+    if "exclusiveMinimum" in rules and value <= rules["exclusiveMinimum"]:
+        return f"{here} is {value}, not above {rules['exclusiveMinimum']}"
     if isinstance(value, dict):
         return _fault_in_object(value, rules, where)
     if isinstance(value, list) and "items" in rules:

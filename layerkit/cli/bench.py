@@ -60,6 +60,8 @@ def command(
     earlier = comparing.read(compare) if compare else None
     for file in filter(None, (json_file, html_file)):
         _check_writable(file)
+    if json_file and html_file and os.path.realpath(json_file) == os.path.realpath(html_file):
+        raise UsageError(f"--json and --html both write {str(json_file)!r}: give each a file of its own")
     wanted = None if backends is None else [name.strip() for name in backends.split(",") if name.strip()]
     with _progress() as show:
         result = bench.run(
@@ -72,11 +74,11 @@ def command(
             progress=show,
             earlier=earlier,
         )
-    if json_file:
-        json_file.write_text(result.to_json(), "utf-8")
-    if html_file:
-        html_file.write_text(result.to_html(), "utf-8")
-    click.echo(str(result))
+    try:
+        _write(json_file, result.to_json)
+        _write(html_file, result.to_html)
+    finally:  # what took minutes is shown, also if a disk is full by now
+        click.echo(str(result))
     failed = not result.ok
     if earlier is not None:
         comparison = comparing.compare(result, earlier)
@@ -109,6 +111,14 @@ def _check_writable(file: Path) -> None:
             file.unlink()
     except (OSError, ValueError) as error:
         raise UsageError(f"{str(file)!r} cannot be written: {os_reason(error)}") from error
+
+
+def _write(file: Path | None, text: Callable[[], str]) -> None:
+    from layerkit.files.disk import writing
+
+    if file is not None:
+        with writing(repr(str(file))):
+            file.write_text(text(), "utf-8")
 
 
 @contextlib.contextmanager

@@ -129,8 +129,8 @@ def cond_takes_one_branch(case: BackendCase) -> None:
             demand_like(f"the {way} gradient of the branch for {x}", g(np.array(x)), slope)
     root = lambda x: fastmath.cond(x > 0, np.sqrt, lambda x: 3 * x, x)
     for way, g in _ways(fastmath.value_and_grad(root)):
-        wanted = onp.array(-3.0, "float32"), onp.array(3.0, "float32")
-        demand_like(f"the {way} branch beside the root of -1, and its gradient", g(np.array(-1.0)), wanted)
+        thrice = onp.array(-3.0, "float32"), onp.array(3.0, "float32")
+        demand_like(f"the {way} branch beside the root of -1, and its gradient", g(np.array(-1.0)), thrice)
 
 
 @check("control flow")

@@ -30,6 +30,7 @@ def set_up() -> None:
     random.stream()  # says so where LAYERKIT_THREEFRY names none, before a layer draws
     logging.getLogger("jax._src.xla_bridge").addFilter(_is_news)
     _repeat_bits()
+    _require_platforms()
     wanted = os.environ.get("LAYERKIT_DEVICE")
     if wanted:
         _choose(wanted)
@@ -94,6 +95,20 @@ def _keep_programs() -> None:
 
 
 # -- devices ----------------------------------------------------------------------------------------------------------
+
+
+def _require_platforms() -> None:
+    """Where jax was told what to compute on, that is there: else the first layer would fail, as if it were at fault."""
+    wanted = jax.config.jax_platforms
+    if not wanted:
+        return
+    try:
+        jax.local_devices()
+    except Exception as error:  # one of jax's is an AssertionError without a word
+        reason = " ".join(str(error).split()) or "there is no such device"
+        raise UsageError(
+            f"JAX_PLATFORMS is {wanted!r}, where jax cannot start: {reason}: unset it, or install a jax that can"
+        ) from error
 
 
 def _choose(wanted: str) -> None:
