@@ -130,7 +130,8 @@ def test_a_layer_that_does_not_run_is_told_once_and_not_for_every_check_that_is_
         "it does not run on float32[4,8]: Wide: shapes (4, 8) and (4,) do not broadcast together "
         "(layer made in layerkit)"
     )
-    assert "skipped 79, because runs_on_its_example failed" in f"{report} {rest.strip()}"
+    others = len(SUITES["layer"].checks) - 1
+    assert f"skipped {others}, because runs_on_its_example failed" in f"{report} {rest.strip()}"
     assert summary == "wide 1.0: 1 layer; 1 failed: Wide"
 
 
