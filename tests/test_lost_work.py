@@ -24,12 +24,18 @@ import layerkit as lk
 from layerkit import layers as tl
 from layerkit import optimizers
 from layerkit.data import ArrayBatches
+from layerkit.data.prefetch import Ahead
+from layerkit.engine import calls, initializing
+from layerkit.engine.frames import current_frame
 from layerkit.errors import LayerkitWarning
 from layerkit.files import disk, lock
 from layerkit.files.lock import locked
 from layerkit.training import checkpoint
 from layerkit.training.background import Background
+from layerkit.training.feed import Feed
 from layerkit.training.interrupt import Terminated
+from layerkit.training.measuring import Measuring
+from layerkit.training.steps import Steps
 
 
 def kept(folder: Path) -> list[int]:
@@ -105,6 +111,55 @@ def test_an_interrupt_before_the_update_loses_neither_the_step_before_nor_the_ba
     for other in (again, loop):
         other.run(3)
         assert trained_on(other) == list(range(6))
+
+
+@pytest.mark.parametrize("in_process", [True, False])
+@pytest.mark.parametrize("place", [(Ahead, "__next__"), (Feed, "take"), (Steps, "_call"), (Measuring, "_measure")])
+def test_an_interrupt_right_after_a_batch_was_taken_or_used_neither_skips_nor_repeats_one(
+    place: tuple[type, str], in_process: bool, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    with lk.use_backend("numpy"):
+        undisturbed, loop = measured_loop(tmp_path / "one"), measured_loop(tmp_path / "other")
+        undisturbed.run(10)
+        real, calls = getattr(*place), []
+
+        def interrupted(*args: Any) -> Any:
+            result = real(*args)
+            calls.append(place)
+            if len(calls) == 3:
+                raise KeyboardInterrupt
+            return result
+
+        monkeypatch.setattr(*place, interrupted)
+        with pytest.raises(KeyboardInterrupt):
+            loop.run(10)
+        monkeypatch.undo()
+        if not in_process:
+            loop = measured_loop(tmp_path / "other")
+        loop.run(10 - loop.step)
+        assert loop.history.to_dict() == undisturbed.history.to_dict()
+        assert same(loop.model.weights, undisturbed.model.weights)
+
+
+def test_an_interrupt_right_after_a_call_began_leaves_no_call_open(
+    backend: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    class Interrupted:
+        get = current_frame.get
+
+        def set(self, frame: Any) -> None:
+            current_frame.set(frame)
+            if frame is not None:
+                raise KeyboardInterrupt
+
+    model = tl.Serial(tl.Dense(2))
+    model.init(lk.f32(3, 4))
+    for module, call in ((calls, lambda: model(onp.ones((3, 4)))), (initializing, lambda: model.init(lk.f32(3, 4)))):
+        monkeypatch.setattr(module, "current_frame", Interrupted())
+        with pytest.raises(KeyboardInterrupt):
+            call()
+        monkeypatch.undo()
+        assert current_frame.get() is None
 
 
 def test_an_error_of_the_background_takes_no_batch_away(tmp_path: Path) -> None:
@@ -513,6 +568,24 @@ def test_an_interrupt_right_after_a_lock_was_taken_leaves_the_folder_free(
         pass
     assert os.listdir(tmp_path) == []
     monkeypatch.undo()
+    with locked(tmp_path, object()):
+        pass
+
+
+def test_an_interrupt_where_a_lock_is_let_go_leaves_the_folder_free(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    real, interrupts = lock._leave, [KeyboardInterrupt]
+
+    def interrupted(*args: Any) -> None:
+        if interrupts:
+            raise interrupts.pop()
+        real(*args)
+
+    monkeypatch.setattr(lock, "_leave", interrupted)
+    with pytest.raises(KeyboardInterrupt), locked(tmp_path, object()):
+        pass
+    assert os.listdir(tmp_path) == []
     with locked(tmp_path, object()):
         pass
 

@@ -42,8 +42,9 @@ def run(frame: Frame, x: Any, training: bool | None = None) -> tuple[Any, Any]:
     layer, fold, state, cell = frame.layer, frame.fold, frame.state, None
     if training is not None:
         frame.training = training
-    token = current_frame.set(frame)
+    before = current_frame.get()
     try:
+        current_frame.set(frame)  # not before the try: Ctrl-C may come right after it
         if fold is None:
             x = check_arrays(x) if frame.parent is None else x
             frame.shared = shared_cells(layer, frame.weights, state)
@@ -70,7 +71,7 @@ def run(frame: Frame, x: Any, training: bool | None = None) -> tuple[Any, Any]:
             raise
         raise wrapped from error
     finally:
-        current_frame.reset(token)
+        current_frame.set(before)
 
 
 def running(layer: Layer) -> Frame:
@@ -266,11 +267,12 @@ def _run_with_backward(layer: Layer, x: Any, frame: Frame) -> Any:
     def in_frame(weights: Any, state: Any, rng: Any, f: Callable[..., Any], *args: Any) -> Any:
         again = frame.again(weights, state)
         again.key, again.fold = rng, None
-        token = current_frame.set(again)
+        before = current_frame.get()
         try:
+            current_frame.set(again)
             return f(*args), again.state
         finally:
-            current_frame.reset(token)
+            current_frame.set(before)
 
     def forward_only(x: Any, weights: Any, state: Any, rng: Any) -> Any:
         return in_frame(weights, state, rng, layer.forward, x)

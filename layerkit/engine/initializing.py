@@ -78,8 +78,9 @@ def init(frame: Frame, inputs: Any) -> tuple[Any, Any, Any]:
     layer, frame.trail = frame.layer, Trail()
     if frame.fold is None or frame.shared is None:
         frame.shared = {}
-    token = current_frame.set(frame)
+    before = current_frame.get()
     try:
+        current_frame.set(frame)
         inputs = fit_inputs(layer, tuple(inputs) if type(inputs) is list else inputs)
         known = frame.shared.get(layer)
         if known is not None:
@@ -93,7 +94,7 @@ def init(frame: Frame, inputs: Any) -> tuple[Any, Any, Any]:
             raise
         raise wrapped from error
     finally:
-        current_frame.reset(token)
+        current_frame.set(before)
 
 
 def init_by_hook(frame: Frame, inputs: Any, has_hook: bool) -> tuple[Any, Any, Any]:
@@ -180,11 +181,12 @@ def _abstract_output(frame: Frame, inputs: Any, weights: Any, state: Any) -> Any
     def run(x: Any, weights: Any, state: Any) -> Any:
         inner = frame.again(weights, state)
         inner.shared = {key: cell for key, cell in shared.items() if key is not layer} or None
-        token = current_frame.set(inner)
+        before = current_frame.get()
         try:
+            current_frame.set(inner)
             return _checked(layer, layer.forward(x))
         finally:
-            current_frame.reset(token)
+            current_frame.set(before)
 
     return abstract_eval(run, inputs, signature(weights), signature(state))
 

@@ -48,7 +48,10 @@ def locked(folder: Path, owner: object = None) -> Iterator[None]:
         _enter(place, folder, ticket, owner)  # inside, since an interrupt may come when it has just ended
         yield
     finally:
-        _leave(place, ticket)
+        try:
+            _leave(place, ticket)
+        finally:
+            _leave(place, ticket)  # an interrupt may have come when it had just begun
 
 
 def _enter(place: Path, folder: Path, ticket: object, owner: object) -> None:

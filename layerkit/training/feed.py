@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import deque
 from collections.abc import Callable, Iterator, Sequence
 from typing import TYPE_CHECKING, Any, NamedTuple
 
@@ -34,6 +35,10 @@ class Finders(NamedTuple):
 class Item(NamedTuple):
     """A batch, on its way from a source to a step or an evaluation."""
 
+    step: int
+    """The step it is for, or that its evaluation follows, counted from 1."""
+    measures: bool
+    """Whether it is for an evaluation."""
     task: int
     batch: tuple[Any, ...]
     on_device: Any
@@ -64,21 +69,21 @@ def requests(
     the same however the threads are timed.
     """
 
-    def evaluation() -> Iterator[Item]:
+    def evaluation(step: int) -> Iterator[Item]:
         for index, eval_task in enumerate(eval_tasks):
             for _ in range(eval_task.n_eval_batches):
-                yield _item(index, eval_task.source, move, finders.evaluation[index])
+                yield _item(step, True, index, eval_task.source, move, finders.evaluation[index])
 
     if evaluate_first:
-        yield from evaluation()
+        yield from evaluation(steps.start)
     for n in steps:
         number = _number(which_task(n), n, len(tasks))
         task = tasks[number]
         rate = _rate(task, n)
         evaluate = bool(eval_at(n + 1))
-        yield _item(number, task.source, move, finders.training, rate, evaluate)
+        yield _item(n + 1, False, number, task.source, move, finders.training, rate, evaluate)
         if evaluate:
-            yield from evaluation()
+            yield from evaluation(n + 1)
 
 
 def _number(chosen: Any, n: int, n_tasks: int) -> int:
@@ -98,6 +103,8 @@ def n_ahead(tasks: Sequence[TrainTask | EvalTask]) -> int:
 
 
 def _item(
+    step: int,
+    measures: bool,
     number: int,
     source: Source,
     move: Callable[[Any], Any],
@@ -108,7 +115,7 @@ def _item(
     before = source.position
     batch = source.next()
     ids = move(find(batch))
-    return Item(number, batch, move(batch), source, before, source.position, ids, rate, evaluate)
+    return Item(step, measures, number, batch, move(batch), source, before, source.position, ids, rate, evaluate)
 
 
 def _rate(task: TrainTask, n: int) -> float | None:
@@ -127,43 +134,57 @@ class Feed:
         sources: every source they may come from.
         n_ahead: how many to have ready, made on a thread of their own; 0 for none, and no thread.
         interrupts: lets Ctrl-C through while a batch is waited for.
+        used: the last step whose loss was seen, and the last that was evaluated: items up to there count as used. So
+            whatever ends a run, at whatever moment, an item is used or put back.
     """
 
-    def __init__(self, items: Iterator[Item], sources: list[Source], n_ahead: int, interrupts: Interrupts) -> None:
+    def __init__(
+        self,
+        items: Iterator[Item],
+        sources: list[Source],
+        n_ahead: int,
+        interrupts: Interrupts,
+        used: Callable[[], tuple[int, int]],
+    ) -> None:
         self._positions = {source: source.position for source in sources}
-        self._interrupts = interrupts
+        self._interrupts, self._used = interrupts, used
         self._items = items
         self._ahead: Ahead[Item] | None = None
         if n_ahead:
             from layerkit.data.prefetch import Ahead  # one batch alone needs no thread
 
             self._ahead = Ahead(items, n_ahead)
-        self._returned: list[Item] = []
+        self._taken: deque[Item] = deque()
+        """In order; those that were used are forgotten now and then."""
 
     def take(self) -> Item:
-        """The next item; its batch counts as used."""
+        """The next item."""
+        self._forget_used()
         if self._ahead is None:
-            item = next(self._items)
+            self._taken.append(next(self._items))
         else:
             with self._interrupts.let_through():
-                self._ahead.peek()
-            # Not to be interrupted between taking the item and noting that it was taken.
-            item = next(self._ahead)
-        self._positions[item.source] = item.after
-        return item
+                item = self._ahead.peek()
+            self._taken.append(item)  # before it is taken away there: close knows it again
+            next(self._ahead)
+        return self._taken[-1]
 
     def position(self, source: Source) -> Any:
         """The position of a source after the last of its batches that was used."""
+        self._forget_used()
         return self._positions[source]
 
-    def give_back(self, items: list[Item]) -> None:
-        """Takes the last items back: their batches do not count as used."""
-        for item in reversed(items):
-            self._positions[item.source] = item.before
-        self._returned = [*items, *self._returned]
+    def _forget_used(self) -> None:
+        trained, evaluated = self._used()
+        while self._taken and (item := self._taken[0]).step <= (evaluated if item.measures else trained):
+            self._positions[item.source] = item.after
+            self._taken.popleft()
 
     def close(self) -> None:
         """Ends the thread, and puts back every batch that was made and not used."""
         left = [] if self._ahead is None else self._ahead.close(_PATIENCE)
-        for item in reversed([*self._returned, *left]):
+        self._forget_used()
+        if left and self._taken and left[0] is self._taken[-1]:
+            self._taken.pop()
+        for item in reversed([*self._taken, *left]):
             item.source.put_back(item.batch, item.before)

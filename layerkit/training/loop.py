@@ -161,7 +161,7 @@ class Loop:
             for metric in eval_task.metrics:
                 check_arity(eval_task.sample_batch, self._eval_model, metric, eval_task.source.name, may_leave=True)
         evaluations = [(self._eval_model, task) for task in self.eval_tasks]
-        self._steps = Steps(self._model, self.tasks, self.random_seed, self._give_back, evaluations)
+        self._steps = Steps(self._model, self.tasks, self.random_seed, evaluations)
         if self._eval_model is not self._model:
             self._eval_model.weights, self._eval_model.state = self._model.weights, self._model.state
         self._move = mover() if self._per_call == 1 else (lambda batch: batch)
@@ -223,7 +223,8 @@ class Loop:
                 reports_first,
             )
             ahead = n_ahead([*self.tasks, *self.eval_tasks]) if last - self.step > 1 else 0
-            self._feed = Feed(asked, self._sources, ahead, interrupts)
+            used = lambda: (self._steps.seen, self._measuring.evaluated)
+            self._feed = Feed(asked, self._sources, ahead, interrupts, used)
             try:
                 if reports_first:
                     self._end_step(evaluate=True)
@@ -246,12 +247,8 @@ class Loop:
     def _items_of_call(self, feed: Feed, last: int) -> list[Item]:
         """The batches of the next steps, up to one after which there is something else to do."""
         items: list[Item] = []
-        try:
-            while not items or (len(items) < self._per_call and not self._pauses_after(items[-1], len(items), last)):
-                items.append(feed.take())
-        except BaseException:
-            feed.give_back(items)
-            raise
+        while not items or (len(items) < self._per_call and not self._pauses_after(items[-1], len(items), last)):
+            items.append(feed.take())
         return items
 
     def _pauses_after(self, item: Item, n_items: int, last: int) -> bool:
@@ -279,10 +276,6 @@ class Loop:
             self._measuring.close()
             if self._steps.is_whole:
                 self._hand_out()
-
-    def _give_back(self, items: list[Item]) -> None:
-        if self._feed is not None:
-            self._feed.give_back(items)
 
     # -- measuring ----------------------------------------------------------------------------------------------------
 

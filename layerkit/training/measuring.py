@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 from layerkit.engine.sources import last_layer
 from layerkit.errors import warn
 from layerkit.layer import Layer
-from layerkit.training.feed import Feed, Item
+from layerkit.training.feed import Feed
 from layerkit.training.history import History
 from layerkit.training.log import distinct, line
 from layerkit.training.summaries import Summaries
@@ -97,16 +97,11 @@ class Measuring:
     def _measure(self, feed: Feed | None) -> dict[str, float]:
         """Every metric by name; batches come from a run's feed, or from the tasks themselves."""
         view, state = self._steps.view(), self._steps.variables.state
-        measured, taken = dict[str, float](), list[Item]()
-        try:
-            for number, (names, task) in enumerate(zip(self._metric_names, self._eval_tasks, strict=True)):
-                batches = (self._batch(number, feed, taken) for _ in range(task.n_eval_batches))
-                values = self._evaluations[number](view, state, batches).values()
-                measured.update(zip(names, values, strict=True))
-        except BaseException:
-            if feed is not None:
-                feed.give_back(taken)  # the evaluation is made again, on the same batches
-            raise
+        measured = dict[str, float]()
+        for number, (names, task) in enumerate(zip(self._metric_names, self._eval_tasks, strict=True)):
+            batches = (self._batch(number, feed) for _ in range(task.n_eval_batches))
+            values = self._evaluations[number](view, state, batches).values()
+            measured.update(zip(names, values, strict=True))
         return measured
 
     def _note(self, numbers: dict[str, dict[str, float]]) -> None:
@@ -131,12 +126,11 @@ class Measuring:
             f"model ends with {last.name}: end it with tl.{loss.stands_after}()"
         )
 
-    def _batch(self, number: int, feed: Feed | None, taken: list[Item]) -> tuple[Any, Any, Any]:
+    def _batch(self, number: int, feed: Feed | None) -> tuple[Any, Any, Any]:
         if feed is None:
             batch = self._eval_tasks[number].next_batch()
             return batch, self._move(batch), self._move(self._steps.finders.evaluation[number](batch))
         item = feed.take()
-        taken.append(item)
         return item.batch, item.on_device, item.ids
 
     def draw(self) -> None:

@@ -5,7 +5,6 @@ from __future__ import annotations
 import itertools
 import time
 from collections import deque
-from collections.abc import Callable
 from typing import Any
 
 import numpy as np
@@ -38,7 +37,6 @@ class Steps:
         model: the model; it gets weights if it has none.
         tasks: what the steps may be on.
         seed: what weights and random layers are made from.
-        give_back: told which batches were not trained on after all, when a loss or a gradient is not finite.
         evaluations: what measures the model meanwhile: models with the same weights, and their tasks.
     """
 
@@ -47,7 +45,6 @@ class Steps:
         model: Layer,
         tasks: list[TrainTask],
         seed: int,
-        give_back: Callable[[list[Item]], None],
         evaluations: list[tuple[Layer, EvalTask]],
     ) -> None:
         started = start(model, tasks, seed)
@@ -57,7 +54,7 @@ class Steps:
         """For each task the sum of the losses since ``forget_means``, and their number."""
         self.shared = not started.private
         """Whether somebody else may hold the arrays: then they are copied before a step overwrites them."""
-        self._model, self._tasks, self._give_back = model, tasks, give_back
+        self._model, self._tasks = model, tasks
         self._prepare_tables(evaluations, started)
         make = make_step_in_place if writes_in_place() else make_step
         steps = [make(model, task, record, self.lazy) for task, record in zip(tasks, started.opt_params, strict=True)]
@@ -66,7 +63,6 @@ class Steps:
         self._compiled = started.compiled
         self._settled_at = 0
         self._unseen: deque[tuple[list[Item], int, Any]] = deque()
-        self._left: list[Item] = []
         self._may_wait, self._looked = 1, time.perf_counter()
 
     def _prepare_tables(self, evaluations: list[tuple[Layer, EvalTask]], started: Start) -> None:
@@ -98,19 +94,9 @@ class Steps:
     def train(self, items: list[Item]) -> None:
         """A step on each item, in one call where they are alike; the last may still be running when this returns.
 
-        Whatever ends it early, items that were not trained on are given back.
-
         Raises:
             NotFiniteError: the loss of a step before, or its gradient, is not finite; none after it changed anything.
         """
-        self._left = items
-        try:
-            self._train(items)
-        except BaseException:
-            self._give_back(self._left)
-            raise
-
-    def _train(self, items: list[Item]) -> None:
         if self.shared:
             self.variables.own(self._private)
             self._private = {table.place for table in self.lazy.tables}
@@ -143,7 +129,6 @@ class Steps:
         variables.weights, variables.state, variables.tasks[number] = carry[:3]
         self._unseen.append((items, self.done, seen))
         self.done += len(items)
-        self._left = self._left[len(items) :]
         variables.alive = carry.alive  # comes last: see is_whole
         if len(self._unseen) > self._may_wait:
             # The device is busy with these steps: time to look at the losses of those before. Waiting for it once for
@@ -160,6 +145,11 @@ class Steps:
         of_tables = zip(*(item.ids for item in items), strict=True)
         ids = [stacked(several, table.shape[0]) for several, table in zip(of_tables, self.lazy.tables, strict=True)]
         return rates, batches, tuple(ids)
+
+    @property
+    def seen(self) -> int:
+        """The last step whose loss was looked at."""
+        return self._unseen[0][1] if self._unseen else self.done
 
     @property
     def is_whole(self) -> bool:
@@ -258,8 +248,6 @@ class Steps:
         """Goes back to before the step on the first of these items, and raises what is known of its loss."""
         from layerkit.training.diagnose import diagnose  # a run that goes well never needs it
 
-        self._give_back([*items, *(item for later, _, _ in self._unseen for item in later), *self._left])
-        self._left = []
         item = items[0]
         self._unseen.clear()
         self.done = step - 1
