@@ -120,7 +120,10 @@ def load(path: str | os.PathLike[str]) -> Run:
         if any(canonical(entry.distribution) == canonical(about.distribution) for entry in discover().entries):
             raise UsageError(f"{made_by}: {error}") from error
         raise UsageError(f"{made_by}, which is not installed: pip install {about.distribution}") from error
-    return recipe.load(folder)
+    try:
+        return recipe.load(folder)
+    except DamagedError as error:
+        raise DamagedError(f"{error}: train the run again with the same settings, or restore a copy") from error
 
 
 def predict(run: str | os.PathLike[str], texts: Any, *, backend: str | None = None) -> Any:

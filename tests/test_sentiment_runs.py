@@ -23,6 +23,7 @@ import layerkit as lk
 from layerkit import fastmath
 from layerkit.cli import main
 from layerkit.errors import LayerkitError, LayerkitWarning, UsageError
+from layerkit_plugins.sentiment.corpus import read_file
 from layerkit_plugins.sentiment.run import SentimentRun
 
 BACKENDS = ["numpy", "jax"]
@@ -311,6 +312,22 @@ def test_other_examples_are_noticed_where_a_run_goes_on(tmp_path: Path) -> None:
         train(tmp_path / "run", steps=30, **options)
 
 
+def test_other_held_out_examples_are_noticed_where_a_run_goes_on(tmp_path: Path) -> None:
+    path = tmp_path / "mine.csv"
+    lines = [f"{word} {i},{word}\n" for i in range(20) for word in ("good", "bad")]
+    path.write_text("text,label\n" + "".join(lines))
+    options: dict[str, Any] = {"corpus": None, "data": path, "backend": "numpy"}
+    train(tmp_path / "run", **options)
+    corpus = read_file(path)
+    text, label = (part[0] for part in corpus.validation)
+    for number in range(100):  # until the other text is held out as well
+        path.write_text("text,label\n" + "".join(lines).replace(f"{text},{label}\n", f"{text} {number},{label}\n"))
+        if read_file(path).train == corpus.train:
+            break
+    with pytest.raises(LayerkitError, match="was saved with another held-out examples "):
+        train(tmp_path / "run", steps=30, **options)
+
+
 def test_the_best_checkpoint_stays_where_it_is_asked_for(tmp_path: Path) -> None:
     run = train(tmp_path / "run", keep_best="loss", keep_checkpoints=1, learning_rate=5.0, steps=40, backend="numpy")
     steps = sorted(int(path.name[5:]) for path in (tmp_path / "run" / "checkpoints").iterdir())
@@ -452,6 +469,7 @@ def test_a_damaged_run_is_one_plain_line(
     assert (out, err.count("\n")) == ("", 1)
     assert err.startswith("layerkit: ")
     assert fragment in err
+    assert MODEL not in err or "train the run again" in err or "upgrade layerkit" in err
 
 
 def test_training_goes_on_where_the_saved_model_is_damaged(folder: Path, two: tuple[Path, Path]) -> None:

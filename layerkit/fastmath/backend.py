@@ -244,6 +244,8 @@ def use_backend(name: str | Backend) -> UseBackend:
 class UseBackend(contextlib.AbstractContextManager[Backend]):
     """What ``use_backend`` gives."""
 
+    _used = True  # of one whose making was interrupted
+
     def __init__(self, backend: Backend) -> None:
         self._backend = backend
         self._used = False

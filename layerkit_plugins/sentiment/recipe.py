@@ -41,7 +41,7 @@ class Sentiment:
         try:
             settings = make_settings("sentiment", SentimentSettings, about.settings)
         except UsageError as error:
-            raise DamagedError(f"{file} is damaged ({error}): train the run again") from error
+            raise DamagedError(f"{file} is damaged: {error}") from error
         for name, value in read_run_file(path).settings.items():
             if name in SAME and value is not None and value != about.settings[name]:
                 raise DamagedError(

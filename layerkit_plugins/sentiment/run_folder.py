@@ -110,4 +110,4 @@ def fill(model: lk.Layer, about: About, folder: Path) -> None:
     try:
         model.init_from_file(path, lk.i32(1, 8, max=len(about.words)))
     except lk.LayerError as error:
-        raise DamagedError(f"{error}: train the run again") from error
+        raise DamagedError(str(error)) from error

@@ -85,6 +85,7 @@ def _identity(corpus: Corpus, vocabulary: Mapping[str, int], settings: Sentiment
         "labels": list(corpus.label_names),
         "vocabulary": fingerprint(list(vocabulary)),
         "training examples": fingerprint(corpus.train),
+        "held-out examples": fingerprint(corpus.validation),
     }
 
 
