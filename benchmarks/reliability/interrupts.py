@@ -110,9 +110,8 @@ def main() -> int:
     with lk.use_backend("numpy"):
         seen = trials(given.moments, random.Random(given.seed))
     counts = [seen[name] for name in ("interrupts", "inside", "unrecoverable", "identical")]
-    print(
-        "| backend | interrupts | before the run's end | unrecoverable | bit-identical at the end |\n|---|---|---|---|---|"
-    )
+    print("| backend | interrupts | before the run's end | unrecoverable | bit-identical at the end |")
+    print("|---|---|---|---|---|")
     print("| numpy |", " | ".join(map(str, counts)), "|", flush=True)
     return int(seen["unrecoverable"] > 0 or seen["identical"] < seen["interrupts"])
 
