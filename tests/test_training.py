@@ -624,6 +624,9 @@ def test_tasks_that_cannot_be_evaluated(make: Any, message: str, backend: str) -
 
 
 BAD_LOOPS = [
+    ({"eval_at": 3}, "eval_at is a function of the step, got 3"),
+    ({"checkpoint_at": [10]}, "checkpoint_at is a function of the step, got [10]"),
+    ({"which_task": 1}, "which_task is a function of the step, got 1"),
     ({"model": Slope}, "model is a layer, got <class"),
     ({"tasks": tl.Serial(Slope(), Slope())}, "a list of them is due, got Serial[ Slope Slope ]"),
     ({"eval_model": 3}, "eval_model is a layer, got 3"),

@@ -21,7 +21,7 @@ from layerkit.training.measuring import Measuring
 from layerkit.training.output import Folder, Output, prepared
 from layerkit.training.source import seek_all
 from layerkit.training.steps import Steps
-from layerkit.training.task import EvalTask, TrainTask, check_model, listed, shared_sources
+from layerkit.training.task import EvalTask, TrainTask, check_model, listed, of_step, shared_sources
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -138,10 +138,11 @@ class Loop:
         self.backend = backend_name()
         self._log = log or (lambda text: None)
         self.random_seed = whole("random_seed", random_seed, 0)
-        self._which_task = which_task or (lambda n: n % len(self.tasks))
+        self._which_task = of_step("which_task", which_task) or (lambda n: n % len(self.tasks))
         period = self.tasks[0].n_steps_per_checkpoint
         usual = lambda step: step == 1 or step % period == 0
-        self._eval_at, self._checkpoint_at = eval_at or usual, checkpoint_at or usual
+        self._eval_at = of_step("eval_at", eval_at) or usual
+        self._checkpoint_at = of_step("checkpoint_at", checkpoint_at) or usual
         self.output_dir = prepared(output_dir, checkpoint_at=checkpoint_at, tensorboard=tensorboard)
         self._draws = learning_curve
         self._per_call = whole("n_steps_per_call", n_steps_per_call, 1)

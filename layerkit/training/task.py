@@ -14,7 +14,7 @@ from layerkit.training.parts import Parts
 from layerkit.training.precision import check_compute_dtype
 from layerkit.training.source import Source
 
-__all__ = ["EvalTask", "TrainTask", "check_model", "listed", "shared_sources"]
+__all__ = ["EvalTask", "TrainTask", "check_model", "listed", "of_step", "shared_sources"]
 
 
 class _Task:
@@ -81,8 +81,7 @@ class TrainTask(_Task):
     ) -> None:
         _check_kind("loss_layer", loss_layer, Layer, "CrossEntropyLoss()")
         optimizer = _as_optimizer(optimizer)
-        if lr_schedule is not None and not callable(lr_schedule):
-            raise UsageError(f"TrainTask: lr_schedule is a function of the step, got {shown(lr_schedule)}")
+        of_step("TrainTask: lr_schedule", lr_schedule)
         if lr_schedule is not None and isinstance(optimizer, Parts):
             raise UsageError("TrainTask: lr_schedule is for one optimizer: give each part's its own, Adam(lr_schedule)")
         if lr_schedule is not None and callable(optimizer.learning_rate):
@@ -204,6 +203,13 @@ def _check_kind(name: str, value: Any, kind: type, such_as: str) -> None:
         raise UsageError(f"{name}: {value.__name__} is a class, make one of it, as in {such_as}")
     instead = in_place_of_function(value) if kind is Layer else ""
     raise UsageError(f"{name}: {_a(kind)} such as {such_as} is due, got {shown(value)}{instead}")
+
+
+def of_step(name: str, value: Any) -> Any:
+    """``value``, if it is a function, or ``None``."""
+    if value is not None and not callable(value):
+        raise UsageError(f"{name} is a function of the step, got {shown(value)}")
+    return value
 
 
 def _as_optimizer(given: Any) -> Optimizer:
