@@ -75,6 +75,11 @@ SPELLINGS: dict[str, Callable[[Any], Any]] = {
 }
 
 
+def test_the_error_function_of_whole_numbers() -> None:
+    onp.testing.assert_allclose(fm.erf(np.array([0, 1, 2])), [0.0, 0.8427008, 0.9953223], atol=1e-6)
+    assert fm.erf(np.array([0, 1])).dtype == "float32"
+
+
 @pytest.mark.parametrize("case", SPELLINGS)
 def test_spellings_of_numpy(case: str) -> None:
     onp.testing.assert_array_equal(fm.to_host(SPELLINGS[case](np)), SPELLINGS[case](onp))

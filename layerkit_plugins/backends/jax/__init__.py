@@ -105,7 +105,8 @@ class JaxBackend:
         return y if keepdims else jnp.squeeze(y, axis)
 
     def erf(self, x: Any) -> Any:
-        return jax.lax.erf(jnp.asarray(x))
+        x = jnp.asarray(x)
+        return jax.lax.erf(x.astype(jnp.result_type(x, float)))
 
     def top_k(self, x: Any, k: int) -> tuple[Any, Any]:
         x = as_array(x)
