@@ -104,16 +104,16 @@ def value_and_grad(f: _Function, argnums: int | Sequence[int] = 0, has_aux: bool
             value, aux = number_and_aux(result, has_aux)
             gradients = _own(tape.pull([value], [onp.ones((), getattr(value, "dtype", None))]))
             value, aux = tape.unbox(value), tape.unbox(aux)
-        trees = tuple(tree_unflatten(*part) for part in _deal(gradients, [args[i] for i in positions]))
+        trees = _deal(gradients, [args[i] for i in positions])
         return ((value, aux) if has_aux else value), (trees[0] if isinstance(argnums, int) else trees)
 
     return run
 
 
-def _deal(gradients: list[Any], trees: Sequence[Any]) -> list[tuple[list[Any], Any]]:
-    """The gradients, each tree's share with the tree."""
+def _deal(gradients: list[Any], trees: Sequence[Any]) -> tuple[Any, ...]:
+    """The gradients as trees like these, each of which takes its share."""
     given = iter(gradients)
-    return [([next(given) for _ in tree_leaves(tree)], tree) for tree in trees]
+    return tuple(tree_unflatten([next(given) for _ in tree_leaves(tree)], tree) for tree in trees)
 
 
 def vjp(f: _Function, *primals: Any) -> tuple[Any, Callable[[Any], tuple[Any, ...]]]:
@@ -127,7 +127,7 @@ def vjp(f: _Function, *primals: Any) -> tuple[Any, Callable[[Any], tuple[Any, ..
         with silence():
             cotangents = _cotangents(dy, results)
             gradients = _own(tape.pull(results, cotangents))
-        return tuple(tree_unflatten(*part) for part in _deal(gradients, primals))
+        return _deal(gradients, primals)
 
     return tape.unbox(result), pull
 
@@ -140,12 +140,15 @@ def _cotangents(dy: Any, results: list[Any]) -> list[Any]:
 
 def custom_vjp(f: _Function, forward: _Function, backward: _Function) -> _Function:
     """``f`` with its own gradient: ``forward(*args) -> (y, residuals)``, ``backward(residuals, dy) -> d args``."""
+    return _with_gradient("custom_vjp", f, forward, backward)
 
+
+def _with_gradient(kind: str, f: _Function, forward: _Function, backward: _Function) -> _Function:
     @functools.wraps(f)
     def call(*args: Any) -> Any:
         top = top_trace(tree_leaves(args))
         if top < 0:
-            return _closed("custom_vjp", f, top, f(*args))
+            return _closed(kind, f, top, f(*args))
         plain = nested_map(lambda leaf: unbox(leaf, top), args)
         y, residuals = forward(*plain)
         context = contextvars.copy_context()
@@ -154,7 +157,7 @@ def custom_vjp(f: _Function, forward: _Function, backward: _Function) -> _Functi
             counts = [len(tree_leaves(arg)) for arg in args]
             return matched(context.copy().run(backward, residuals, dy), counts)
 
-        return _as_one_step(_closed("custom_vjp", f, top, y), args, top, pull)
+        return _as_one_step(_closed(kind, f, top, y), args, top, pull)
 
     return call
 
@@ -198,23 +201,5 @@ def _fitting(gradient: Any, leaf: Any) -> Any:
 
 def remat(f: _Function) -> _Function:
     """``f``, run a second time when its gradient is wanted, in the context it was first called in."""
-
-    @functools.wraps(f)
-    def call(*args: Any) -> Any:
-        top = top_trace(tree_leaves(args))
-        if top < 0:
-            return _closed("remat", f, top, f(*args))
-        plain = nested_map(lambda leaf: unbox(leaf, top), args)
-        y = _closed("remat", f, top, call(*plain))
-        context = contextvars.copy_context()
-
-        def pull(dy: Any) -> list[Any]:
-            return tree_leaves(context.copy().run(_gradients_again, f, plain, dy))
-
-        return _as_one_step(y, args, top, pull)
-
-    return call
-
-
-def _gradients_again(f: _Function, args: tuple[Any, ...], dy: Any) -> Any:
-    return vjp(f, *args)[1](dy)
+    again = _with_gradient("remat", f, lambda *args: (again(*args), args), lambda args, dy: vjp(f, *args)[1](dy))
+    return again

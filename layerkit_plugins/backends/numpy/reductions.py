@@ -8,7 +8,7 @@ from typing import Any
 
 import numpy as onp
 
-from layerkit_plugins.backends.numpy import special as special
+from layerkit_plugins.backends.numpy import special
 from layerkit_plugins.backends.numpy.boxes import defvjp, primitive
 from layerkit_plugins.backends.numpy.elementwise import astype
 from layerkit_plugins.backends.numpy.namespace import differentiable, known, np
