@@ -242,7 +242,7 @@ def test_the_name_of_an_installed_distribution_is_refused(tmp_path: Path) -> Non
             ["a", "--layer", "--recipe"],
             "a plugin begins with one thing, not with layer and recipe: add the other",
         ),
-        (["a", "--output", ""], "--output is the path of a folder, got ''"),
+        (["a", "--output", ""], "'--output': a path is due, got ''"),
         (["a", "--output", "."], "'.' exists already: give another folder with --output"),
         (["a", "--output", "no/such/a"], "there is no folder 'no/such' to write into: make it first"),
     ],
@@ -267,6 +267,8 @@ def test_another_folder(tmp_path: Path) -> None:
     assert (tmp_path / "my plugins" / "src" / "acme" / "__init__.py").is_file()
     absolute = site.layerkit("plugins", "new", "acme", "--output", str(tmp_path / "b"))
     assert f"pytest {tmp_path / 'b'}\n" in absolute.out
+    at_home = site.layerkit("plugins", "new", "acme", "--output=~/c", HOME=str(tmp_path))
+    assert f"pytest {tmp_path / 'c'}\n" in at_home.out
 
 
 @pytest.mark.parametrize(

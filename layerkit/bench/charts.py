@@ -196,7 +196,7 @@ def rooflines(result: Result) -> list[tuple[str, str]]:
     """(caption, picture) for each device: operations a second over operations a byte, under the machine's own roof."""
     pictures = []
     for device, limits in result.limits.items():
-        points = [row for row in result.rows if row.device == device and row.flops and row.bytes and row.steady]
+        points = _points(result, device)
         if points and limits.get("flops") and limits.get("bytes"):
             pictures.append(
                 (f"Roofline of {device}", _roofline(device, limits["flops"], limits["bytes"], points, result))
@@ -240,8 +240,9 @@ def _roofline(device: str, flops: float, rate: float, points: Sequence[Row], res
 
 def legend(result: Result) -> list[tuple[int, Row]]:
     """The numbers in the rooflines, with their rows."""
-    found = []
-    for device in result.limits:
-        points = [row for row in result.rows if row.device == device and row.flops and row.bytes and row.steady]
-        found += list(enumerate(points, start=1))
-    return found
+    return [numbered for device in result.limits for numbered in enumerate(_points(result, device), start=1)]
+
+
+def _points(result: Result, device: str) -> list[Row]:
+    """The rows that have a place in the roofline of a device."""
+    return [row for row in result.rows if row.device == device and row.flops and row.bytes and row.steady]

@@ -65,27 +65,23 @@ def read(path: str | Path) -> dict[str, Any]:
     Raises:
         UsageError: the file cannot be read, has another form, or was written on another machine.
     """
+    what = f"comparison file {str(path)!r}"
     try:
-        earlier = json.loads(Path(path).read_text("utf-8"))
+        earlier: dict[str, Any] = json.loads(Path(path).read_text("utf-8"))
     except OSError as error:
-        raise UsageError(f"comparison file {str(path)!r} cannot be read: {os_reason(error)}") from error
+        raise UsageError(f"{what} cannot be read: {os_reason(error)}") from error
     except UnicodeDecodeError as error:
-        raise UsageError(f"comparison file {str(path)!r} is no JSON: it is not UTF-8 text") from error
+        raise UsageError(f"{what} is no JSON: it is not UTF-8 text") from error
     except (ValueError, RecursionError) as error:
-        raise UsageError(f"comparison file {str(path)!r} is no JSON: {error}") from error
+        raise UsageError(f"{what} is no JSON: {error}") from error
     found = earlier.get("schema") if isinstance(earlier, dict) else None
     if found != SCHEMA:
-        raise UsageError(
-            f"comparison file {str(path)!r} has the schema {found!r}, and {SCHEMA!r} is due: write it anew with --json"
-        )
+        raise UsageError(f"{what} has the schema {found!r}, and {SCHEMA!r} is due: write it anew with --json")
     if fault := fault_in(earlier):
-        raise UsageError(f"comparison file {str(path)!r} does not fit its schema: {fault}")
+        raise UsageError(f"{what} does not fit its schema: {fault}")
     if other := environment.same_machine(earlier["machine"], environment.machine()):
-        raise UsageError(
-            f"comparison file {str(path)!r} is from another machine ({other}): times can be compared on one alone"
-        )
-    kept: dict[str, Any] = earlier
-    return kept
+        raise UsageError(f"{what} is from another machine ({other}): times can be compared on one alone")
+    return earlier
 
 
 def compare(result: Result, earlier: Mapping[str, Any]) -> Comparison:

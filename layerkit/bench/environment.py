@@ -61,17 +61,11 @@ def same_machine(one: Mapping[str, Any], other: Mapping[str, Any]) -> str:
 
 def software() -> dict[str, Any]:
     """Python, layerkit, and the environment variables that may change a time."""
+    own = "unknown"
     with contextlib.suppress(metadata.PackageNotFoundError):
-        return {
-            "python": platform.python_version(),
-            "layerkit": metadata.version("layerkit"),
-            "variables": _variables(),
-        }
-    return {"python": platform.python_version(), "layerkit": "unknown", "variables": _variables()}
-
-
-def _variables() -> dict[str, str]:
-    return {name: value for name, value in sorted(os.environ.items()) if name.startswith(_VARIABLES)}
+        own = metadata.version("layerkit")
+    variables = {name: value for name, value in sorted(os.environ.items()) if name.startswith(_VARIABLES)}
+    return {"python": platform.python_version(), "layerkit": own, "variables": variables}
 
 
 class Load:

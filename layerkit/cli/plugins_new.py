@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import shlex
+from pathlib import Path
 
 import click
 
+from layerkit.cli.path import PATH
 from layerkit.errors import UsageError
 from layerkit.plugins.scaffold import KINDS, scaffold
 
@@ -18,8 +20,8 @@ __all__ = ["command"]
 @click.option("--optimizer", is_flag=True, help="Begin with an optimizer.")
 @click.option("--backend", is_flag=True, help="Begin with a backend.")
 @click.option("--recipe", is_flag=True, help="Begin with a recipe.")
-@click.option("--output", metavar="FOLDER", help="Write to this new folder.  [default: NAME]")
-def command(name: str, output: str | None, **kinds: bool) -> None:
+@click.option("--output", type=PATH, metavar="FOLDER", help="Write to this new folder.  [default: NAME]")
+def command(name: str, output: Path | None, **kinds: bool) -> None:
     """Write a new plugin: a small distribution that works.
 
     NAME is the distribution's: letters, digits, '-' and '_'. It comes with one working example, tests that run the
@@ -28,9 +30,7 @@ def command(name: str, output: str | None, **kinds: bool) -> None:
     asked = [kind for kind in KINDS if kinds[kind]]
     if len(asked) > 1:
         raise UsageError(f"a plugin begins with one thing, not with {' and '.join(asked)}: add the other later")
-    if output == "":
-        raise UsageError("--output is the path of a folder, got ''")
-    folder = name if output is None else output
+    folder = str(output or name)
     paths = scaffold(name, asked[0] if asked else "layer", folder)
     click.echo(f"written to {folder}:")
     for path in paths:
