@@ -235,15 +235,23 @@ def test_a_transposed_conv_is_its_formula(backend: str, padding: str, width: int
 
 
 @both
-@pytest.mark.parametrize("padding", ["VALID", "SAME"])
-def test_a_locally_connected_layer_is_its_formula(backend: str, padding: str) -> None:
-    x = draw(2, 6, 3)
-    y, (kernel, bias) = run(tl.LocallyConnected1d(4, 3, padding=padding), x, backend)
-    pair = zeros_around(6, 3, 1, padding)
-    padded = onp.pad(x, [(0, 0), pair, (0, 0)])
-    assert y.shape == (2, 6 if padding == "SAME" else 4, 4)
+def test_nothing_moved_apart_is_nothing(backend: str) -> None:
+    with lk.use_backend(backend):
+        y = fastmath.conv(np.ones((2, 0, 3)), np.ones((3, 3, 4)), padding=[(2, 2)], input_dilation=3)
+    assert fastmath.to_host(y).tolist() == onp.zeros((2, 2, 4)).tolist()
+
+
+@both
+@pytest.mark.parametrize("length", [6, 1])
+@pytest.mark.parametrize("padding", ["VALID", "SAME", "WRAP"])
+def test_a_locally_connected_layer_is_its_formula(backend: str, padding: str, length: int) -> None:
+    x, size = draw(2, length, 3), 1 if padding == "VALID" and length == 1 else 3
+    y, (kernel, bias) = run(tl.LocallyConnected1d(4, size, padding=padding), x, backend)
+    pair = zeros_around(length, size, 1, "VALID" if padding == "VALID" else "SAME")
+    padded = onp.pad(x, [(0, 0), pair, (0, 0)], mode="wrap" if padding == "WRAP" else "constant")
+    assert y.shape == (2, length - size + 1 if padding == "VALID" else length, 4)
     for i in range(y.shape[1]):
-        assert onp.allclose(y[:, i], padded[:, i : i + 3].reshape(2, 9) @ kernel[i] + bias[i], atol=1e-5)
+        assert onp.allclose(y[:, i], padded[:, i : i + size].reshape(2, 3 * size) @ kernel[i] + bias[i], atol=1e-5)
 
 
 @few
@@ -332,6 +340,14 @@ BAD: list[tuple[Callable[[], Any], str]] = [
     (
         lambda: tl.Serial(tl.MaxPool((2, 9))).init(lk.f32(2, 3, 4, 1)),
         "Serial > 0:MaxPool: the window is 9 wide on axis 2 of (2, 3, 4, 1): pad with 'SAME', or take a smaller one",
+    ),
+    (
+        lambda: tl.ConvTranspose(2, (3,), strides=2, padding="SAME").init(lk.f32(2, 0, 3)),
+        "ConvTranspose: the transposed convolution of nothing: axis 1 is empty, got (2, 0, 3)",
+    ),
+    (
+        lambda: tl.LocallyConnected1d(2, 3, padding="WRAP").init(lk.f32(2, 0, 3)),
+        "LocallyConnected1d: a ring of nothing: axis -2 is empty, got (2, 0, 3)",
     ),
     (
         lambda: tl.Serial(tl.LocallyConnected1d(2, 9)).init(lk.f32(2, 3, 1)),

@@ -82,6 +82,22 @@ def test_a_cell_is_its_formula(name: str) -> None:
         near(found, expected)
 
 
+def test_weights_move_from_trax() -> None:
+    """As docs/from_trax.md says: those of an LSTM as they are, those of a GRU with the update gate rolled back."""
+    x, h, c, n = numbers(4, 5).astype("float64"), numbers(4, 3, seed=1), numbers(4, 3, seed=2), 3
+    both = onp.concatenate([x, h], 1)
+    kernel, bias = numbers(8, 12, seed=3), numbers(12, seed=4)
+    i, j, f, o = onp.split(both @ kernel + bias, 4, axis=-1)  # Trax adds forget_bias once, to the first biases
+    new_c = c * sig(f) + sig(i) * onp.tanh(j)
+    found = tl.LSTMCell(n)((x, onp.concatenate([c, h], 1)), weights=(kernel, bias))[1]
+    near(found, onp.concatenate([new_c, onp.tanh(new_c) * sig(o)], 1))
+    w1, b1, w2, b2 = (numbers(*shape, seed=5) for shape in ((8, 6), (6,), (8, 3), (3,)))
+    u, r = onp.split(sig(both @ w1 + b1), 2, axis=-1)
+    expected = u * h + (1 - u) * onp.tanh(onp.concatenate([x, r * h], 1) @ w2 + b2)
+    rolled = (onp.roll(w1, n, axis=-1), onp.roll(b1, n, axis=-1), w2, b2)
+    near(tl.GRUCell(n)((x, h), weights=rolled)[0], expected)
+
+
 @of_each
 def test_a_layer_is_its_steps(name: str) -> None:
     x, state = numbers(2, 6, 5), numbers(2, 3 * KINDS[name][1], seed=1)
@@ -198,6 +214,28 @@ def test_piece_by_piece_is_as_at_once(name: str) -> None:
     near(pieces((x[:, 2:], 0 * state)), expected[:, 2:])  # it goes on from what it kept
     with pytest.raises(lk.LayerError, match="initialized for a batch of 2, got 3; init it again"):
         made(name, x[:, :1], mode="predict")(numbers(3, 1, 5))
+
+
+@of_each
+def test_no_step_at_all_hands_the_state_on(name: str) -> None:
+    x, state = onp.zeros((2, 0, 5), "float32"), numbers(2, 3 * KINDS[name][1])
+    layer = made(name, x, return_state=True, initial_state=True)
+    loss = lambda args: np.sum(layer((args[0], args[1]), weights=args[2])[1] * state)
+    y, last = layer((x, state))
+    assert y.shape == (2, 0, 3)
+    near(last, state)
+    of_x, of_state, of_weights = fastmath.grad(loss)((x, state, layer.weights))
+    assert of_x.shape == x.shape
+    near(of_state, state)
+    assert all(not fastmath.to_host(leaf).any() for leaf in of_weights)
+
+
+def test_an_sru_takes_a_text_of_length_0() -> None:
+    sru, x = tl.SRU(3), onp.zeros((2, 0, 3), "float32")
+    sru.init(x)
+    assert sru(x).shape == (2, 0, 3)
+    gradient = fastmath.grad(lambda weights: np.sum(sru(x, weights=weights)))(sru.weights)
+    assert all(not fastmath.to_host(leaf).any() for leaf in fastmath.tree_leaves(gradient))
 
 
 def test_sru_is_its_formula() -> None:

@@ -92,7 +92,8 @@ def scan_over(
         return carry, (z, y)
 
     own = getattr(active(), "scan_over", None)
-    if own is not None:
+    # A loop over nothing has no place to write on, not even in the program made of it.
+    if own is not None and all(tuple(leaf.shape[:1]) != (0,) for leaf in tree_leaves(over)):
         last, over, ys = own(_body("scan", step), init, over, xs, reverse)
         return last, over, ys
     last, (over, ys) = scan(as_scan, init, (over, xs), reverse=reverse)

@@ -12,7 +12,7 @@ from layerkit.fastmath import numpy as np
 from layerkit.initializers import RandomNormalInitializer
 from layerkit_plugins.layers.axis_letters import AxisLetters
 from layerkit_plugins.layers.incremental import require_batch
-from layerkit_plugins.layers.inputs import as_float, float_dtype, in_dtype_of, kernel_and_bias
+from layerkit_plugins.layers.inputs import as_float, float_dtype, in_dtype_of, kernel_and_bias, require_some
 from layerkit_plugins.layers.windows import checked_padding, positive_sizes
 
 __all__ = ["CausalConv", "Conv", "Conv1d", "ConvTranspose", "ConvWeights"]
@@ -240,6 +240,8 @@ class ConvTranspose(Conv):
         super().__init__(filters, kernel_size, strides, padding, *given, 1 if rhs_dilation is None else rhs_dilation)
 
     def _convolve(self, x: Any, kernel: Any) -> Any:
+        for axis in range(1, len(x.shape) - 1):
+            require_some(x, axis, "the transposed convolution")
         spans = [(size - 1) * step + 1 for size, step in zip(self.kernel_size, self.dilation, strict=True)]
         pairs = [_around(span, step, self.padding == "SAME") for span, step in zip(spans, self.strides, strict=True)]
         return fastmath.conv(x, kernel, 1, pairs, self.strides, self.dilation)

@@ -117,7 +117,7 @@ class _Linear(lk.Layer):
             )
 
     def _walked(self, f: Any, added: Any) -> Any:
-        before = self.state.state if self.mode == "predict" else np.zeros_like(added[:, 0])
+        before = self.state.state if self.mode == "predict" else np.zeros(added.shape[::2], added.dtype)
         require_batch(before, added)
         walk = fastmath.custom_vjp(_walk, _walk_and_keep, _walk_back)
         c, last = walk(np.swapaxes(f, 0, 1), np.swapaxes(added, 0, 1), before)

@@ -84,7 +84,7 @@ def _walk_back(unit: Unit, kept: Any, slopes: Any) -> Any:
         return _where(holds, of_before, slope), _where(holds, of_sums, tuple(map(np.zeros_like, of_sums))), ()
 
     of_carry, of_xs, _ = fastmath.scan_over(step_back, of_last, of_sums, (of_outputs, mask, others), reverse=True)
-    given = unit.given(np.concatenate([np.expand_dims(first, 0), outputs[:-1]]), others)
+    given = unit.given(np.concatenate([np.expand_dims(first, 0), outputs])[:-1], others)
     of_kernels = tuple(np.matmul(np.transpose(_rows(a)), _rows(slope)) for a, slope in zip(given, of_xs, strict=True))
     return of_kernels, of_xs, of_carry, None
 

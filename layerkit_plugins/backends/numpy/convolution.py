@@ -28,10 +28,14 @@ class Plan(NamedTuple):
     """How far apart the taps of a window are."""
 
     @property
+    def stretched(self) -> tuple[int, ...]:
+        """The lengths with zeros between the numbers."""
+        return tuple(max((size - 1) * step + 1, 0) for size, step in zip(self.lengths, self.apart, strict=True))
+
+    @property
     def padded(self) -> tuple[int, ...]:
         """The lengths with zeros between and around the numbers."""
-        stretched = ((size - 1) * step + 1 for size, step in zip(self.lengths, self.apart, strict=True))
-        return tuple(before + size + after for size, (before, after) in zip(stretched, self.padding, strict=True))
+        return tuple(before + size + after for size, (before, after) in zip(self.stretched, self.padding, strict=True))
 
     @property
     def spans(self) -> tuple[int, ...]:
@@ -40,8 +44,8 @@ class Plan(NamedTuple):
     @property
     def places(self) -> tuple[slice, ...]:
         """Where the numbers are among the zeros."""
-        along = zip(self.padding, self.lengths, self.apart, strict=True)
-        return (slice(None), *(slice(pair[0], pair[0] + (n - 1) * step + 1, step) for pair, n, step in along))
+        along = zip(self.padding, self.stretched, self.apart, strict=True)
+        return (slice(None), *(slice(before, before + size, step) for (before, _), size, step in along))
 
 
 @one_step(0)
