@@ -199,7 +199,12 @@ BAD: dict[str, tuple[Callable[[], Any], str]] = {
     "batch": (lambda: sample(prompts(2, 3), batch_size=3), "different batches: prefix 2, batch_size 3"),
     "both": (lambda: sample(prompts(2, 3), prefix=prompts(2, 3)), "inputs are its prefix, so give one of the two"),
     "shape": (lambda: sample(onp.zeros(3, "int32")), r"prefix must be whole numbers \(batch, length\), got int32"),
-    "dtype": (lambda: sample(onp.zeros((1, 3))), r"must be whole numbers \(batch, length\), got float"),
+    "dtype": (lambda: sample(onp.zeros((1, 3))), r"must be whole numbers \(batch, length\), got float64"),
+    "ragged": (lambda: sample([[2], [2, 3]]), "prefix has rows of different lengths: write those of each length by th"),
+    "ragged inputs": (
+        lambda: beam_search(both_modes("Transformer")[1], [[2], [2, 3]]),
+        "beam_search: inputs has rows of different lengths: pad the shorter ones",
+    ),
     "negative": (lambda: sample(-prompts(1, 3)), "prefix must be ids of at least 0, got -"),
     "prefix": (lambda: sample(prompts(1, 17)), "a sequence of 18 is longer than max_len=16"),
     "no layer": (lambda: autoregressive_sample(3), "the model must be a layer, got 3"),

@@ -76,7 +76,11 @@ def _request(function: str, model: Layer, inputs: Any, prefix: Any, batch_size: 
 
 
 def _ids(function: str, name: str, value: Any) -> Any:
-    ids = onp.asarray(fastmath.to_host(value))
+    try:
+        ids = onp.asarray(value)
+    except ValueError:
+        remedy = "pad the shorter ones" if name == "inputs" else "write those of each length by themselves"
+        raise LayerError(f"{function}: {name} has rows of different lengths: {remedy}") from None
     if ids.ndim != 2 or not ids.shape[0] or (ids.size and ids.dtype.kind not in "iu"):
         raise LayerError(
             f"{function}: {name} must be whole numbers (batch, length), got {ids.dtype.name} of shape {ids.shape}"
