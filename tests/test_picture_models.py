@@ -92,7 +92,11 @@ def test_text_cnn_is_what_it_says(backend: str) -> None:
         (lambda: models.Resnet50(d_hidden=0), "Resnet50: d_hidden must be a whole number of at least 1, got 0"),
         (lambda: models.Resnet50(norm=3), "Resnet50: norm must be a function of mode"),
         (lambda: models.WideResnet(n_blocks=0), "WideResnet: n_blocks must be a whole number of at least 1, got 0"),
-        (lambda: models.Resnet50(4).output_signature(lk.f32(1, 4, 4, 3)), "window|3"),
+        (lambda: models.Resnet50(4).output_signature(lk.f32(1, 4, 4, 3)), "4:MaxPool: the window is 3 wide on axis 1"),
+        (
+            lambda: models.NeuralGPU(6).output_signature(lk.i32(2, 3)),
+            r"expected ids \(batch, height, length\), got \(2, 3\)",
+        ),
     ],
 )
 def test_what_cannot_be_built_is_refused(make: Callable[[], Any], said: str) -> None:

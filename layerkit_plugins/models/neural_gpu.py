@@ -14,6 +14,8 @@ __all__ = ["NeuralGPU"]
 
 def _diagonal(x: Any) -> Any:
     """A third of the features from the place before, a third from here, a third from the next.    (b, h, l, d)"""
+    if len(x.shape) != 4:
+        raise lk.LayerError(f"expected ids (batch, height, length), got {tuple(x.shape[:-1])}")
     third = x.shape[-1] // 3
     around = np.pad(x, [(0, 0), (0, 0), (1, 1), (0, 0)])
     parts = [around[:, :, :-2, :third], x[..., third : 2 * third], around[:, :, 2:, 2 * third :]]
