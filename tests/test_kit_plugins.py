@@ -153,6 +153,8 @@ def test_json_is_one_object_a_line(site: Site) -> None:
         ("empty", (), "distribution 'empty' 1.0 is no plugin"),
         ("acme-scale", ("--only", "repr_is_plan"), "unknown check 'repr_is_plan': did you mean 'repr_is_plain'?"),
         ("acme-scale", ("--only", "x"), "unknown check 'x': docs/checks.md lists the"),
+        ("acme-scale", ("--only", "it_starts"), "check 'it_starts' tries backends: acme-scale offers none"),
+        ("acme-scale", ("--only", "threads_do_not_disturb_each_other"), "tries optimizers and backends: acme-scale"),
         ("", (), "no distribution '' is installed"),
     ],
 )

@@ -45,7 +45,8 @@ def _registered(name: str) -> tuple[Any, Any]:
     constructor = _constructor(name)
     example = example_of(constructor)
     if example is None:
-        raise UsageError(f"{name!r} has no example to show it on: in Python, lk.summary({name}(...), signature) does")
+        call = f"lk.summary({name.rpartition(':')[2]}(...), signature)"
+        raise UsageError(f"{name!r} has no example to show it on: in Python, {call} does")
     return constructor(**example.arguments), example.signature
 
 

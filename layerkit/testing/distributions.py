@@ -8,7 +8,7 @@ import io
 import json
 import sys
 import warnings
-from collections.abc import Callable, Collection, Iterator, Mapping
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
 from layerkit.errors import LayerkitError, UsageError, suggest
@@ -80,7 +80,8 @@ def check_distribution(
         only: names of checks; kinds that have none of them are left out.
 
     Raises:
-        UsageError: it is not installed, has no entry point of layerkit's, or is turned off; or a check is unknown.
+        UsageError: it is not installed, has no entry point of layerkit's, or is turned off; or a check is unknown, or
+            has nothing to try.
     """
     _check_names(only, suites)
     entries = _entries_of(name)
@@ -95,6 +96,8 @@ def check_distribution(
         offers = {registry.kind: _usable(registry.offers_by(distribution), faults) for registry in registries.values()}
     # A model is a layer; one without an example may need to be told a vocabulary first.
     offers["layer"] += [offer for offer in offers["model"] if hasattr(offer.constructor, "layerkit_example")]
+    if not faults:
+        _check_offered(only, suites, distribution, offers)
     for kind, found in ((kind, offers[kind]) for kind in checkers):
         chosen = None if only is None else [check for check in only if check in suites[kind].names()]
         for offer in sorted(found) if chosen != [] else ():
@@ -111,6 +114,17 @@ def _check_names(only: Collection[str] | None, suites: Mapping[str, Suite]) -> N
         if check not in known:
             hint = suggest(check, known, f"docs/checks.md lists the {len(known)} there are")
             raise UsageError(f"unknown check {check!r}: {hint}")
+
+
+def _check_offered(
+    only: Collection[str] | None, suites: Mapping[str, Suite], distribution: str, offers: Mapping[str, Sequence[object]]
+) -> None:
+    """A check that has nothing to try would pass without a word."""
+    for check in only or ():
+        kinds = [kind for kind, suite in suites.items() if check in suite.names()]
+        if not any(offers[kind] for kind in kinds):
+            tried = " and ".join(f"{kind}s" for kind in kinds)
+            raise UsageError(f"check {check!r} tries {tried}: {distribution} offers none")
 
 
 def _entries_of(name: str) -> list[Entry]:
