@@ -341,6 +341,7 @@ def test_a_backend_that_lacks_the_device(site: Site) -> None:
 def test_the_command_is_told_by_one_line(site: Site) -> None:
     fails(site.layerkit("bench", "Dens"), 2, "did you mean 'Dense'?")
     fails(site.layerkit("bench", "Bare"), 2, "layer 'Bare' has no example")
+    fails(site.layerkit("summary", "acme:Bare"), 2, "'acme:Bare' has no example", "lk.summary(Bare(...), signature)")
 
 
 def test_a_worker_that_cannot_begin_says_why(site: Site) -> None:

@@ -168,7 +168,6 @@ TOO_LONG = "x" * 300
         (["summary", "Linear"], ["no run, model or layer 'Linear': did you mean 'Dense'?"]),
         (["summary", "zzz"], ["no run, model or layer 'zzz': dir(layerkit.layers) and dir(layerkit.models) list them"]),
         (["summary", "Serial"], ["'Serial' has no example to show it on", "lk.summary(Serial(...), signature)"]),
-        (["summary", "layerkit:Serial"], ["'layerkit:Serial' has no example", "lk.summary(Serial(...), signature)"]),
         (["summary", ""], ["no run, model or layer ''"]),
         (["summary", TOO_LONG], ["no run, model or layer 'xxx"]),
         (["bench", "Relu", "--json", ""], ["'--json': a path is due, got ''"]),
