@@ -91,6 +91,18 @@ MISUSES: dict[str, tuple[Callable[[], Any], str]] = {
     "a segment too far": (lambda: fm.segment_sum(ones(2), [0, 2], 2), "id 2 is outside the table of 2 rows"),
     "too few segments": (lambda: fm.segment_sum(ones(2, 3), [0], 2), "of shape (2, 3) take one id each"),
     "segments in a table": (lambda: fm.segment_sum(ones(2, 3), [[0, 1, 0], [1, 0, 1]], 2), "got ids of shape (2, 3)"),
+    "half a segment": (
+        lambda: fm.segment_sum(ones(2), np.array([0, 1]), 2.5),  # type: ignore[arg-type]
+        "segment_sum: num_segments must be a whole number of at least 0, got 2.5",
+    ),
+    "fewer categories than none": (
+        lambda: fm.one_hot(np.array([0]), -1),
+        "one_hot: n_categories must be a whole number of at least 0, got -1",
+    ),
+    "the half largest": (
+        lambda: fm.top_k(ones(3), 0.5),  # type: ignore[arg-type]
+        "top_k: k must be a whole number, got 0.5",
+    ),
     "more than there are": (lambda: fm.top_k(ones(2, 3), 4), "the 4 largest of the last axis of shape (2, 3)"),
     "fewer than none": (lambda: fm.top_k(ones(3), -1), "top_k: the -1 largest"),
     "a slice too far": (

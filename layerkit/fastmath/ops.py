@@ -8,8 +8,9 @@ from typing import Any
 import numpy as onp
 
 from layerkit.fastmath import numpy as np
-from layerkit.fastmath.backend import active
+from layerkit.fastmath.backend import ArrayError, active
 from layerkit.fastmath.rows import RowTable, read_observer
+from layerkit.numbers import whole
 
 __all__ = [
     "abstract_eval",
@@ -59,7 +60,8 @@ def segment_sum(values: Any, segment_ids: Any, num_segments: int) -> Any:
     >>> segment_sum(np.array([1.0, 2.0, 3.0]), np.array([0, 1, 0]), 2).tolist()
     [4.0, 2.0]
     """
-    return active().segment_sum(values, segment_ids, num_segments)
+    count = whole("segment_sum: num_segments", num_segments, 0, ArrayError)
+    return active().segment_sum(values, segment_ids, count)
 
 
 def logsumexp(x: Any, axis: Any = None, keepdims: bool = False) -> Any:
@@ -124,7 +126,8 @@ def one_hot(x: Any, n_categories: int, dtype: Any = onp.float32) -> Any:
     >>> one_hot(np.array([0, 2]), 3).tolist()
     [[1.0, 0.0, 0.0], [0.0, 0.0, 1.0]]
     """
-    return np.equal(np.expand_dims(x, -1), np.arange(n_categories)).astype(dtype)
+    categories = np.arange(whole("one_hot: n_categories", n_categories, 0, ArrayError))
+    return np.equal(np.expand_dims(x, -1), categories).astype(dtype)
 
 
 def rarely(truths: Any) -> bool:
@@ -147,7 +150,7 @@ def top_k(x: Any, k: int) -> tuple[Any, Any]:
     >>> values.tolist(), positions.tolist()
     ([3.0, 2.0], [0, 2])
     """
-    return active().top_k(x, k)
+    return active().top_k(x, whole("top_k: k", k, error=ArrayError))
 
 
 def update_slice(x: Any, part: Any, start: Any, axis: int = 0) -> Any:
