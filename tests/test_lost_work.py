@@ -708,20 +708,21 @@ def test_a_load_whose_data_cannot_go_there_moves_no_data(tmp_path: Path) -> None
         assert [source.position for source in loop._sources] == before
 
 
-def test_a_checkpoint_is_not_passed_over_because_too_many_files_are_open(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+@pytest.mark.parametrize("code", [errno.EMFILE, errno.EACCES])
+def test_a_checkpoint_is_not_passed_over_because_the_system_does_not_open_it(
+    code: int, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     real = os.open
 
     def open_(path: Any, *args: Any) -> int:
         if "step-00000003" in str(path):
-            raise OSError(errno.EMFILE, "Too many open files")
+            raise OSError(code, os.strerror(code))
         return real(path, *args)
 
     with lk.use_backend("numpy"):
         slope_loop(powers(20), output_dir=tmp_path, checkpoint_at=lambda step: True).run(3)
         monkeypatch.setattr(os, "open", open_)
-        with pytest.raises(lk.LayerkitError, match=r"manifest\.json cannot be read: too many open files"):
+        with pytest.raises(lk.LayerkitError, match=rf"manifest\.json cannot be read: {os.strerror(code).lower()}"):
             slope_loop(powers(20), output_dir=tmp_path)
         monkeypatch.undo()
         assert slope_loop(powers(20), output_dir=tmp_path).step == 3

@@ -41,7 +41,7 @@ _NO_LINK = getattr(os, "O_NOFOLLOW", 0)
 _NO_WAIT = getattr(os, "O_NONBLOCK", 0)  # a pipe would wait for somebody to write
 _DIRECT = getattr(os, "O_DIRECT", 0)
 _DRAFT = ".draft"
-_SHORTAGES = {errno.EMFILE, errno.ENFILE, errno.ENOMEM}
+_OBSTACLES = {errno.EMFILE, errno.ENFILE, errno.ENOMEM, errno.EACCES, errno.EPERM}
 """What says nothing of a file: one that cannot be opened for these may be sound."""
 _NO_FOLDERS = {errno.EINVAL, errno.EBADF, errno.ENOTSUP}
 """What systems say that flush files, and no folders: PostgreSQL too takes the first two for an answer."""
@@ -233,8 +233,8 @@ def opened(path: Path, follow: bool = False) -> Iterator[tuple[int, int]]:
 
 
 def unreadable(path: Path, error: OSError, why: str = "") -> LayerkitError:
-    """The error for what cannot be read: it is damaged, unless the system is merely short of something."""
-    kind = LayerkitError if error.errno in _SHORTAGES else DamagedError
+    """The error for what cannot be read: it is damaged, unless the system merely does not let anybody look."""
+    kind = LayerkitError if error.errno in _OBSTACLES else DamagedError
     return kind(f"{path} cannot be read: {why or os_reason(error)}")
 
 
