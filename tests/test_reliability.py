@@ -114,14 +114,6 @@ def test_killed_runs_go_on_as_if_nothing_had_happened() -> None:
 
 
 @pytest.mark.usefixtures("_scripts")
-@pytest.mark.skipif(not hasattr(os, "fork"), reason="runs are forked")
-def test_interrupted_runs_go_on_as_if_nothing_had_happened() -> None:
-    with lk.use_backend("numpy"):
-        seen = script("interrupts").trials(8, random.Random(1))
-    assert (seen["interrupts"], seen["unrecoverable"], seen["identical"]) == (8, 0, 8)
-
-
-@pytest.mark.usefixtures("_scripts")
 @pytest.mark.parametrize("number", range(3))
 def test_whatever_file_operation_fails_the_old_state_or_the_new_one_loads(number: int) -> None:
     disk = script("failing_disk")
