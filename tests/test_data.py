@@ -392,6 +392,17 @@ def test_the_thread_computes_with_the_caller_s_backend() -> None:
             assert next(ahead) == name
 
 
+def test_a_thread_that_an_interrupt_kept_from_starting_can_be_closed(monkeypatch: pytest.MonkeyPatch) -> None:
+    def interrupted(thread: threading.Thread) -> None:
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(threading.Thread, "start", interrupted)
+    ahead = Ahead(iter([1, 2]))
+    with pytest.raises(KeyboardInterrupt):
+        next(ahead)
+    assert ahead.close() == []
+
+
 def test_a_prefetch_that_is_forgotten_ends_its_thread() -> None:
     ahead = Ahead(iter(range(100)))
     next(ahead)

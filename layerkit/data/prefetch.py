@@ -93,7 +93,8 @@ class Ahead(Iterator[T]):
         """
         shared, thread = self._shared, self._thread
         _stop(shared)
-        if thread is not None and thread is not threading.current_thread():
+        # One that an interrupt kept from starting is not alive, and cannot be waited for.
+        if thread is not None and thread.is_alive() and thread is not threading.current_thread():
             thread.join(patience)
         with shared.changed:
             left = [item for item, _ in shared.ready]
