@@ -29,11 +29,18 @@ from layerkit_plugins.sentiment.run import SentimentRun
 BACKENDS = ["numpy", "jax"]
 SMALL: dict[str, Any] = {"corpus": "starter", "steps": 20, "embedding_dim": 8, "checkpoint_every": 8}
 TEXTS = ["what a lovely morning", "", "the worst day", "zxcvb", ":)"]
+LINES = [f"{word} {i},{word}\n" for i in range(20) for word in ("good", "bad")]
 
 
 def train(output: Path | None, **settings: Any) -> SentimentRun:
     made: Any = lk.train("sentiment", output=output, **{**SMALL, **settings})
     return made
+
+
+def written(path: Path, lines: list[str]) -> Path:
+    """A data file of these lines."""
+    path.write_text("text,label\n" + "".join(lines))
+    return path
 
 
 def load(folder: Path) -> SentimentRun:
@@ -161,8 +168,7 @@ def test_odd_words_and_labels_survive(tmp_path: Path) -> None:
 
 
 def test_held_out_texts_that_have_changed_are_not_measured(tmp_path: Path) -> None:
-    path = tmp_path / "mine.csv"
-    path.write_text("text,label\n" + "".join(f"{word} {i},{word}\n" for i in range(20) for word in ("good", "bad")))
+    path = written(tmp_path / "mine.csv", LINES)
     run = train(tmp_path / "run", corpus=None, data=path, backend="numpy")
     assert load(tmp_path / "run").evaluate() == pytest.approx(run.metrics, abs=1e-6)
     with path.open("a") as file:
@@ -186,8 +192,7 @@ def test_held_out_texts_that_have_changed_are_not_measured(tmp_path: Path) -> No
 
 
 def test_a_data_file_is_the_same_by_any_path_and_another_with_other_words(tmp_path: Path) -> None:
-    path = tmp_path / "mine.csv"
-    path.write_text("text,label\n" + "".join(f"{word} {i},{word}\n" for i in range(20) for word in ("good", "bad")))
+    path = written(tmp_path / "mine.csv", LINES)
     (tmp_path / "inner").mkdir()
     train(tmp_path / "run", corpus=None, data=path, backend="numpy")
     train(tmp_path / "run", corpus=None, data=tmp_path / "inner" / ".." / "mine.csv", backend="numpy")
@@ -302,26 +307,22 @@ def test_a_damaged_checkpoint_is_passed_over_unless_strict(folder: Path, two: tu
 
 
 def test_other_examples_are_noticed_where_a_run_goes_on(tmp_path: Path) -> None:
-    path = tmp_path / "mine.csv"
-    lines = [f"{word} {i},{word}\n" for i in range(20) for word in ("good", "bad")]
-    path.write_text("text,label\n" + "".join(lines))
+    path = written(tmp_path / "mine.csv", LINES)
     options: dict[str, Any] = {"corpus": None, "data": path, "backend": "numpy"}
     train(tmp_path / "run", **options)
-    path.write_text("text,label\n" + "".join(lines[::-1]))
+    written(path, LINES[::-1])
     with pytest.raises(LayerkitError, match=r"was saved with another (vocabulary|training examples) "):
         train(tmp_path / "run", steps=30, **options)
 
 
 def test_other_held_out_examples_are_noticed_where_a_run_goes_on(tmp_path: Path) -> None:
-    path = tmp_path / "mine.csv"
-    lines = [f"{word} {i},{word}\n" for i in range(20) for word in ("good", "bad")]
-    path.write_text("text,label\n" + "".join(lines))
+    path = written(tmp_path / "mine.csv", LINES)
     options: dict[str, Any] = {"corpus": None, "data": path, "backend": "numpy"}
     train(tmp_path / "run", **options)
     corpus = read_file(path)
     text, label = (part[0] for part in corpus.validation)
     for number in range(100):  # until the other text is held out as well
-        path.write_text("text,label\n" + "".join(lines).replace(f"{text},{label}\n", f"{text} {number},{label}\n"))
+        written(path, [f"{text} {number},{label}\n" if line == f"{text},{label}\n" else line for line in LINES])
         if read_file(path).train == corpus.train:
             break
     with pytest.raises(LayerkitError, match="was saved with another held-out examples "):
