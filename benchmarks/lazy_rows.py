@@ -55,7 +55,7 @@ def steps_of(loop: Loop) -> Callable[[int], Timed]:
             asked = requests(
                 range(loop.step, loop.step + n), loop.tasks, [], lambda n: 0, lambda n: False, loop._move, steps.finders
             )
-            feed = Feed(asked, loop._sources, n_ahead(loop.tasks), interrupts, lambda: (steps.seen, 0))
+            feed = Feed(asked, loop._sources, n_ahead(loop.tasks), interrupts, lambda: steps.losses[:2])
             wall, cpu = time.perf_counter(), time.process_time()
             for _ in range(n):
                 steps.train([feed.take()])

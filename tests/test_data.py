@@ -363,8 +363,8 @@ def test_items_that_were_not_taken_come_back() -> None:
     assert ahead.peek() == 0
     wait_for_items(ahead, 4)
     assert next(ahead) == 0
-    assert ahead.close() == [1, 2, 3]
-    assert ahead.close() == []
+    assert ahead.close() == ahead.close() == [1, 2, 3]
+    assert list(ahead) == []
 
 
 def test_an_end_and_an_exception_come_after_the_items_before_them() -> None:

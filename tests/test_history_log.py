@@ -38,7 +38,7 @@ values = st.dictionaries(
     st.dictionaries(
         st.text(max_size=5),
         st.lists(st.tuples(st.integers(0, 99), st.floats(allow_nan=False)), max_size=4).map(
-            lambda pairs: [list(pair) for pair in sorted(pairs, key=lambda pair: pair[0])]
+            lambda pairs: [list(pair) for pair in sorted(dict(pairs).items())]
         ),
     ),
 )
@@ -50,19 +50,25 @@ values = st.dictionaries(
 def test_history_gives_back_what_was_put_in() -> None:
     history = History()
     history.append("eval", "Accuracy", 1, 0.5)
-    history.append("eval", "Accuracy", 1, 0.75)
     history.append("train", "L2Loss", 1, 2)
     history.append("eval", "Accuracy", 10, 1.0)
-    assert history.get("eval", "Accuracy") == [(1, 0.5), (1, 0.75), (10, 1.0)]
+    assert history.get("eval", "Accuracy") == [(1, 0.5), (10, 1.0)]
     assert history.get("eval", "L2Loss") == history.get("test", "L2Loss") == []
     assert history.modes == ["eval", "train"]
     assert history.metrics_for_mode("eval") == ["Accuracy"]
     assert history.metrics_for_mode("test") == []
     history.get("train", "L2Loss").clear()
     assert history.to_dict() == {
-        "eval": {"Accuracy": [[1, 0.5], [1, 0.75], [10, 1.0]]},
+        "eval": {"Accuracy": [[1, 0.5], [10, 1.0]]},
         "train": {"L2Loss": [[1, 2.0]]},
     }
+
+
+def test_what_is_measured_once_more_at_a_step_counts() -> None:
+    history = History()
+    for step, value in ((1, 0.5), (2, 0.25), (2, 0.75)):
+        history.append("eval", "Accuracy", step, value)
+    assert history.get("eval", "Accuracy") == [(1, 0.5), (2, 0.75)]
 
 
 def test_what_training_is_made_of_says_what_it_is_in_one_line(tmp_path: Path, backend: str) -> None:

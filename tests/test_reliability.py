@@ -162,3 +162,14 @@ def test_the_cost_of_checkpoints_can_be_measured(tmp_path: Path) -> None:
             assert min(run("numpy", folder, saves, 3)) > 0
         assert [(folder / "checkpoints").exists() for folder in folders.values()] == [True, False]
         assert [(folder / "run.json").exists() for folder in folders.values()] == [True, True]
+
+
+@pytest.mark.usefixtures("_scripts")
+@pytest.mark.parametrize("way", ["plain", "a new Loop", "one step at a time", "several steps a call, saved behind"])
+def test_an_interrupt_at_any_line_of_a_run_changes_no_bit_of_it(way: str) -> None:
+    lines = script("every_line")
+    said: list[str] = []
+    with lk.use_backend("numpy"):
+        count, lost, same = lines.trials(lines.WAYS[way], stride=127, say=said.append)
+    assert (lost, same) == (0, count), "\n".join(said)
+    assert count > 20

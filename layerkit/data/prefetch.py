@@ -20,7 +20,8 @@ class _Shared(Generic[T]):
     """What the two threads see: items that are ready, and how it ended."""
 
     def __init__(self) -> None:
-        self.changed = threading.Condition()
+        self.lock = threading.RLock()  # an interrupt finds it taken and let go; a Condition would leave it taken
+        self.changed = threading.Condition(self.lock)
         self.ready: deque[tuple[T, Any]] = deque()
         self.ended: BaseException | None = None
         self.closed = False
@@ -69,24 +70,24 @@ class Ahead(Iterator[T]):
         shared = self._shared
         if self._thread is None and not shared.closed:
             self._start()
-        with shared.changed:
+        with shared.lock:
             while not shared.ready and shared.ended is None and not shared.closed:
                 shared.changed.wait()
-            if shared.ready:
+            if shared.ready and not shared.closed:
                 return shared.ready[0][0]
         raise shared.ended or StopIteration
 
     def __next__(self) -> T:
         item = self.peek()
         shared = self._shared
-        with shared.changed:
+        with shared.lock:
             self._position = shared.ready.popleft()[1]
             if len(shared.ready) <= self._n_ahead // 2:
                 shared.changed.notify_all()
         return item
 
     def close(self, patience: float | None = None) -> list[T]:
-        """Stops the thread, and returns the items that were ready and not taken.
+        """Stops the thread, and returns the items that were ready and not taken: the same ones, however often.
 
         Args:
             patience: seconds to wait for the item it is making; as long as it takes unless given.
@@ -96,11 +97,9 @@ class Ahead(Iterator[T]):
         # One that an interrupt kept from starting is not alive, and cannot be waited for.
         if thread is not None and thread.is_alive() and thread is not threading.current_thread():
             thread.join(patience)
-        with shared.changed:
-            left = [item for item, _ in shared.ready]
-            shared.ready.clear()
         self._thread = None
-        return left
+        with shared.lock:
+            return [item for item, _ in shared.ready]
 
     def _start(self) -> None:
         arguments = (self._source, self._shared, self._n_ahead)
@@ -134,7 +133,7 @@ def Prefetch(n_prefetch: int = 2) -> Stage:
 
 
 def _stop(shared: _Shared[Any]) -> None:
-    with shared.changed:
+    with shared.lock:
         shared.closed = True
         shared.changed.notify_all()
 
@@ -142,7 +141,7 @@ def _stop(shared: _Shared[Any]) -> None:
 def _work(source: Iterator[T], shared: _Shared[T], n_ahead: int) -> None:
     """The thread's life. It must not know the Ahead, which could then never be forgotten."""
     while True:
-        with shared.changed:
+        with shared.lock:
             if len(shared.ready) >= n_ahead:
                 while len(shared.ready) > n_ahead // 2 and not shared.closed:
                     shared.changed.wait()
@@ -154,7 +153,7 @@ def _work(source: Iterator[T], shared: _Shared[T], n_ahead: int) -> None:
             position = getattr(source, "position", None)
         except BaseException as error:
             ended = error
-        with shared.changed:
+        with shared.lock:
             if ended is None:
                 shared.ready.append((item, position))
             shared.ended = ended

@@ -154,6 +154,8 @@ class Feed:
             from layerkit.data.prefetch import Ahead  # one batch alone needs no thread
 
             self._ahead = Ahead(items, n_ahead)
+        self._lost = False
+        """Whether an interrupt came while a batch was made here, and nobody has it."""
         self._taken: deque[Item] = deque()
         """In order; those that were used are forgotten now and then."""
 
@@ -161,7 +163,9 @@ class Feed:
         """The next item."""
         self._forget_used()
         if self._ahead is None:
+            self._lost = True
             self._taken.append(next(self._items))
+            self._lost = False
         else:
             with self._interrupts.let_through():
                 item = self._ahead.peek()
@@ -181,10 +185,16 @@ class Feed:
             self._taken.popleft()
 
     def close(self) -> None:
-        """Ends the thread, and puts back every batch that was made and not used."""
-        left = [] if self._ahead is None else self._ahead.close(_PATIENCE)
+        """Ends the thread, and puts back every batch that was made and not used; where it was broken off, goes on."""
+        if self._ahead is not None:
+            left = self._ahead.close(_PATIENCE)
+            known = bool(left and self._taken) and left[0] is self._taken[-1]
+            self._ahead, self._taken = None, deque([*self._taken, *left[known:]])
         self._forget_used()
-        if left and self._taken and left[0] is self._taken[-1]:
-            self._taken.pop()
-        for item in reversed([*self._taken, *left]):
+        while self._taken:
+            item = self._taken[-1]
             item.source.put_back(item.batch, item.before)
+            self._taken.pop()
+        if self._lost:
+            for source, position in self._positions.items():
+                source.go_back(position)

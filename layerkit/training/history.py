@@ -26,7 +26,7 @@ class History:
         self._values: dict[str, dict[str, list[tuple[int, float]]]] = {}
 
     def append(self, mode: str, metric: str, step: int, value: float) -> None:
-        """Adds the value of a metric at a step.
+        """Adds the value of a metric at a step, instead of one that this step has already.
 
         Raises:
             LayerkitError: a later step has one already.
@@ -34,7 +34,8 @@ class History:
         values = self._values.setdefault(mode, {}).setdefault(metric, [])
         if values and values[-1][0] > step:
             raise LayerkitError(f"history of {mode} {metric}: step {step} comes after step {values[-1][0]}")
-        values.append((int(step), float(value)))
+        same = bool(values) and values[-1][0] == step
+        values[len(values) - same :] = [(int(step), float(value))]
 
     def get(self, mode: str, metric: str) -> list[tuple[int, float]]:
         """The (step, value) pairs of a metric, in order; none if it was never measured."""

@@ -200,7 +200,7 @@ class Loop:
         self._outside_of_run("run")
         self._steps.check_whole()
         # An interrupt may have come before the report on the last step.
-        reports_first = self._measuring.evaluated < self.step and bool(self._eval_at(self.step))
+        reports_first = self._steps.losses.reported < self.step and bool(self._eval_at(self.step))
         if last == self.step and not reports_first:
             return
         with Interrupts() as interrupts:
@@ -224,9 +224,8 @@ class Loop:
                 reports_first,
             )
             ahead = n_ahead([*self.tasks, *self.eval_tasks]) if last - self.step > 1 else 0
-            used = lambda: (self._steps.seen, self._measuring.evaluated)
-            self._feed = Feed(asked, self._sources, ahead, interrupts, used)
             try:
+                self._feed = Feed(asked, self._sources, ahead, interrupts, lambda: self._steps.losses[:2])
                 if reports_first:
                     self._end_step(evaluate=True)
                 while self.step < last:
@@ -239,7 +238,10 @@ class Loop:
                     self._log(f"Step {self.step: 6d}: interrupted, {self._saved()}")
                 raise
             finally:
-                self._end_run()
+                try:
+                    self._end_run()
+                finally:
+                    self._end_run()  # an error may have come before the end of it; else nothing is left to do
 
     def _saved(self) -> str:
         self._steps.settle()
@@ -268,15 +270,13 @@ class Loop:
             self._measuring.report(self._feed)
 
     def _end_run(self) -> None:
-        try:
-            self._steps.settle()
-        finally:
-            feed, self._feed = self._feed, None
-            if feed is not None:
-                feed.close()
-            self._measuring.close()
-            if self._steps.is_whole:
-                self._hand_out()
+        self._steps.settle()
+        if self._feed is not None:
+            self._feed.close()
+            self._feed = None
+        self._measuring.close()
+        if self._steps.is_whole:
+            self._hand_out()
 
     # -- measuring ----------------------------------------------------------------------------------------------------
 
@@ -333,23 +333,21 @@ class Loop:
         loaded = self._output.load(directory, self._steps.variables, self.random_seed)
         saved = loaded.progress
         seek_all(self._sources, saved.positions, self._log)
-        self._steps.take_over(loaded.variables, saved.step)
-        self._measuring.history, self._measuring.evaluated = History.from_dict(saved.history), saved.evaluated
-        self._rngs = saved.rngs
-        self._steps.sums = [*saved.sums, *[(0.0, 0)] * len(self.tasks)][: len(self.tasks)]
+        self._steps.take_over(loaded.variables, saved.step, saved.evaluated, saved.sums)
+        self._measuring.history, self._rngs = History.from_dict(saved.history), saved.rngs
         self._hand_out(force=True)
 
     def _progress(self) -> Progress:
         from layerkit.training.saving import Progress
 
-        feed, measuring = self._feed, self._measuring
+        feed, losses = self._feed, self._steps.losses
         return Progress(
             self.step,
-            measuring.evaluated,
+            losses.reported,
             self._rngs,
             self.random_seed,
-            list(self._steps.sums),
-            measuring.history.to_dict(),
+            losses.sums,
+            self.history.to_dict(),
             [source.position if feed is None else feed.position(source) for source in self._sources],
         )
 

@@ -49,8 +49,6 @@ class Measuring:
         tensorboard: bool,
     ) -> None:
         self.history = History()
-        self.evaluated = 0
-        """The last step after which there was a report."""
         self._steps, self._eval_tasks, self._move = steps, eval_tasks, move
         self._output_dir, self._log = output_dir, log
         self._scalars = _scalars(output_dir) if tensorboard and output_dir is not None else None
@@ -72,17 +70,17 @@ class Measuring:
     def report(self, feed: Feed | None) -> None:
         """Notes and logs the losses since the last time, what layers left, and every metric.
 
-        All of it is noted, or nothing: what breaks it off before is followed by the same report once more.
+        Where it is broken off before all of it is noted, the same report comes once more, and says the same.
         """
         steps = self._steps
         steps.settle()
-        means = steps.means()
+        means = steps.losses.means()
         numbers = {self._loss_names[number][0]: mean for number, mean in means.items()}
         numbers.update(self._summaries.numbers_on_host(steps.variables))
         measured = self._measure(feed)
-        steps.forget_means()
-        self.evaluated = steps.done
-        self._note({"train": numbers, "eval": measured})
+        noted = self._note({"train": numbers, "eval": measured})
+        steps.reported()
+        self._tell(noted)
         for number, mean in means.items():
             if mean < 0:
                 self._doubt(self._losses[number], mean)
@@ -91,7 +89,7 @@ class Measuring:
     def evaluate(self) -> dict[str, float]:
         """Measures, notes and logs every metric, on batches of the tasks themselves; returns them by name."""
         measured = self._measure(None)
-        self._note({"eval": measured})
+        self._tell(self._note({"eval": measured}))
         return measured
 
     def _measure(self, feed: Feed | None) -> dict[str, float]:
@@ -104,12 +102,16 @@ class Measuring:
             measured.update(zip(names, values, strict=True))
         return measured
 
-    def _note(self, numbers: dict[str, dict[str, float]]) -> None:
-        """Notes all numbers of a mode by their names, and then says them."""
-        step = self._steps.done
+    def _note(self, numbers: dict[str, dict[str, float]]) -> list[tuple[str, str, float]]:
+        """Notes the numbers of each mode by their names; returns (mode, metric, value) of each."""
         noted = [(mode, metric, value) for mode, named in numbers.items() for metric, value in named.items()]
         for mode, metric, value in noted:
-            self.history.append(mode, metric, step, value)
+            self.history.append(mode, metric, self._steps.done, value)
+        return noted
+
+    def _tell(self, noted: list[tuple[str, str, float]]) -> None:
+        """Logs what was noted."""
+        step = self._steps.done
         for mode, metric, value in noted:
             self._log(line(step, mode, metric, value, self._width))
             if self._scalars is not None:

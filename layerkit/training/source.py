@@ -31,13 +31,19 @@ class Source:
         self.labeled_data = labeled_data
         self.name = name
         self._iterator = _iterator(labeled_data, name)
+        self._drawn = 0
+        """How many batches the iterator gave."""
         self._put_back: deque[tuple[Batch, Any]] = deque()
-        self._taken = 0
+        """Those of them that come next, and the position before each."""
 
     @property
     def seekable(self) -> bool:
         """Whether the iterator saves its own position."""
         return getattr(self._iterator, "position", None) is not None and hasattr(self._iterator, "seek")
+
+    @property
+    def _taken(self) -> int:
+        return self._drawn - len(self._put_back)
 
     @property
     def position(self) -> Any:
@@ -52,24 +58,19 @@ class Source:
         Raises:
             LayerkitError: there is none, or it is no batch.
         """
-        if self._put_back:
-            batch = self._put_back.popleft()[0]
-        else:
-            batch = as_batch(self._draw(), self.name)
-        self._taken += 1
-        return batch
+        return self._put_back.popleft()[0] if self._put_back else self._draw()
 
     def peek(self) -> Batch:
         """The next batch, which stays the next."""
         if not self._put_back:
             position = self.position
-            self._put_back.append((as_batch(self._draw(), self.name), position))
+            self._put_back.append((self._draw(), position))
         return self._put_back[0][0]
 
     def put_back(self, batch: Batch, position: Any) -> None:
-        """Makes ``batch`` the next one again; ``position`` is the one it was taken at."""
-        self._put_back.appendleft((batch, position))
-        self._taken -= 1
+        """Makes ``batch``, unless it is, the next one again; ``position`` is the one it was taken at."""
+        if not self._put_back or self._put_back[0][0] is not batch or self._put_back[0][1] != position:
+            self._put_back.appendleft((batch, position))
 
     def seek(self, position: Any, say: Callable[[str], None]) -> None:
         """Goes to a position that ``position`` gave, in this process or in one before.
@@ -81,11 +82,7 @@ class Source:
             LayerkitError: the position is another iterator's, lies behind, or beyond the end.
         """
         if self.seekable:
-            self._put_back.clear()
-            try:
-                self._iterator.seek(position)
-            except LayerkitError as error:
-                raise LayerkitError(f"{self.name}: {error}: go on with the data as they were, or start anew") from error
+            self.go_back(position)
             return
         wanted = position.get("batches") if isinstance(position, dict) else None
         if not isinstance(wanted, int):
@@ -95,12 +92,12 @@ class Source:
         if isinstance(self._iterator, _Repeated) and isinstance(self.labeled_data, Sequence):
             self._iterator = _Repeated(self.labeled_data, wanted % max(1, len(self.labeled_data)))
             self._put_back.clear()
-            self._taken = wanted
+            self._drawn = wanted
             return
         if wanted < self._taken and isinstance(self._iterator, _Repeated):
             self._iterator = _iterator(self.labeled_data, self.name)
             self._put_back.clear()
-            self._taken = 0
+            self._drawn = 0
         if wanted < self._taken:
             raise LayerkitError(
                 f"{self.name} has given {self._taken} batches, the checkpoint was taken after {wanted}: start it anew"
@@ -110,15 +107,29 @@ class Source:
         while self._taken < wanted:
             self.next()
 
+    def go_back(self, position: Any) -> None:
+        """Goes to a position that it came by, if the iterator saves its own.
+
+        Raises:
+            LayerkitError: the position is another iterator's.
+        """
+        if not self.seekable:
+            return
+        self._put_back.clear()
+        try:
+            self._iterator.seek(position)
+        except LayerkitError as error:
+            raise LayerkitError(f"{self.name}: {error}: go on with the data as they were, or start anew") from error
+
     def examples_at(self, position: Any, rows: Sequence[int]) -> tuple[int, ...]:
         """Which examples of the data stand in these rows of the batch at ``position``; none where nobody knows."""
         find = getattr(self._iterator, "examples_at", None)
         examples = find(position) if find is not None and rows else ()
         return tuple(int(examples[row]) for row in rows if row < len(examples))
 
-    def _draw(self) -> Any:
+    def _draw(self) -> Batch:
         try:
-            return next(self._iterator)
+            batch = as_batch(next(self._iterator), self.name)
         except StopIteration:
             raise LayerkitError(
                 f"{self.name} ended after {self._taken} batch{'es' * (self._taken > 1)}: "
@@ -126,6 +137,8 @@ class Source:
                 if self._taken
                 else f"{self.name} has no batches"
             ) from None
+        self._drawn += 1
+        return batch
 
 
 def seek_all(sources: Sequence[Source], positions: Sequence[Any], say: Callable[[str], None]) -> None:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import itertools
 import time
 from collections import deque
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 
@@ -24,10 +24,25 @@ from layerkit.training.tables import paths_of, with_tables
 from layerkit.training.task import EvalTask, TrainTask
 from layerkit.training.variables import Variables
 
-__all__ = ["Steps"]
+__all__ = ["Losses", "Steps"]
 
 _PATIENCE, _MOST_UNSEEN = 0.01, 16
 """For how many seconds, and how many calls, losses stay on the device before they are looked at."""
+
+
+class Losses(NamedTuple):
+    """The losses of a run that were looked at: one value, so that an interrupt finds all of it or nothing."""
+
+    seen: int
+    """The last step whose loss was looked at."""
+    reported: int
+    """The last step after which there was a report."""
+    sums: list[tuple[float, int]]
+    """For each task the sum of the losses since then, and their number."""
+
+    def means(self) -> dict[int, float]:
+        """The mean loss of each task there was a step of, by its number."""
+        return {number: total / count for number, (total, count) in enumerate(self.sums) if count}
 
 
 class Steps:
@@ -50,8 +65,7 @@ class Steps:
         started = start(model, tasks, seed)
         self.variables, self.keys = started.variables, started.keys
         self.done = 0
-        self.sums = [(0.0, 0)] * len(tasks)
-        """For each task the sum of the losses since ``forget_means``, and their number."""
+        self.losses = Losses(0, 0, [(0.0, 0)] * len(tasks))
         self.shared = not started.private
         """Whether somebody else may hold the arrays: then they are copied before a step overwrites them."""
         self._model, self._tasks = model, tasks
@@ -147,11 +161,6 @@ class Steps:
         return rates, batches, tuple(ids)
 
     @property
-    def seen(self) -> int:
-        """The last step whose loss was looked at."""
-        return self._unseen[0][1] if self._unseen else self.done
-
-    @property
     def is_whole(self) -> bool:
         """Whether weights and slots are those after a step that ended, once ``settle`` has looked at its loss.
 
@@ -179,9 +188,10 @@ class Steps:
         task = self.variables.tasks[0]
         return View((self.variables.weights, task.loss_weights), task.slots, task.waiting, self.done)
 
-    def take_over(self, variables: Variables, done: int) -> None:
-        """Goes on from the variables of a checkpoint, written after ``done`` steps."""
+    def take_over(self, variables: Variables, done: int, reported: int, sums: list[tuple[float, int]]) -> None:
+        """Goes on from the variables and losses of a checkpoint, written after ``done`` steps."""
         self.variables, self.done, self._settled_at = variables, done, done
+        self.losses = Losses(done, reported, [*sums, *[(0.0, 0)] * len(self._tasks)][: len(self._tasks)])
         variables.alive = to_device(np.array(True))
         task = variables.tasks[0]
         paths = paths_of((self._model, self._tasks[0].loss_layer), (variables.weights, task.loss_weights))
@@ -202,13 +212,9 @@ class Steps:
         """
         self._look(len(self._unseen))
 
-    def means(self) -> dict[int, float]:
-        """The mean loss since ``forget_means`` of each task there was a step of, by its number."""
-        return {number: total / count for number, (total, count) in enumerate(self.sums) if count}
-
-    def forget_means(self) -> None:
-        """Begins new means."""
-        self.sums = [(0.0, 0)] * len(self.sums)
+    def reported(self) -> None:
+        """Begins new sums of losses: there was a report on those up to here."""
+        self.losses = Losses(self.done, self.done, [(0.0, 0)] * len(self._tasks))
 
     def hand_out(self) -> None:
         """Gives the layers the weights and state that training has come to."""
@@ -227,22 +233,23 @@ class Steps:
         """Looks at the losses of the first calls nobody has seen; the seconds since the last time."""
         for seen in to_host([seen for _, _, seen in itertools.islice(self._unseen, count)]):
             self._see(*self._unseen[0][:2], seen)
+            self._unseen.popleft()
         before, self._looked = self._looked, time.perf_counter()
         return self._looked - before
 
     def _see(self, items: list[Item], first: int, seen: tuple[Any, Any]) -> None:
-        """Looks at the losses of the first call nobody has seen; ``first`` is its first step, counted from 0."""
-        losses, alive = (np.reshape(array, -1).tolist() for array in seen)
-        sums = list(self.sums)
-        for place, (item, value) in enumerate(zip(items, losses, strict=True)):
+        """Looks at the losses of one call; ``first`` is its first step, counted from 0."""
+        values, alive = (np.reshape(array, -1).tolist() for array in seen)
+        before, sums = self.losses, list(self.losses.sums)
+        for place, (item, value) in enumerate(zip(items, values, strict=True)):
+            step = first + place
             if not alive[place]:
-                self.sums = sums
-                self._unseen.popleft()
-                self._stop(items[place:], first + place + 1, value)
-            total, count = sums[item.task]
-            sums[item.task] = total + value, count + 1
-        self.sums = sums
-        self._unseen.popleft()
+                self.losses = Losses(step, before.reported, sums)
+                self._stop(items[place:], step + 1, value)
+            if step >= before.seen:  # or an interrupt came right after it was looked at
+                total, count = sums[item.task]
+                sums[item.task] = total + value, count + 1
+        self.losses = Losses(first + len(items), before.reported, sums)
 
     def _stop(self, items: list[Item], step: int, value: float) -> None:
         """Goes back to before the step on the first of these items, and raises what is known of its loss."""
