@@ -278,6 +278,22 @@ def test_rezero_models_take_what_the_others_take() -> None:
         assert getattr(models, f"ReZero{name}")(7, mode="eval", dropout=0.5).n_in == getattr(models, name)(7).n_in
 
 
+@pytest.mark.parametrize("name", ["TransformerEncoder", "TransformerDecoder", "TransformerLM", "Transformer"])
+def test_rezero_models_hand_on_every_argument(name: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    of_other = inspect.signature(getattr(models, name))
+    handed_on: dict[str, object] = {}
+
+    def other(*args: object, **kwargs: object) -> lk.Layer:
+        handed_on.update(of_other.bind(*args, **kwargs).arguments)
+        return lk.Serial()
+
+    monkeypatch.setattr(f"layerkit_plugins.models.transformer.{name}", other)
+    made = getattr(models, f"ReZero{name}")
+    given = {argument: object() for argument in inspect.signature(made).parameters}
+    made(**given)
+    assert handed_on == {**given, "norm": "rezero"}
+
+
 @pytest.mark.parametrize(
     ("make", "said"),
     [

@@ -17,8 +17,6 @@ __all__ = [
     "ReZeroTransformerLM",
 ]
 
-# The functions below hand on all that they were given, by name: ``**locals()``.
-
 _SMALL: dict[str, Any] = {"d_model": 8, "d_ff": 12, "n_heads": 2, "max_len": 9, "expected_failures": SINES}
 
 
@@ -49,7 +47,10 @@ def ReZeroTransformerEncoder(
     >>> ReZeroTransformerEncoder(9, 2, d_model=8, d_ff=8, n_layers=1).output_signature(lk.i32(4, 7))
     float32[4,2]
     """
-    return transformer.TransformerEncoder(**locals(), norm="rezero")
+    sizes = d_model, d_ff, n_layers, n_heads, max_len
+    return transformer.TransformerEncoder(
+        vocab_size, n_classes, *sizes, dropout, dropout_shared_axes, mode, ff_activation, norm="rezero"
+    )
 
 
 @lk.example(lk.i32(2, 5, max=7), vocab_size=7, n_layers=1, **_SMALL)
@@ -78,7 +79,10 @@ def ReZeroTransformerDecoder(
     >>> ReZeroTransformerDecoder(9, d_model=8, d_ff=8, n_layers=1).output_signature(lk.i32(4, 7))
     float32[4,7,8]
     """
-    return transformer.TransformerDecoder(**locals(), norm="rezero")
+    sizes = d_model, d_ff, n_layers, n_heads, max_len
+    return transformer.TransformerDecoder(
+        vocab_size, *sizes, dropout, dropout_shared_axes, mode, ff_activation, norm="rezero"
+    )
 
 
 @lk.example(lk.i32(2, 5, max=7), vocab_size=7, n_layers=1, **_SMALL)
@@ -107,7 +111,10 @@ def ReZeroTransformerLM(
     >>> ReZeroTransformerLM(9, d_model=8, d_ff=8, n_layers=1).output_signature(lk.i32(4, 7))
     float32[4,7,9]
     """
-    return transformer.TransformerLM(**locals(), norm="rezero")
+    sizes = d_model, d_ff, n_layers, n_heads, max_len
+    return transformer.TransformerLM(
+        vocab_size, *sizes, dropout, dropout_shared_axes, mode, ff_activation, norm="rezero"
+    )
 
 
 @lk.example(
@@ -141,4 +148,7 @@ def ReZeroTransformer(
     >>> model.output_signature((lk.i32(4, 7), lk.i32(4, 3)))[0]
     float32[4,3,9]
     """
-    return transformer.Transformer(**locals(), norm="rezero")
+    sizes = d_model, d_ff, n_encoder_layers, n_decoder_layers, n_heads, max_len
+    return transformer.Transformer(
+        input_vocab_size, output_vocab_size, *sizes, dropout, dropout_shared_axes, mode, ff_activation, norm="rezero"
+    )
