@@ -11,15 +11,15 @@ from __future__ import annotations
 
 import functools
 import math
-import operator
 import os
 from typing import Any
 
 import numpy as onp
 
-from layerkit.errors import UsageError, shown, suggest
+from layerkit.errors import UsageError, suggest
 from layerkit.fastmath.backend import ArrayError, active, float64_enabled
 from layerkit.fastmath.memory import check_room
+from layerkit.numbers import whole
 
 __all__ = [
     "NAMES",
@@ -67,19 +67,12 @@ def seed_words(seed: int) -> tuple[int, int]:
     >>> seed_words(7), seed_words(-1), seed_words(2**40)
     ((0, 7), (0, 4294967295), (256, 0))
     """
-    whole = _whole("get_prng", "the seed", seed)
-    if not -(2**63) <= whole < 2**63:
-        raise ArrayError(f"random.get_prng: the seed is a whole number of at most 64 bits, got {whole}")
-    if -(2**31) <= whole < 2**32:
-        return 0, whole & 0xFFFFFFFF
-    return whole >> 32 & 0xFFFFFFFF, whole & 0xFFFFFFFF
-
-
-def _whole(function: str, what: str, value: Any) -> int:
-    try:
-        return operator.index(value)
-    except TypeError:
-        raise ArrayError(f"random.{function}: {what} is a whole number, got {shown(value)}") from None
+    seed = whole("random.get_prng: the seed", seed, error=ArrayError)
+    if not -(2**63) <= seed < 2**63:
+        raise ArrayError(f"random.get_prng: the seed is a whole number of at most 64 bits, got {seed}")
+    if -(2**31) <= seed < 2**32:
+        return 0, seed & 0xFFFFFFFF
+    return seed >> 32 & 0xFFFFFFFF, seed & 0xFFFFFFFF
 
 
 def _key(function: str, key: Any) -> Any:
@@ -93,18 +86,17 @@ def _key(function: str, key: Any) -> Any:
 
 def _shape(function: str, shape: Any, *parameters: Any) -> Shape:
     """``shape`` as a tuple, into which the parameters' shapes must broadcast."""
-    sizes = tuple(_whole(function, "a size", size) for size in (shape if hasattr(shape, "__iter__") else (shape,)))
-    if any(size < 0 for size in sizes):
-        raise ArrayError(f"random.{function}: a shape has no negative sizes, got {sizes}")
+    given = shape if hasattr(shape, "__iter__") else (shape,)
+    sizes = tuple(whole(f"random.{function}: a size", size, 0, ArrayError) for size in given)
     check_room(f"random.{function}: an array of shape {sizes} takes", 4 * math.prod(sizes))
-    given = [onp.shape(parameter) for parameter in parameters]
+    of_parameters = [onp.shape(parameter) for parameter in parameters]
     try:
-        fits = onp.broadcast_shapes(sizes, *given) == sizes
+        fits = onp.broadcast_shapes(sizes, *of_parameters) == sizes
     except ValueError:
         fits = False
     if not fits:
         raise ArrayError(
-            f"random.{function}: parameters of shape {', '.join(map(str, given))} do not fit shape {sizes}"
+            f"random.{function}: parameters of shape {', '.join(map(str, of_parameters))} do not fit shape {sizes}"
         )
     return sizes
 
@@ -150,7 +142,7 @@ def fold_in(key: Any, data: int) -> Any:
     backend = active()
     # Of 32 bits without a sign any number will do.
     if getattr(data, "dtype", None) != onp.uint32 and not backend.is_traced(data):
-        data = _whole("fold_in", "the data", data)
+        data = whole("random.fold_in: the data", data, error=ArrayError)
         if not 0 <= data < 2**32:
             raise ArrayError(f"random.fold_in: the data is a whole number from 0 to {2**32 - 1}, got {data}")
     return backend.random.fold_in(_key("fold_in", key), data)
