@@ -2,19 +2,16 @@
 
 from __future__ import annotations
 
-import collections
-import functools
-import inspect
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Any, ClassVar
 
 import numpy as onp
 
 from layerkit.clipping import clipped, in_dtype, is_trained, norm_of, wide
-from layerkit.errors import LayerkitError, UsageError, suggest
+from layerkit.errors import LayerkitError, UsageError
 from layerkit.fastmath import is_traced, nested_map, tree_leaves, tree_unflatten
 from layerkit.missed_steps import MissedSteps
-from layerkit.numbers import as_real
+from layerkit.optimizer_options import as_code, by_name, number, record
 from layerkit.pieces import by_pieces, has_pieces
 
 __all__ = ["Optimizer"]
@@ -72,7 +69,7 @@ class Optimizer:
 
     def __new__(cls, *args: Any, **kwargs: Any) -> Any:
         optimizer = object.__new__(cls)
-        optimizer._arguments = _bind(cls, args, kwargs)
+        optimizer._arguments = by_name(cls, args, kwargs)
         return optimizer
 
     def __init__(
@@ -86,12 +83,13 @@ class Optimizer:
         self.clip_grad_norm = clip_grad_norm
         self.weight_decay_rate = weight_decay_rate
         if not callable(learning_rate):
-            self._number("learning_rate", learning_rate, "[0, inf)")
+            number(type(self), "learning_rate", learning_rate, "[0, inf)")
         if clip_grad_norm is not None:
-            self._number("clip_grad_norm", clip_grad_norm, "(0, inf)")
-        self._number("weight_decay_rate", weight_decay_rate, "[0, inf)")
+            number(type(self), "clip_grad_norm", clip_grad_norm, "(0, inf)")
+        number(type(self), "weight_decay_rate", weight_decay_rate, "[0, inf)")
         self._options = {
-            name: self._number(name, value, self.limits.get(name, "(-inf, inf)")) for name, value in opt_params.items()
+            name: number(type(self), name, value, self.limits.get(name, "(-inf, inf)"))
+            for name, value in opt_params.items()
         }
 
     # -- what a subclass writes ---------------------------------------------------------------------------------------
@@ -153,8 +151,8 @@ class Optimizer:
     @property
     def opt_params(self) -> Any:
         """The record of numbers that ``update`` takes, with the learning rate of step 0."""
-        record = _record(type(self).__name__, ("learning_rate", *self._options))
-        return record(self.learning_rate_at(0), *self._options.values())
+        make = record(type(self).__name__, ("learning_rate", *self._options))
+        return make(self.learning_rate_at(0), *self._options.values())
 
     def learning_rate_at(self, step: Any) -> Any:
         """The learning rate of a step, a float32 scalar; steps are counted from 0.
@@ -166,7 +164,7 @@ class Optimizer:
         if hasattr(value, "dtype") and is_traced(value):
             return value.astype(onp.float32)
         name = f"learning_rate of step {step}" if callable(self.learning_rate) else "learning_rate"
-        return self._number(name, value, "[0, inf)")
+        return number(type(self), name, value, "[0, inf)")
 
     def _scheduled(self, step: Any) -> Any:
         try:
@@ -278,22 +276,28 @@ class Optimizer:
             raise LayerkitError(f"{name} makes {new_shape} of a weight of shape {shape}")
         return made[0], made[1]
 
-    # -- checks -------------------------------------------------------------------------------------------------------
+    # -- where several optimizers stand for one, they say otherwise ---------------------------------------------------
 
-    def _number(self, name: str, value: Any, interval: str) -> onp.float32:
-        """``value`` as a float32, in which it must lie in ``interval``."""
-        number = _as_float32(value)
-        if number is not None and _inside(interval, float(number)):
-            return number
-        rounded = ""
-        if number is not None and _inside(interval, float(value)):
-            rounded = f", which is {float(number)} in float32"
-        parameter = _parameters(type(self)).get(name)
-        known = parameter is not None and parameter.default not in (parameter.empty, value)
-        remedy = f"; the default is {parameter.default!r}" if known and parameter is not None else ""
-        raise UsageError(
-            f"{type(self).__name__}: {name} must be a number in {interval}, got {value!r}{rounded}{remedy}"
-        )
+    fixed_places: frozenset[int] = frozenset()
+    """The places, among the leaves of all weights, of those that are not trained."""
+
+    def members(self) -> list[Optimizer]:
+        """The optimizers that are at work."""
+        return [self]
+
+    def identity(self) -> str:
+        """What must be the same where a run goes on."""
+        return type(self).__name__
+
+    def bind(self, paths: list[str]) -> None:
+        """Learns the paths of all weights, before their slots are made."""
+
+    def cannot_schedule(self) -> str:
+        """Why a task cannot have an ``lr_schedule`` beside it; empty where it can."""
+        own = callable(self.learning_rate)
+        return f"lr_schedule and {type(self).__name__}'s own schedule are both given" if own else ""
+
+    # -- checks -------------------------------------------------------------------------------------------------------
 
     def _leaves(self, weights: Any, grads: Any, slots: Any) -> tuple[list[Any], list[Any], list[Any]]:
         """Weights, gradients (in 32 bits; ``None`` where the weight is not trained) and slots, side by side."""
@@ -322,59 +326,7 @@ class Optimizer:
         return parts
 
     def __repr__(self) -> str:
-        parameters = _parameters(type(self))
-        shown = {"learning_rate": self.learning_rate}
-        for name, value in self._arguments.items():
-            parameter = parameters[name]
-            if parameter.kind is parameter.VAR_KEYWORD:
-                shown.update(value)
-            elif name != "learning_rate" and value != parameter.default:
-                shown[name] = value
-        return f"{type(self).__name__}({', '.join(f'{name}={value!r}' for name, value in shown.items())})"
-
-
-# -- arguments and the record of numbers -----------------------------------------------------------------------------
-
-
-def _parameters(cls: type[Optimizer]) -> dict[str, inspect.Parameter]:
-    """The parameters of a constructor, by name, without self."""
-    return dict(list(inspect.signature(cls.__init__).parameters.items())[1:])
-
-
-def _bind(cls: type[Optimizer], args: tuple[Any, ...], kwargs: dict[str, Any]) -> dict[str, Any]:
-    """The arguments of a constructor by name, before it is called: Python's own message has no "did you mean"."""
-    parameters = _parameters(cls)
-    open_ended = any(p.kind is p.VAR_KEYWORD for p in parameters.values())
-    for name in kwargs:
-        if name not in parameters and not open_ended:
-            raise UsageError(f"{cls.__name__} has no option {name!r}: {suggest(name, parameters)}")
-    try:
-        return dict(inspect.Signature(list(parameters.values())).bind(*args, **kwargs).arguments)
-    except TypeError as error:
-        raise UsageError(f"{cls.__name__}: {error}; its options are {', '.join(parameters)}") from error
-
-
-@functools.cache
-def _record(name: str, fields: tuple[str, ...]) -> Any:
-    """One class for each optimizer, not one for each object: a compiled step is found again by it."""
-    make: Any = collections.namedtuple
-    return make(f"{name}Params", fields)
-
-
-def _as_float32(value: Any) -> onp.float32 | None:
-    number = as_real(value)
-    with onp.errstate(over="ignore"):
-        return None if number is None else onp.float32(number)
-
-
-def _inside(interval: str, x: float) -> bool:
-    """Whether ``x`` lies in an interval as mathematicians write it.
-
-    >>> _inside("[0, 1)", 0.0), _inside("[0, 1)", 1.0)
-    (True, False)
-    """
-    low, high = map(float, interval[1:-1].split(","))
-    return (low <= x if interval[0] == "[" else low < x) and (x <= high if interval[-1] == "]" else x < high)
+        return as_code(type(self), self.learning_rate, self._arguments)
 
 
 # -- single weights --------------------------------------------------------------------------------------------------

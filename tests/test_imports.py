@@ -31,7 +31,7 @@ ROOMS = {
     "combinators": "combinators",
     "examples": "example summary",
     "decoding": "decoding",
-    "optimizer": "clipping missed_steps optimizer pieces",
+    "optimizer": "clipping missed_steps optimizer optimizer_options pieces",
     "plugins": "plugins",
     "registered": "layers models optimizers",
     "data": "data",

@@ -13,6 +13,7 @@ from layerkit import fastmath, optimizers
 from layerkit import layers as tl
 from layerkit.fastmath import numpy as np
 from layerkit.optimizer import Optimizer
+from layerkit.training.identity import identity_of
 
 X = onp.random.default_rng(0).normal(size=(16, 3)).astype("float32")
 BATCH = (X, X.sum(axis=1, keepdims=True), onp.ones((16, 1), "float32"))
@@ -111,6 +112,16 @@ def test_it_goes_on_with_the_same_bits(backend: str, tmp_path: Path) -> None:
         lk.LayerkitError, match=r"another optimizer .*0.Dense: Adam, the rest: Momentum, not 0.Dense: None"
     ):
         start("other", None)
+
+
+def test_what_a_checkpoint_says_of_it_stays() -> None:
+    def identity(optimizer: Any) -> Any:
+        return identity_of(model(), [lk.TrainTask([BATCH], tl.L2Loss(), optimizer)], {})["optimizer"]
+
+    parts = {"0.Dense": optimizers.Adam(0.01), "2.Dense/bias": None, "": optimizers.Momentum(0.1)}
+    assert identity(parts) == ["0.Dense: Adam, 2.Dense/bias: None, the rest: Momentum"]
+    assert identity({"": optimizers.SGD(0.1)}) == ["the rest: SGD"]
+    assert identity(optimizers.SGD(0.1)) == ["SGD"]
 
 
 def test_tasks_take_turns_with_a_part_each(backend: str) -> None:

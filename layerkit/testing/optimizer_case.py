@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import functools
-import inspect
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, NamedTuple
@@ -51,7 +50,7 @@ class OptimizerCase:
 
     def __post_init__(self) -> None:
         if isinstance(self.subject, Optimizer):
-            self.arguments = {**_arguments(self.subject), **self.arguments}
+            self.arguments = {**self.subject._arguments, **self.arguments}
             self.subject = type(self.subject)
         if self.formula is None:
             self.formula = getattr(self.subject, "formula", None)
@@ -128,15 +127,6 @@ def _make_a_step(optimizer: Optimizer) -> None:
         raise
     if not isinstance(new, (tuple, list)) or len(new) != 2:
         raise Fault("update returns two things, a weight and its slots")
-
-
-def _arguments(optimizer: Optimizer) -> dict[str, Any]:
-    """What the optimizer was made with, by name."""
-    parameters = inspect.signature(type(optimizer).__init__).parameters
-    given: dict[str, Any] = {}
-    for name, value in optimizer._arguments.items():
-        given.update(value if parameters[name].kind is inspect.Parameter.VAR_KEYWORD else {name: value})
-    return given
 
 
 def numbers(shape: tuple[int, ...], seed: int, scale: float = 1.0) -> Any:

@@ -11,9 +11,7 @@ from layerkit.engine.sharing import walk
 from layerkit.errors import LayerkitError, UsageError, shown
 from layerkit.files import sealed
 from layerkit.layer import Layer
-from layerkit.optimizer import Optimizer
 from layerkit.plugins.discovery import discover
-from layerkit.training.parts import Parts, optimizers_of
 from layerkit.training.task import TrainTask
 
 __all__ = ["check_identity", "compare", "describe", "distributions", "identity_of"]
@@ -29,16 +27,9 @@ def identity_of(model: Layer, tasks: list[TrainTask], more: Mapping[str, Any]) -
     return {
         "model": list(describe(model)),
         "loss": [line for task in tasks for line in describe(task.loss_layer)],
-        "optimizer": [_kinds(task.optimizer) for task in tasks],
+        "optimizer": [task.optimizer.identity() for task in tasks],
         **check_identity(more),
     }
-
-
-def _kinds(optimizer: Optimizer) -> str:
-    """The name of an optimizer's class; with parts, that of each."""
-    if not isinstance(optimizer, Parts):
-        return type(optimizer).__name__
-    return ", ".join(f"{path or 'the rest'}: {own and type(own).__name__}" for path, own in optimizer.given.items())
 
 
 def check_identity(more: Mapping[str, Any]) -> dict[str, Any]:
@@ -138,7 +129,7 @@ def distributions(model: Layer, tasks: Iterable[TrainTask]) -> dict[str, str]:
     """{distribution: version} of the plugins that a run is made of; layerkit's own is always there."""
     parts = [
         *walk(model),
-        *(part for task in tasks for part in (*walk(task.loss_layer), *optimizers_of(task.optimizer))),
+        *(part for task in tasks for part in (*walk(task.loss_layer), *task.optimizer.members())),
     ]
     modules = {type(part).__module__.partition(".")[0] for part in parts}
     entries = [e for e in discover().entries if e.bundled or e.value.partition(":")[0].partition(".")[0] in modules]

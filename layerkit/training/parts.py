@@ -10,7 +10,7 @@ from layerkit.errors import UsageError, suggest
 from layerkit.fastmath import tree_leaves, tree_unflatten
 from layerkit.optimizer import Optimizer
 
-__all__ = ["Parts", "fixed_places", "optimizers_of"]
+__all__ = ["Parts"]
 
 
 class Parts(Optimizer):
@@ -23,27 +23,28 @@ class Parts(Optimizer):
 
     def __init__(self, given: Mapping[str, Optimizer | None]) -> None:
         self.given = dict(given)
-        self.members = list({id(own): own for own in self.given.values() if own is not None}.values())
+        self._members = list({id(own): own for own in self.given.values() if own is not None}.values())
         self._paths: list[str] = []
         self._owners: list[int | None] = []
-        if not self.members:
+        if not self._members:
             raise UsageError("optimizer: no part has one, so nothing would be trained")
 
-    def bind(self, paths: Sequence[str]) -> None:
+    def bind(self, paths: list[str]) -> None:
         """Finds out which optimizer each weight has; ``paths`` are those of the weights.
 
         Raises:
             UsageError: a weight has none, a name is no weight's, or it has trained another model.
         """
-        if self._paths and self._paths != list(paths):
+        if self._paths and self._paths != paths:
             raise UsageError("optimizer: its parts are those of another model: make a TrainTask for each model")
         known = list(dict.fromkeys(name for path in paths for name in _names(path)))
         for name in self.given:
             if name and name not in known:
                 raise UsageError(f"optimizer: no weight's path begins with {name!r}: {suggest(name, known)}")
-        numbers = {id(member): number for number, member in enumerate(self.members)}
+        numbers = {id(member): number for number, member in enumerate(self._members)}
         self._owners = [numbers.get(id(self._of(path))) for path in paths]
-        self._paths = list(paths)
+        self.fixed_places = frozenset(place for place, owner in enumerate(self._owners) if owner is None)
+        self._paths = paths
 
     def _of(self, path: str) -> Optimizer | None:
         for name in (*_names(path), ""):
@@ -51,29 +52,33 @@ class Parts(Optimizer):
                 return self.given[name]
         raise UsageError(f"optimizer: {path} has none: name it, or give '' one, which is for all that is not named")
 
-    @property
-    def fixed(self) -> frozenset[int]:
-        """The places of the weights that are not trained."""
-        return frozenset(place for place, owner in enumerate(self._owners) if owner is None)
+    def members(self) -> list[Optimizer]:
+        return self._members
+
+    def identity(self) -> str:
+        return ", ".join(f"{path or 'the rest'}: {own and own.identity()}" for path, own in self.given.items())
 
     def cannot_skip(self) -> str:
         return "parts of the model have optimizers of their own"
+
+    def cannot_schedule(self) -> str:
+        return "lr_schedule is for one optimizer: give each part's its own, Adam(lr_schedule)"
 
     def learning_rate_at(self, step: Any) -> Any:
         raise UsageError("optimizer: each part has a learning rate of its own")
 
     def tree_init(self, weights: Any) -> tuple[Any, Any]:
         leaves = tree_leaves(weights)
-        made = [iter(member.tree_init(self._own(n, leaves))[0]) for n, member in enumerate(self.members)]
+        made = [iter(member.tree_init(self._own(n, leaves))[0]) for n, member in enumerate(self._members)]
         slots = list(self._merged(made, [()] * len(leaves)))
-        return tree_unflatten(slots, weights), tuple(member.opt_params for member in self.members)
+        return tree_unflatten(slots, weights), tuple(member.opt_params for member in self._members)
 
     def tree_update(
         self, step: Any, grads: Any, weights: Any, slots: Any, opt_params: Any, stats: bool = False
     ) -> tuple[Any, Any, dict[str, Any]]:
         """As an optimizer's, of lists with an entry for each weight, and without figures."""
         updates: list[Iterator[Any]] = []
-        for n, member in enumerate(self.members):
+        for n, member in enumerate(self._members):
             own = functools.partial(self._own, n)
             new, new_slots, _ = member.tree_update(step, own(grads), own(weights), own(slots), opt_params[n])
             updates.append(zip(new, new_slots, strict=True))
@@ -84,7 +89,7 @@ class Parts(Optimizer):
         self, step: Any, grads: list[Any], params: list[Any], slots: list[Any], opt_params: Any
     ) -> Iterator[tuple[Any, Any]]:
         updates = []
-        for n, member in enumerate(self.members):
+        for n, member in enumerate(self._members):
             own = functools.partial(self._own, n)
             updates.append(member.overwrite_all(step, own(grads), own(params), own(slots), opt_params[n]))
         return self._merged(updates, zip(params, slots, strict=True))
@@ -100,16 +105,6 @@ class Parts(Optimizer):
 
     def __repr__(self) -> str:
         return repr(self.given)
-
-
-def optimizers_of(optimizer: Optimizer) -> list[Optimizer]:
-    """The optimizers behind one: itself, or those of the parts."""
-    return optimizer.members if isinstance(optimizer, Parts) else [optimizer]
-
-
-def fixed_places(optimizer: Optimizer) -> frozenset[int]:
-    """The places of the weights that it does not train."""
-    return optimizer.fixed if isinstance(optimizer, Parts) else frozenset()
 
 
 def _names(path: str) -> list[str]:

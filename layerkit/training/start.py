@@ -18,7 +18,6 @@ from layerkit.shapes import ShapeDtype, signature
 from layerkit.training.batch import measured, parts
 from layerkit.training.limits import check_memory
 from layerkit.training.own import copied
-from layerkit.training.parts import Parts
 from layerkit.training.tables import paths_of
 from layerkit.training.task import TrainTask
 from layerkit.training.variables import OfTask, Variables
@@ -114,8 +113,7 @@ def _make(
         loss_weights, loss_state, loss = init_outermost(task.loss_layer, loss_inputs, loss_keys[number])
         _check_scalar(task.loss_layer, loss)
         trained = weights, loss_weights
-        if isinstance(task.optimizer, Parts):
-            task.optimizer.bind(paths_of((model, task.loss_layer), trained))
+        task.optimizer.bind(paths_of((model, task.loss_layer), trained))
         slots, record = task.optimizer.tree_init(trained)
         made.append(OfTask(loss_weights, loss_state, slots))
         records.append(record)

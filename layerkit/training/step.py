@@ -23,7 +23,6 @@ from layerkit.optimizer import Optimizer
 from layerkit.shapes import signature
 from layerkit.training.batch import measured, parts
 from layerkit.training.lazy_rows import LazyRows, View
-from layerkit.training.parts import fixed_places
 from layerkit.training.precision import apply, require_compute_dtype
 from layerkit.training.start import Keys
 from layerkit.training.tables import Run, Table, find_tables
@@ -96,7 +95,7 @@ def make_gradient(model: Layer, task: TrainTask, lazy: LazyRows) -> Step:
     ``rows`` are the leaves that it differentiates by, rows in the place of each table that waits; the gradient of one
     that is not trained is ``()``. ``state`` is that of the model and the loss.
     """
-    fixed = fixed_places(task.optimizer)
+    fixed = task.optimizer.fixed_places
 
     def differentiate(rows: list[Any], carry: Carry, keys: Keys, n: Any, batch: tuple[Any, ...], ids: Any) -> Any:
         own = carry.task

@@ -82,10 +82,8 @@ class TrainTask(_Task):
         _check_kind("loss_layer", loss_layer, Layer, "CrossEntropyLoss()")
         optimizer = _as_optimizer(optimizer)
         of_step("TrainTask: lr_schedule", lr_schedule)
-        if lr_schedule is not None and isinstance(optimizer, Parts):
-            raise UsageError("TrainTask: lr_schedule is for one optimizer: give each part's its own, Adam(lr_schedule)")
-        if lr_schedule is not None and callable(optimizer.learning_rate):
-            raise UsageError(f"TrainTask: lr_schedule and {type(optimizer).__name__}'s own schedule are both given")
+        if lr_schedule is not None and (reason := optimizer.cannot_schedule()):
+            raise UsageError(f"TrainTask: {reason}")
         check_compute_dtype(compute_dtype)
         self._source = Source(labeled_data, "labeled_data of the training task")
         self._loss_layer = loss_layer
