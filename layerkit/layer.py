@@ -25,7 +25,7 @@ from layerkit.shapes import signature
 __all__ = ["Layer", "LayerError"]
 
 _signature = signature  # methods have an argument of that name
-_MAX_DEPTH = 100  # two Python frames a level, well below the usual limit of 1,000
+_MAX_DEPTH = 100  # up to seven Python frames a level while it is initialized, of the usual 1,000
 
 
 class Layer:

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as onp
 
-from layerkit.engine.frames import Frame, current_frame
+from layerkit.engine.frames import Frame, current_frame, in_frame
 from layerkit.engine.layer_error import LayerError, explain
 from layerkit.engine.sharing import gathered_state, refuse_shared, share_state, shared_cells
 from layerkit.errors import shown
@@ -264,18 +264,13 @@ def _run_with_backward(layer: Layer, x: Any, frame: Frame) -> Any:
     # Everything comes in as an argument: what a backward pass closes over may be out of reach when it is run.
     refuse_shared(layer, frame)
 
-    def in_frame(weights: Any, state: Any, rng: Any, f: Callable[..., Any], *args: Any) -> Any:
-        again = frame.again(weights, state)
-        again.key, again.fold = rng, None
-        before = current_frame.get()
-        try:
-            current_frame.set(again)
-            return f(*args), again.state
-        finally:
-            current_frame.set(before)
+    def again(weights: Any, state: Any, rng: Any, f: Callable[..., Any], *args: Any) -> Any:
+        twin = frame.again(weights, state)
+        twin.key, twin.fold = rng, None
+        return in_frame(twin, f, *args), twin.state
 
     def forward_only(x: Any, weights: Any, state: Any, rng: Any) -> Any:
-        return in_frame(weights, state, rng, layer.forward, x)
+        return again(weights, state, rng, layer.forward, x)
 
     def forward(*args: Any) -> Any:
         result = forward_only(*args)
@@ -284,7 +279,7 @@ def _run_with_backward(layer: Layer, x: Any, frame: Frame) -> Any:
     def backward(residuals: Any, gradients: Any) -> Any:
         (x, weights, state, rng), (y, new_state) = residuals
         arguments = x, y, gradients[0], weights, state, new_state, rng
-        of_inputs, of_weights = in_frame(weights, state, rng, layer.backward, *arguments)[0]
+        of_inputs, of_weights = again(weights, state, rng, layer.backward, *arguments)[0]
         return of_inputs, of_weights, None, None
 
     y, frame.state = custom_vjp(forward_only, forward, backward)(x, frame.weights, frame.state, frame.rng())

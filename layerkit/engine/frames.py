@@ -10,7 +10,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from contextvars import ContextVar
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, TypeVar
 
 from layerkit.fastmath import random, transforms
 from layerkit.fastmath.backend import current_region
@@ -19,7 +19,9 @@ if TYPE_CHECKING:
     from layerkit.engine.sources import Trail
     from layerkit.layer import Layer
 
-__all__ = ["Frame", "Observer", "current_frame", "observing"]
+__all__ = ["Frame", "Observer", "current_frame", "in_frame", "observing"]
+
+T = TypeVar("T")
 
 current_frame: ContextVar[Frame | None] = ContextVar("layerkit_frame", default=None)
 """The innermost open frame."""
@@ -111,6 +113,16 @@ class Frame:
         while frame is not None:
             yield frame
             frame = frame.parent
+
+
+def in_frame(frame: Frame, work: Callable[..., T], *args: Any) -> T:
+    """What ``work(*args)`` gives with ``frame`` as the innermost one."""
+    before = current_frame.get()
+    try:
+        current_frame.set(frame)  # not before the try: Ctrl-C may come right after it
+        return work(*args)
+    finally:
+        current_frame.set(before)
 
 
 class Observer:

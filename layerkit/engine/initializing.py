@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 from layerkit.engine.bare import as_tuple
 from layerkit.engine.calls import Uninitialized, check_arrays, fit_inputs, fit_outputs
-from layerkit.engine.frames import Frame, current_frame
+from layerkit.engine.frames import Frame, current_frame, in_frame
 from layerkit.engine.layer_error import LayerError, explain
 from layerkit.engine.sharing import in_first_places, shares, walk
 from layerkit.engine.sources import Trail
@@ -78,23 +78,19 @@ def init(frame: Frame, inputs: Any) -> tuple[Any, Any, Any]:
     layer, frame.trail = frame.layer, Trail()
     if frame.fold is None or frame.shared is None:
         frame.shared = {}
-    before = current_frame.get()
     try:
-        current_frame.set(frame)
         inputs = fit_inputs(layer, tuple(inputs) if type(inputs) is list else inputs)
         known = frame.shared.get(layer)
         if known is not None:
             return (), (), _abstract_output(frame, inputs, *known)
-        weights, state, outputs = layer.init_in_frame(frame, inputs)
-        frame.shared[layer] = (weights, state)
-        return weights, state, outputs
+        made = in_frame(frame, layer.init_in_frame, frame, inputs)
+        frame.shared[layer] = made[:2]
+        return made
     except Exception as error:
         wrapped = explain(frame, inputs, error)
         if wrapped is error:
             raise
         raise wrapped from error
-    finally:
-        current_frame.set(before)
 
 
 def init_by_hook(frame: Frame, inputs: Any, has_hook: bool) -> tuple[Any, Any, Any]:
@@ -181,12 +177,7 @@ def _abstract_output(frame: Frame, inputs: Any, weights: Any, state: Any) -> Any
     def run(x: Any, weights: Any, state: Any) -> Any:
         inner = frame.again(weights, state)
         inner.shared = {key: cell for key, cell in shared.items() if key is not layer} or None
-        before = current_frame.get()
-        try:
-            current_frame.set(inner)
-            return _checked(layer, layer.forward(x))
-        finally:
-            current_frame.set(before)
+        return _checked(layer, in_frame(inner, layer.forward, x))
 
     return abstract_eval(run, inputs, signature(weights), signature(state))
 
