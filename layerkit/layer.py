@@ -9,23 +9,20 @@ from typing import Any
 
 import numpy as onp
 
-from layerkit.engine.calls import check_reach, find, run, run_inside, run_sublayer
+from layerkit.engine.calls import check_reach, find, run, run_inside, run_sublayer, running
 from layerkit.engine.frames import Frame, current_frame
 from layerkit.engine.initializing import init, init_by_hook, init_described, init_outermost, signature_for
 from layerkit.engine.layer_error import LayerError
-from layerkit.engine.naming import check_mode, check_name, count, line_of_caller
-from layerkit.engine.storing import keep, require_init, stored
+from layerkit.engine.making import check_depth, check_mode, check_name
+from layerkit.engine.naming import count, line_of_caller
+from layerkit.engine.storing import keep, require_init
 from layerkit.errors import shown
 from layerkit.fastmath import abstract_eval, is_traced, random, stop_gradient, tree_leaves
 from layerkit.fastmath.backend import current_region
-from layerkit.fastmath.transforms import impure
 from layerkit.numbers import whole
-from layerkit.shapes import signature
+from layerkit.shapes import signature as signature_of  # methods have an argument of that name
 
 __all__ = ["Layer", "LayerError"]
-
-_signature = signature  # methods have an argument of that name
-_MAX_DEPTH = 100  # up to seven Python frames a level while it is initialized, of the usual 1,000
 
 
 class Layer:
@@ -105,12 +102,7 @@ class Layer:
         for sublayer in self.sublayers:
             if not isinstance(sublayer, Layer):
                 raise LayerError(f"{self.name}: {shown(sublayer)} is no layer; sublayers are Layer objects")
-        self.depth = 1 + max((sublayer.depth for sublayer in self.sublayers), default=0)
-        if self.depth > _MAX_DEPTH:
-            raise LayerError(
-                f"{self.name}: layers nested more than {_MAX_DEPTH} deep, which Python's stack may not hold; "
-                "a Serial takes any number of layers side by side"
-            )
+        self.depth = check_depth(self.name, 1 + max((sublayer.depth for sublayer in self.sublayers), default=0))
 
     # -- what a subclass writes ---------------------------------------------------------------------------------------
 
@@ -223,7 +215,7 @@ class Layer:
         """Shapes and dtypes of the outputs for inputs of this signature; nothing is kept."""
         if not self._initialized:
             return init_outermost(self, signature, self._rng)[2]
-        inputs, weights, state = signature_for(self, signature), _signature(self.weights), _signature(self.state)
+        inputs, weights, state = signature_for(self, signature), signature_of(self.weights), signature_of(self.state)
         return abstract_eval(lambda x, w, s: self.pure_fn(x, w, s, self.rng)[0], inputs, weights, state)
 
     def signatures(self, signature: Any) -> tuple[Any, Any]:
@@ -236,10 +228,7 @@ class Layer:
     def weights(self) -> Any:
         """The trainable arrays: inside ``forward`` those of the call, outside what ``init`` or assignment left."""
         frame = current_frame.get()
-        if frame is None:
-            impure("a layer's weights are read outside of its call")
-            return stored(self, "_weights")
-        if frame.layer is self and frame.region is current_region.get():
+        if frame is not None and frame.layer is self and frame.region is current_region.get():
             return frame.weights
         return find(self, frame, "weights")
 
@@ -248,7 +237,6 @@ class Layer:
         frame = current_frame.get()
         if frame is None:
             keep(self, "_weights", weights)
-            self._initialized = True
         elif frame.layer is self and frame.trail is not None:
             frame.weights = weights
         else:
@@ -261,10 +249,7 @@ class Layer:
     def state(self) -> Any:
         """The arrays that calls change and training does not; as ``weights``."""
         frame = current_frame.get()
-        if frame is None:
-            impure("a layer's state is read outside of its call")
-            return stored(self, "_state")
-        if frame.layer is self and frame.region is current_region.get():
+        if frame is not None and frame.layer is self and frame.region is current_region.get():
             return frame.state
         return find(self, frame, "state")
 
@@ -379,21 +364,16 @@ class Layer:
 
     def run_sublayer(self, index: int, x: Any) -> Any:
         """In ``forward``: the output of the sublayer at ``index``, what ``self.sublayers[index](x)`` gives."""
-        frame = current_frame.get()
-        if frame is None or frame.layer is not self:
-            raise LayerError(f"{self.name}.run_sublayer belongs inside its forward")
-        return run_sublayer(frame, index, x)
+        return run_sublayer(running(self, "run_sublayer belongs inside its forward"), index, x)
 
     def init_sublayer(self, index: int, signature: Any) -> tuple[Any, Any, Any]:
         """In ``init_weights_and_state``: (weights, state, output signature) of the sublayer at ``index``."""
-        frame = current_frame.get()
-        if frame is None or frame.layer is not self:
-            raise LayerError(f"{self.name}.init_sublayer belongs inside its init_weights_and_state")
+        frame = running(self, "init_sublayer belongs inside its init_weights_and_state")
         return init(frame.of_sublayer(index, (), ()), signature)
 
     def init_in_frame(self, frame: Frame, inputs: Any) -> tuple[Any, Any, Any]:
         """(weights, state, output signature); a combinator that knows its output from its parts overrides this."""
-        return init_by_hook(frame, inputs, self._has_hook())
+        return init_by_hook(frame, inputs)
 
     def accept_inputs(self, x: Any) -> Any:
         """Inputs that are not n_in arrays: refused here, taken by combinators that have a use for them."""

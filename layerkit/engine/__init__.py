@@ -2,6 +2,7 @@
 
 To be read in this order:
 
+- a layer is made: ``making`` (with what)
 - a call: ``bare`` (how arrays travel), ``frames`` (what one call runs with), ``calls``, ``sharing`` (of a layer that
   stands in several places)
 - the first weights: ``initializing``, ``storing`` (between calls)

@@ -11,6 +11,7 @@ import numpy as onp
 from layerkit.engine.frames import Frame, current_frame, in_frame
 from layerkit.engine.layer_error import LayerError, explain
 from layerkit.engine.sharing import gathered_state, refuse_shared, share_state, shared_cells
+from layerkit.engine.storing import stored
 from layerkit.errors import shown
 from layerkit.fastmath import custom_vjp
 from layerkit.fastmath import numpy as np
@@ -74,11 +75,11 @@ def run(frame: Frame, x: Any, training: bool | None = None) -> tuple[Any, Any]:
         current_frame.set(before)
 
 
-def running(layer: Layer) -> Frame:
-    """The frame of the running call, in the ``forward`` of the layer whose call it is."""
+def running(layer: Layer, fault: str = "forward is part of a call: call the layer itself, as in model(x)") -> Frame:
+    """The frame of the running call, if it is one of this layer."""
     frame = current_frame.get()
     if frame is None or frame.layer is not layer:
-        raise LayerError(f"{layer.name}.forward is part of a call: call the layer itself, as in model(x)")
+        raise LayerError(f"{layer.name}.{fault}")
     return frame
 
 
@@ -219,8 +220,10 @@ def run_sublayer(frame: Frame, index: int, x: Any, training: bool | None = None)
     return y
 
 
-def find(layer: Layer, frame: Frame, what: str) -> Any:
-    """``layer.weights`` or ``layer.state`` read inside another layer's forward."""
+def find(layer: Layer, frame: Frame | None, what: str) -> Any:
+    """``layer.weights`` or ``layer.state`` read outside of every call, or inside another layer's forward."""
+    if frame is None:
+        return stored(layer, f"_{what}")
     for outer in frame.ancestry():
         if outer.layer is layer:
             check_reach(outer, f"{layer.name}.{what}")

@@ -93,10 +93,10 @@ def init(frame: Frame, inputs: Any) -> tuple[Any, Any, Any]:
         raise wrapped from error
 
 
-def init_by_hook(frame: Frame, inputs: Any, has_hook: bool) -> tuple[Any, Any, Any]:
+def init_by_hook(frame: Frame, inputs: Any) -> tuple[Any, Any, Any]:
     """By the layer's own ``init_weights_and_state``; without one, sublayers are made as ``forward`` calls them."""
     layer = frame.layer
-    if layer.sublayers and not has_hook:
+    if layer.sublayers and not layer._has_hook():
         return _init_by_trying(frame, inputs)
     before = dict(vars(layer))
     arguments = (inputs, frame.rng()) if _takes_rng(type(layer)) else (inputs,)

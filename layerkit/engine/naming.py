@@ -6,30 +6,13 @@ import os
 import sys
 from typing import Any
 
-from layerkit.engine.layer_error import LayerError
-from layerkit.errors import HOUSE, shown
+from layerkit.errors import HOUSE
 from layerkit.shapes import signature
 
-__all__ = ["as_code", "check_mode", "check_name", "count", "line_of_caller"]
+__all__ = ["as_code", "count", "in_place_of_function", "line_of_caller"]
 
 _COMMANDS = os.path.join(HOUSE[0], "cli", "")
 _HOUSE = (*HOUSE, "<frozen")
-
-
-def check_mode(layer: str, mode: str | None) -> str | None:
-    """``mode`` itself, if it is one."""
-    if mode not in (None, "train", "eval", "predict"):
-        raise LayerError(f"{layer}: mode is 'train', 'eval', 'predict' or None, got {shown(mode)}")
-    return mode
-
-
-def check_name(name: str | None) -> str | None:
-    """``name`` itself, if errors, files and printouts can carry it."""
-    if name is not None and (
-        not isinstance(name, str) or not 0 < len(name) <= 100 or not name.isprintable() or "/" in name or ".." in name
-    ):
-        raise LayerError(f"a layer's name has 1 to 100 printable characters, without / and .., got {shown(name)}")
-    return name
 
 
 def line_of_caller() -> str:

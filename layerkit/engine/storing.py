@@ -56,6 +56,7 @@ def _take_apart(layer: Layer, slot: str, tree: Any, parts: dict[Layer, Any]) -> 
 
 def stored(layer: Layer, slot: str) -> Any:
     """The tree of what the layer and those inside it have; ``()`` in every later place of a layer."""
+    impure("a layer's weights or state are read outside of its call")
     if not layer.sublayers:
         return getattr(layer, slot)
     since, tree = layer._trees.get(slot, (None, None))
