@@ -17,6 +17,7 @@ from typing import Any
 
 import numpy as onp
 import pytest
+from at_line import every_line
 from disk_faults import failing, killing
 from training_setups import Descent, Slope, full_loop, powers, same, slope_loop, total, trained_on
 
@@ -183,6 +184,28 @@ def test_where_there_are_no_more_threads_the_work_is_done_all_the_same(monkeypat
     background.start(lambda: done.append("written"))
     background.wait()
     assert done == ["written"]
+
+
+@pytest.mark.parametrize("begun", [False, True])
+def test_a_job_whose_thread_an_interrupt_kept_from_starting_is_done_by_whoever_waits_for_it(
+    begun: bool, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    real = threading.Thread.start
+
+    def interrupted(thread: Any) -> None:
+        if begun:
+            real(thread)
+        raise KeyboardInterrupt
+
+    background, done = Background(), list[str]()
+    background.start(lambda: (time.sleep(0.05), done.append("first")))
+    monkeypatch.setattr(threading.Thread, "start", interrupted)
+    with pytest.raises(KeyboardInterrupt):
+        background.start(lambda: done.append("second"))
+    monkeypatch.undo()
+    background.start(lambda: done.append("third"))
+    background.wait()
+    assert done == ["first", "second", "third"]
 
 
 # -- broken off inside an evaluation ---------------------------------------------------------------------------------
@@ -588,6 +611,24 @@ def test_an_interrupt_where_a_lock_is_let_go_leaves_the_folder_free(
     assert os.listdir(tmp_path) == []
     with locked(tmp_path, object()):
         pass
+
+
+@pytest.mark.skipif(not hasattr(os, "fork"), reason="processes are forked")
+def test_an_interrupt_at_any_line_of_a_lock_leaves_the_folder_free(tmp_path: Path) -> None:
+    def in_and_out() -> None:
+        with locked(tmp_path, object()):
+            pass
+
+    for where in every_line({lock.__file__}, in_and_out):
+        child = fork()
+        if not child:
+            with suppress(BaseException):
+                in_and_out()
+                os._exit(0)
+            os._exit(1)
+        assert os.waitpid(child, 0)[1] == 0, where
+        in_and_out()
+        assert os.listdir(tmp_path) == [], where
 
 
 def test_a_folder_that_was_moved_takes_no_lock_of_the_one_in_its_place_away(tmp_path: Path) -> None:

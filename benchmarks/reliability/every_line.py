@@ -10,16 +10,15 @@ disturbed.
 from __future__ import annotations
 
 import argparse
-import linecache
 import sys
 import traceback
 from collections.abc import Callable
 from pathlib import Path
-from types import FrameType
 from typing import Any, NamedTuple
 
 import numpy as np
 import small_run
+from at_line import AtLine  # in tests/
 
 import layerkit as lk
 
@@ -45,26 +44,6 @@ WAYS = {
     "one step at a time": Way({}, at_once=1),
     "several steps a call, saved behind": Way({"n_steps_per_call": 3, "save_in_background": True}),
 }
-
-
-class AtLine:
-    """A trace function that raises KeyboardInterrupt at the n-th line it sees."""
-
-    def __init__(self, n: int) -> None:
-        self.n, self.seen, self.where = n, 0, ""
-
-    def __call__(self, frame: FrameType, event: str, arg: Any) -> AtLine | None:
-        file, function = frame.f_code.co_filename, frame.f_code.co_name
-        if file not in TRACED or "__del__" in (function, frame.f_back and frame.f_back.f_code.co_name):
-            return None
-        if event == "line":
-            line = linecache.getline(file, frame.f_lineno).strip()
-            self.seen += not line.startswith(("with ", "try:", "finally:"))
-            if self.seen == self.n and not self.where:
-                self.where = f"{Path(file).name}:{frame.f_lineno} {line}"
-                sys.settrace(None)
-                raise KeyboardInterrupt
-        return self
 
 
 def make(folder: Path, way: Way) -> lk.Loop:
@@ -93,7 +72,7 @@ def go_on(loop: lk.Loop, folder: Path, way: Way) -> lk.Loop:
 
 def trial(n: int, folder: Path, way: Way) -> tuple[AtLine, Any]:
     """A run that is interrupted at the n-th line, and what it comes to."""
-    at_line, loop = AtLine(n), make(folder, way)
+    at_line, loop = AtLine(n, TRACED), make(folder, way)
     sys.settrace(at_line)
     try:
         train(loop, STEPS, way)

@@ -24,7 +24,7 @@ class InUseError(LayerkitError):
 
 
 _guard = threading.Lock()
-_held: dict[Path, tuple[int, int, dict[object, object]]] = {}
+_held: dict[str, tuple[int, int, dict[object, object]]] = {}
 """(process, handle, for whom by ticket) for each folder this process has."""
 
 
@@ -43,7 +43,7 @@ def locked(folder: Path, owner: object = None) -> Iterator[None]:
         InUseError: another process, or another owner, has it.
         LayerkitError: the folder cannot be written to.
     """
-    place, ticket = folder.resolve(), object()
+    place, ticket = os.path.realpath(folder), object()
     try:
         _enter(place, folder, ticket, owner)  # inside, since an interrupt may come when it has just ended
         yield
@@ -54,32 +54,34 @@ def locked(folder: Path, owner: object = None) -> Iterator[None]:
             _leave(place, ticket)  # an interrupt may have come when it had just begun
 
 
-def _enter(place: Path, folder: Path, ticket: object, owner: object) -> None:
+def _enter(place: str, folder: Path, ticket: object, owner: object) -> None:
     with _guard:
-        process, handle, owners = _held.get(place, (0, -1, {}))
+        process, _, owners = _held.get(place, (0, -1, {}))
         if process != os.getpid():  # a fork has its parent's notes, and not its locks
-            handle, owners = _take(folder), {}
+            _held[place] = os.getpid(), _take(folder), {ticket: owner}  # at once: a lock that nobody notes stays
         elif owner is not None and any(other is not None and other is not owner for other in owners.values()):
             raise InUseError(
                 f"{folder} is in use by another Loop of this process: wait until it has ended, or give another folder"
             )
-        owners[ticket] = owner
-        _held[place] = os.getpid(), handle, owners
+        else:
+            owners[ticket] = owner
 
 
-def _leave(place: Path, ticket: object) -> None:
+def _leave(place: str, ticket: object) -> None:
+    """Broken off anywhere, it can be called again."""
     with _guard:
-        process, handle, owners = _held.get(place, (0, -1, {}))
-        if ticket not in owners:
+        if place not in _held:
             return
-        del owners[ticket]
+        process, handle, owners = _held[place]
+        owners.pop(ticket, None)
         if owners:
             return
-        del _held[place]
         # The file may be the parent's of this fork, or another's in a folder that came in the place of this one.
         with contextlib.suppress(OSError):
-            if os.name != "nt" and process == os.getpid() and _is_still(place / NAME, handle):
-                os.unlink(place / NAME)
+            path = os.path.join(place, NAME)
+            if os.name != "nt" and process == os.getpid() and _is_still(path, handle):
+                os.unlink(path)
+        del _held[place]  # before the handle goes: its number may be another file's at once
         with contextlib.suppress(OSError):  # a network disk may say now that there was no room for whose the lock is
             os.close(handle)
 
@@ -132,7 +134,7 @@ def _lock(handle: int, folder: Path) -> None:
         warn(f"{folder} cannot be locked ({os_reason(error)}): see to it that no other process writes there")
 
 
-def _is_still(path: Path, handle: int) -> bool:
+def _is_still(path: str | Path, handle: int) -> bool:
     try:
         there, here = os.stat(path, follow_symlinks=False), os.fstat(handle)
     except OSError:

@@ -22,25 +22,28 @@ class Background:
     """
 
     def __init__(self) -> None:
-        self._last: tuple[threading.Thread, threading.Event] | None = None
+        self._last: _Job | None = None
         self._error: BaseException | None = None
 
     def start(self, job: Callable[[], object]) -> None:
         """Has the job done after the one before, unless that fails; in a copy of the caller's context."""
-        before, ended, context = self._last and self._last[1], threading.Event(), copy_context()
+        before, context = self._last, copy_context()
 
         def work() -> None:
-            context.run(self._run, job, before, ended)
+            if before is not None:
+                before.wait()
+            try:
+                if self._error is None:
+                    context.run(job)
+            except BaseException as error:
+                self._error = error
 
-        self._last = threading.Thread(target=work, name="layerkit-save"), ended
-        try:
-            self._last[0].start()
-        except RuntimeError:  # the system gives no more threads
-            work()
+        self._last = _Job(work)
+        self._last.start()
 
     def check(self) -> None:
         """Raises what a job that has ended raised."""
-        if self._last is not None and self._last[1].is_set():
+        if self._last is not None and self._last.ended.is_set():
             self.wait()
 
     def wait(self) -> None:
@@ -52,22 +55,37 @@ class Background:
     def outcome(self) -> BaseException | None:
         """Waits for all jobs; what one raised, if one did."""
         if self._last is not None:
-            thread, ended = self._last
-            # Where a join is interrupted, Python 3.11 holds the thread for ended, and a program's end does not wait.
-            ended.wait()
+            self._last.wait()
             self._last = None
-            if thread.ident is not None:
-                thread.join()
         error, self._error = self._error, None
         return error
 
-    def _run(self, job: Callable[[], object], before: threading.Event | None, ended: threading.Event) -> None:
-        if before is not None:
-            before.wait()
+
+class _Job:
+    """Work for a thread; for whoever waits for it, where an interrupt kept the thread from starting."""
+
+    def __init__(self, work: Callable[[], None]) -> None:
+        self._work, self._claim = work, threading.Lock()
+        self.ended = threading.Event()
+        self._thread = threading.Thread(target=self._begin, name="layerkit-save")
+
+    def start(self) -> None:
         try:
-            if self._error is None:
-                job()
-        except BaseException as error:
-            self._error = error
-        finally:
-            ended.set()
+            self._thread.start()
+        except RuntimeError:  # the system gives no more threads
+            self._begin()
+
+    def wait(self) -> None:
+        if not self._thread.is_alive():
+            self._begin()
+        # Where a join is interrupted, Python 3.11 holds the thread for ended, and a program's end does not wait.
+        self.ended.wait()
+        if self._thread.is_alive():
+            self._thread.join()
+
+    def _begin(self) -> None:
+        if self._claim.acquire(blocking=False):
+            try:
+                self._work()
+            finally:
+                self.ended.set()
