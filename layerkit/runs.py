@@ -252,28 +252,26 @@ def _replacing(folder: Path, about: RunFile) -> Iterator[Path]:
             try:
                 _holds_run(new, about, set())
             except LayerkitError:  # of other settings
-                shutil.rmtree(new, ignore_errors=True)
+                _discard(new, old)
         try:
             yield new
         except (KeyboardInterrupt, SystemExit, InUseError):
             raise
         except BaseException:
             if os.path.exists(new / NAME):
-                shutil.rmtree(new, ignore_errors=True)
+                _discard(new, old)
             raise
         try:
-            os.rename(folder, old)
             try:
+                os.rename(folder, old)
                 os.rename(new, folder)
-            except BaseException:
-                os.rename(old, folder)
-                raise
-            disk.sync(folder.parent)
+                disk.sync(folder.parent)
+            finally:
+                _recover(folder)
         except OSError as error:
             raise LayerkitError(
                 f"output {str(folder)!r} cannot be replaced: {os_reason(error)}; the new run is in {str(new)!r}"
             ) from error
-        shutil.rmtree(old, ignore_errors=True)
 
 
 def _beside(folder: Path) -> tuple[Path, Path]:
@@ -283,17 +281,32 @@ def _beside(folder: Path) -> tuple[Path, Path]:
 
 
 def _recover(folder: Path) -> None:
-    """Ends what a process was at that was killed while a run took another's place."""
+    """Ends what a process was at that was killed, or broken off, while a run took another's place."""
     old = _beside(folder)[1]
     if not os.path.exists(old / NAME):
         return
     if os.path.exists(folder):
-        shutil.rmtree(old, ignore_errors=True)
+        _remove(old)
         return
     try:
         os.rename(old, folder)
     except OSError as error:
         raise LayerkitError(f"output {str(folder)!r} is in {str(old)!r}: {os_reason(error)}") from error
+
+
+def _discard(new: Path, old: Path) -> None:
+    """Removes a run that will not take another's place: at once, so that nobody goes on with half of it."""
+    with contextlib.suppress(OSError):
+        os.rename(new, old)
+        _remove(old)
+
+
+def _remove(run: Path) -> None:
+    """Removes a run. What makes it one goes last: whoever comes after a crash knows it again."""
+    with contextlib.suppress(OSError):
+        for path in sorted(run.iterdir(), key=lambda path: path.name == NAME):
+            disk.remove(path)
+        run.rmdir()
 
 
 def _make_folder(folder: Path) -> list[Path]:

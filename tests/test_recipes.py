@@ -5,6 +5,7 @@ from __future__ import annotations
 import ast
 import dataclasses
 import json
+import shutil
 import textwrap
 from collections.abc import Callable
 from pathlib import Path
@@ -13,9 +14,11 @@ from typing import Any, Literal
 import click
 import numpy as onp
 import pytest
+from at_line import every_line
 from distributions import Site, majority_recipe
 
 import layerkit as lk
+from layerkit import runs
 from layerkit.cli.setting_options import options
 from layerkit.plugins import hookspecs
 from layerkit.plugins.registry import recipes
@@ -291,6 +294,21 @@ def test_overwriting_puts_back_what_was_there_if_it_fails(train: Train, tmp_path
     train(output=folder, rate=0.25, overwrite=True)
     assert read_run_file(folder).settings["rate"] == 0.25
     assert [path.name for path in tmp_path.iterdir()] == ["run"]
+
+
+def test_an_interrupt_at_any_line_of_a_replacement_leaves_a_run_and_nothing_in_the_way(
+    train: Train, tmp_path: Path
+) -> None:
+    folder, former = tmp_path / "all" / "run", tmp_path / "former"
+    train(output=former, steps=3)
+    shutil.copytree(former, folder)
+    replace = lambda: train(output=folder, steps=4, rate=0.25, overwrite=True)
+    for where in every_line({runs.__file__, shutil.__file__}, replace):
+        assert lk.load(folder) in ("3", "4"), where
+        replace()
+        assert (lk.load(folder), [path.name for path in folder.parent.iterdir()]) == ("4", ["run"]), where
+        shutil.rmtree(folder)
+        shutil.copytree(former, folder)
 
 
 def test_overwriting_spares_a_folder_that_is_no_run(train: Train, tmp_path: Path) -> None:
