@@ -6,12 +6,14 @@ import os
 import signal
 import subprocess
 import sys
+import tempfile
 import textwrap
 import time
 from pathlib import Path
 
 import numpy as np
 import pytest
+from at_line import every_line
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
@@ -193,6 +195,16 @@ def test_two_processes_at_once(folder: Path) -> None:
     running = [subprocess.Popen([sys.executable, "-c", code]) for _ in range(2)]
     assert [one.wait() for one in running] == [0, 0]
     assert len(list(folder.iterdir())) == 5
+
+
+@pytest.mark.filterwarnings("ignore::pytest.PytestUnraisableExceptionWarning")  # a list of files not read to its end
+def test_an_interrupt_at_any_line_leaves_no_half_written_file(folder: Path) -> None:
+    for where in every_line({text_cache.__file__, tempfile.__file__}, lambda: process(TEXTS)):
+        files = [path for path in folder.glob("*") if path.name.startswith("draft-")]
+        assert files == [], where
+        assert same(process(TEXTS), process_here(TEXTS)), where
+        for path in folder.iterdir():
+            path.unlink()
 
 
 def test_that_a_text_is_cut_is_said_though_it_was_processed_before() -> None:

@@ -57,10 +57,10 @@ class Frame:
         layer: Layer,
         weights: Any,
         state: Any,
-        key: Any = None,
-        fold: int | None = None,
-        parent: Frame | None = None,
-        position: int | None = None,
+        key: Any,
+        fold: int | None,
+        parent: Frame | None,
+        position: int | None,
     ) -> None:
         self.layer = layer
         self.weights = weights

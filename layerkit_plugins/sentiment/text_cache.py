@@ -12,7 +12,6 @@ import hashlib
 import importlib.util
 import os
 import sys
-import tempfile
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -62,16 +61,20 @@ class CachedTexts:
         contents = to_bytes(processed)
         with contextlib.suppress(OSError):
             self._path.parent.mkdir(parents=True, exist_ok=True)
-            with tempfile.NamedTemporaryFile(dir=self._path.parent, prefix="draft-", delete=False) as draft:
-                try:
-                    draft.write(hashlib.sha256(contents).digest() + contents)
-                    draft.close()
-                    os.replace(draft.name, self._path)
-                except BaseException:
-                    with contextlib.suppress(OSError):
-                        os.unlink(draft.name)
-                    raise
+            draft = self._path.with_name(f"draft-{os.urandom(8).hex()}")  # known before it is there
+            try:
+                with open(draft, "xb", opener=_for_its_owner) as file:
+                    file.write(hashlib.sha256(contents).digest() + contents)
+                os.replace(draft, self._path)
+            except BaseException:
+                with contextlib.suppress(OSError):
+                    os.unlink(draft)
+                raise
             _shrink(self._path.parent)
+
+
+def _for_its_owner(path: str, flags: int) -> int:
+    return os.open(path, flags, 0o600)
 
 
 def _shrink(folder: Path) -> None:
