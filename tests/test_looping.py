@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 from toy_layers import BACKENDS, Count, Linear, Mix, Noise, arrays, assert_same, bare, stack
 
 import layerkit as lk
-from layerkit.fastmath import grad, jit, nested_map, random, remat, scan, to_host
+from layerkit.fastmath import grad, jit, nested_map, random, remat, scan, to_host, tree_leaves
 from layerkit.fastmath import numpy as np
 from layerkit.fastmath.backend import current_region
 
@@ -384,6 +384,62 @@ def test_state_kept_in_a_loop_of_ones_own_is_refused(backend: str, loop: str) ->
         assert stateless(x).shape == (2, 3)
         with pytest.raises(lk.LayerError, match=f"Count keeps state and is called inside a {loop}: use tl"):
             CallsInLoop(Count(), loop).init(x)
+
+
+class OwnSlope(lk.Layer):
+    """What its sublayer gives; its input's gradient is that of its output."""
+
+    has_backward = True
+
+    def __init__(self, layer: lk.Layer) -> None:
+        super().__init__(sublayers=[layer])
+
+    def forward(self, x: Any) -> Any:
+        return self.sublayers[0](x)
+
+    def backward(
+        self, inputs: Any, output: Any, grad: Any, weights: Any, state: Any, new_state: Any, rng: Any
+    ) -> tuple[Any, Any]:
+        return grad, nested_map(np.ones_like, weights)
+
+
+class Calls(lk.Layer):
+    """Calls its sublayers, one after the other."""
+
+    def __init__(self, *layers: lk.Layer) -> None:
+        super().__init__(sublayers=layers)
+
+    def forward(self, x: Any) -> Any:
+        for layer in self.sublayers:
+            x = layer(x)
+        return x
+
+
+@on_both
+@pytest.mark.parametrize("loop", [lambda layer: lk.Chunk(layer, 2), lambda layer: lk.Map(layer, remat=True)])
+@pytest.mark.parametrize("inside", [lambda: lk.Serial(Linear(3), Count()), lambda: OwnSlope(Linear(3))])
+def test_steps_that_are_computed_again_inside_a_layer_of_ones_own(backend: str, loop: Any, inside: Any) -> None:
+    """As inside a Serial, which calls nothing while it is initialized."""
+    plain, own = lk.Serial(loop(inside())), Calls(loop(inside()))
+    with lk.use_backend(backend):
+        x = arrays(1, (4, 3))[0]
+        plain.init(x)
+        own.init(x)
+        assert_same(own.weights, plain.weights)
+        assert_same(own(x), plain(x))
+        assert_same(own.state, plain.state)
+        assert_same(grad(loss_of(own))(own.weights, x), grad(loss_of(plain))(plain.weights, x))
+
+
+@on_both
+@pytest.mark.parametrize("again", [True, False])
+def test_layers_of_a_layer_of_ones_own_are_shared_into_a_loop(backend: str, again: bool) -> None:
+    shared = lk.Serial(Linear(3), lk.Fn("Half", lambda x: x / 2))
+    model = Calls(shared, lk.Map(shared, remat=again))
+    with lk.use_backend(backend):
+        x = arrays(1, (4, 3))[0]
+        (kernel,) = tree_leaves(model.init(x))
+        assert_same(model(x), np.dot(np.dot(x, kernel), kernel) / 4, 1e-5)
 
 
 @on_both

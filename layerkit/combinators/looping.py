@@ -235,7 +235,7 @@ def _loop(
 
     # What is differentiated enters a rematerialised step as an argument; the weights of shared layers are among it.
     take_step = fastmath.remat(step) if remat else step
-    weights, shared_weights = frame.weights[0], tuple([cell[0] for cell in shared.values()])
+    weights, shared_weights = frame.weights[0], tuple([cell.weights for cell in shared.values()])
 
     def body(carried: Any, x: Any) -> Any:
         state, carry, ys = take_step(weights, shared_weights, *carried, *x)
@@ -249,7 +249,7 @@ def _loop(
 def _with_shared(frame: Frame, shared: dict[Layer, Any], weights: tuple[Any, ...]) -> Frame:
     """The same call, in which layers that stand in several places have the given weights."""
     twin = frame.again(frame.weights, frame.state)
-    twin.shared = {layer: [w, *cell[1:]] for (layer, cell), w in zip(shared.items(), weights, strict=True)}
+    twin.shared = {layer: cell.with_weights(w) for (layer, cell), w in zip(shared.items(), weights, strict=True)}
     return twin
 
 

@@ -52,7 +52,7 @@ def run(frame: Frame, x: Any, training: bool | None = None) -> tuple[Any, Any]:
         if frame.shared is not None:
             cell = frame.shared.get(layer)
             if cell is not None:
-                frame.weights, frame.state = cell[0], cell[1]
+                frame.weights, frame.state = cell.weights, cell.state
         x = fit_inputs(layer, x)
         observer = frame.observer
         if observer is not None:
@@ -241,7 +241,7 @@ def _held(layer: Layer, outer: Frame) -> tuple[Any, Any]:
     """Weights and state that a running call has for one of its sublayers."""
     if outer.shared is not None and layer in outer.shared:
         cell = outer.shared[layer]
-        return cell[0], cell[1]
+        return cell.weights, cell.state
     index = outer.layer.sublayers.index(layer)
     if outer.trail is not None and index not in outer.weights:
         raise LayerError(f"{layer.name} is used before its place in {outer.layer.name}, where it gets its weights")

@@ -16,6 +16,7 @@ from layerkit.fastmath import random, transforms
 from layerkit.fastmath.backend import current_region
 
 if TYPE_CHECKING:
+    from layerkit.engine.sharing import Cell
     from layerkit.engine.sources import Trail
     from layerkit.layer import Layer
 
@@ -33,7 +34,7 @@ class Frame:
 
     ``key`` is a random key, or a function or a frame that has it (nothing is folded before somebody reads it); ``fold``
     is the number folded into it, ``None`` for a key that is used as it is. ``shared`` maps the layers that stand in
-    several places of the model to their (weights, state) cell; every frame of one outermost call has the same dict, or
+    several places of the model to their cell; every frame of one outermost call has the same dict, or
     ``None``. ``trail`` is there while the layer is initialized.
     """
 
@@ -72,7 +73,7 @@ class Frame:
         self.region = current_region.get()
         self.trail: Trail | None = None
         if parent is None:
-            self.shared: dict[Layer, Any] | None = None
+            self.shared: dict[Layer, Cell] | None = None
             self.training = False
             self.observer: Observer | None = _observer.get()
         else:

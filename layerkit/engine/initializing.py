@@ -11,7 +11,7 @@ from layerkit.engine.bare import as_tuple
 from layerkit.engine.calls import Uninitialized, check_arrays, fit_inputs, fit_outputs
 from layerkit.engine.frames import Frame, current_frame, in_frame
 from layerkit.engine.layer_error import LayerError, explain
-from layerkit.engine.sharing import in_first_places, shares, walk
+from layerkit.engine.sharing import Cell, in_first_places, shares, walk
 from layerkit.engine.sources import Trail
 from layerkit.errors import shown
 from layerkit.fastmath import abstract_eval, random, tree_leaves
@@ -82,9 +82,9 @@ def init(frame: Frame, inputs: Any) -> tuple[Any, Any, Any]:
         inputs = fit_inputs(layer, tuple(inputs) if type(inputs) is list else inputs)
         known = frame.shared.get(layer)
         if known is not None:
-            return (), (), _abstract_output(frame, inputs, *known)
+            return (), (), _abstract_output(frame, inputs, known.weights, known.state)
         made = in_frame(frame, layer.init_in_frame, frame, inputs)
-        frame.shared[layer] = made[:2]
+        frame.shared[layer] = Cell(made[0], made[1], frame.region, initializing=True)
         return made
     except Exception as error:
         wrapped = explain(frame, inputs, error)

@@ -14,6 +14,7 @@ if TYPE_CHECKING:
     from layerkit.layer import Layer
 
 __all__ = [
+    "Cell",
     "gathered_state",
     "in_first_places",
     "refuse_shared",
@@ -22,6 +23,23 @@ __all__ = [
     "shares",
     "walk",
 ]
+
+
+class Cell:
+    """What a layer has in all of its places.
+
+    Its state may be written in the ``region`` alone. While the model is initialized (``initializing``) each layer has
+    a cell, though it stands in one place, and calls leave nothing there.
+    """
+
+    __slots__ = ("initializing", "region", "state", "weights")
+
+    def __init__(self, weights: Any, state: Any, region: Any, initializing: bool = False) -> None:
+        self.weights, self.state, self.region, self.initializing = weights, state, region, initializing
+
+    def with_weights(self, weights: Any) -> Cell:
+        """A cell with other weights."""
+        return Cell(weights, self.state, self.region, self.initializing)
 
 
 def walk(layer: Layer, seen: set[Layer] | None = None) -> Iterator[Layer]:
@@ -45,11 +63,11 @@ def _places(layer: Layer) -> int:
     return 1 + sum(map(_places, layer.sublayers))
 
 
-def shared_cells(layer: Layer, weights: Any, state: Any) -> dict[Layer, Any] | None:
-    """The layers that stand in more than one place: weights and state of the first, and where state may be written."""
+def shared_cells(layer: Layer, weights: Any, state: Any) -> dict[Layer, Cell] | None:
+    """The layers that stand in more than one place, with what the first of them has; ``None`` without any."""
     if not shares(layer):
         return None
-    first: dict[Layer, list[Any]] = {}
+    first: dict[Layer, Cell] = {}
     repeated: set[Layer] = set()
     region = current_region.get()
 
@@ -57,7 +75,7 @@ def shared_cells(layer: Layer, weights: Any, state: Any) -> dict[Layer, Any] | N
         if layer in first:
             repeated.add(layer)
             return
-        first[layer] = [weights, state, region]
+        first[layer] = Cell(weights, state, region)
         if not layer.sublayers:
             return
         for sublayer, w, s in zip(layer.sublayers, weights, state, strict=True):
@@ -67,26 +85,26 @@ def shared_cells(layer: Layer, weights: Any, state: Any) -> dict[Layer, Any] | N
     return {layer: cell for layer, cell in first.items() if layer in repeated}
 
 
-def share_state(frame: Frame, cell: Any, state: Any) -> Any:
+def share_state(frame: Frame, cell: Cell, state: Any) -> Any:
     """What the place of a shared layer hands back: its new state if it is the first place, else ``()``."""
-    if type(cell) is tuple:  # while initializing, nothing is kept
-        return frame.state
-    if frame.state is not cell[1]:
-        if frame.region is not cell[2]:
+    if cell.initializing:
+        return state if frame.state is cell.state else frame.state
+    if frame.state is not cell.state:
+        if frame.region is not cell.region:
             raise LayerError(
                 f"{frame.layer.name} keeps state and is shared into a loop: its state cannot leave the loop"
             )
-        cell[1] = frame.state
+        cell.state = frame.state
     return () if type(state) is tuple and not state else frame.state
 
 
-def gathered_state(layer: Layer, state: Any, shared: dict[Layer, Any], seen: set[Layer]) -> Any:
+def gathered_state(layer: Layer, state: Any, shared: dict[Layer, Cell], seen: set[Layer]) -> Any:
     """The new state tree, with what the last place of a shared layer left put in its first."""
     if layer in shared:
         if layer in seen:
             return ()
         seen.add(layer)
-        return shared[layer][1]
+        return shared[layer].state
     if not layer.sublayers:
         return state
     return tuple([gathered_state(sub, part, shared, seen) for sub, part in zip(layer.sublayers, state, strict=True)])
@@ -120,8 +138,8 @@ def in_first_places(layer: Layer, weights: Any, state: Any) -> tuple[Any, Any]:
 def refuse_shared(layer: Layer, frame: Frame) -> None:
     """Raises where a layer with a backward of its own holds one that stands in several places."""
     for inner in walk(layer) if frame.shared is not None and layer.sublayers else ():
-        # While initializing, every layer that was seen has a cell, a tuple.
-        if inner is not layer and type((frame.shared or {}).get(inner)) is list:
+        cell = (frame.shared or {}).get(inner)
+        if inner is not layer and cell is not None and not cell.initializing:
             raise LayerError(
                 f"{layer.name}: {inner.name} inside it stands in several places, "
                 "and a layer with a backward of its own would lose its gradient; make it a layer of its own there"
