@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import os
 import sys
+import tempfile
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
@@ -354,6 +355,21 @@ def test_a_worker_that_cannot_begin_says_why(site: Site) -> None:
             return [dud]
     """)  # fmt: skip
     fails(site.layerkit("bench", "Relu", "--backends", "dud"), 1, "nothing could be measured", "no licence")
+
+
+def test_the_process_that_measures_ends_with_the_one_that_asked_whatever_ended_that() -> None:
+    with tempfile.TemporaryFile() as errors:
+        process = Process([case("Relu")], ["numpy"], 600.0, turn=1)._started([0], errors)
+        assert process.stdin is not None and process.stdout is not None
+        try:
+            assert "about" in json.loads(process.stdout.readline())
+            assert "begin" in json.loads(process.stdout.readline())
+            process.stdin.close()  # as the system does where a process ends
+            assert process.wait(10) == 1
+        finally:
+            process.kill()
+            process.wait()
+            process.stdout.close()
 
 
 def test_use_backend_takes_a_backend_itself() -> None:

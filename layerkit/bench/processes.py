@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 import os
 import signal
@@ -93,11 +94,9 @@ class Process:
             env={**os.environ, "LAYERKIT_CACHE": "off"},
         )
         assert process.stdin is not None
-        try:
-            with process.stdin as stream:
-                json.dump(request, stream)
-        except BrokenPipeError:
-            pass  # it ended at once; why is on its standard error
+        with contextlib.suppress(BrokenPipeError):  # it ended at once; why is on its standard error
+            # It stays open: however this process ends, its end of the pipe is closed, and the other process ends.
+            print(json.dumps(request), file=process.stdin, flush=True)
         return process
 
     @staticmethod

@@ -10,7 +10,7 @@ import functools
 import json
 import os
 import statistics
-import sys
+import threading
 import time
 from collections.abc import Mapping
 from typing import Any, TextIO
@@ -33,16 +33,25 @@ def main() -> None:
     """Runs the process."""
     out = os.fdopen(os.dup(1), "w", encoding="utf-8")
     os.dup2(2, 1)
+    asks = os.fdopen(os.dup(0), encoding="utf-8")
+    os.dup2(os.open(os.devnull, os.O_RDONLY), 0)
 
     def tell(**found: Any) -> None:
         print(json.dumps(found), file=out, flush=True)
 
-    request = json.load(sys.stdin)
+    request = json.loads(asks.readline())
+    threading.Thread(target=_end_with, args=(asks,), daemon=True).start()
     try:
         _work(request, tell)
     except LayerkitError as error:
         tell(error=" ".join(str(error).split()), exit_code=error.exit_code)
     _close(out)
+
+
+def _end_with(asks: TextIO) -> None:
+    """Waits for the end of the process that asks, whatever ends it, and ends this one: nobody wants its times."""
+    os.read(asks.fileno(), 1)
+    os._exit(1)
 
 
 def _close(out: TextIO) -> None:
