@@ -360,7 +360,8 @@ def test_a_worker_that_cannot_begin_says_why(site: Site) -> None:
 def test_the_process_that_measures_ends_with_the_one_that_asked_whatever_ended_that() -> None:
     with tempfile.TemporaryFile() as errors:
         process = Process([case("Relu")], ["numpy"], 600.0, turn=1)._started([0], errors)
-        assert process.stdin is not None and process.stdout is not None
+        assert process.stdin
+        assert process.stdout
         try:
             assert "about" in json.loads(process.stdout.readline())
             assert "begin" in json.loads(process.stdout.readline())

@@ -282,34 +282,34 @@ OTHERS: dict[str, tuple[Callable[[Path], Any], str]] = {
     ),
     "another optimizer": (
         lambda f: lk.Loop(classifier(0.4), train_task(optimizer=optimizers.SGD(0.1)), output_dir=f, log=None),
-        "was saved with another optimizer (Adam, not SGD)",
+        "does not fit this run's optimizer (Adam, not SGD)",
     ),
     "another seed": (lambda f: make(f, random_seed=1), "was trained with random_seed 0, this Loop has 1"),
     "same shapes, another rate": (
         lambda f: make(f, classifier(0.3)),
-        "was saved with another model (Serial/2.Dropout: Dropout, rate=0.4, shared_axes=(), not Serial/2.Dropout: "
+        "does not fit this run's model (Serial/2.Dropout: Dropout, rate=0.4, shared_axes=(), not Serial/2.Dropout: "
         "Dropout, rate=0.3, shared_axes=()): it belongs to another run; take what it was trained with, or another out",
     ),
     "same shapes, another axis": (
         lambda f: make(f, serial(tl.Mean(axis=-2), tl.Dropout(0.4))),
-        "was saved with another model (Serial/1.Mean: Mean, checked=1",
+        "does not fit this run's model (Serial/1.Mean: Mean, checked=1",
     ),
     "same shapes, another layer": (
         lambda f: make(f, serial(tl.Max(axis=1), tl.Dropout(0.4))),
-        "was saved with another model (Serial/1.Mean: Mean",
+        "does not fit this run's model (Serial/1.Mean: Mean",
     ),
     "same shapes, one layer more": (
         lambda f: make(f, lk.Serial(*classifier(0.4).sublayers, tl.Relu())),
-        "was saved with another model (",
+        "does not fit this run's model (",
     ),
     "another loss": (
         lambda f: lk.Loop(
             classifier(0.4), lk.TrainTask(batches(), tl.WeightedCategoryCrossEntropy(), optimizers.Adam(0.01)),
             output_dir=f, log=None,
         ),
-        "was saved with another loss (",
+        "does not fit this run's loss (",
     ),
-    "another identity": (lambda f: make(f, identity={"labels": ["a", "b"]}), "was saved with another labels (None, no"),
+    "another identity": (lambda f: make(f, identity={"labels": ["a", "b"]}), "does not fit this run's labels (None, no"),
 }  # fmt: skip
 
 
@@ -327,8 +327,11 @@ def test_checkpoints_of_others_are_refused(name: str, folder: Path, whole: Path)
     ("theirs", "message"),
     [
         ({"labels": ["no", "yes"], "text": {"lower": False}}, "another text (lower: True, not False)"),
-        ({"labels": ["yes", "no"], "text": {"lower": True}}, "another labels (no, not yes)"),
-        ({"labels": ["no", "yes", "maybe"], "text": {"lower": True}}, "another labels (['no', 'yes'], not ['no', 'ye"),
+        ({"labels": ["yes", "no"], "text": {"lower": True}}, "this run's labels (no, not yes)"),
+        (
+            {"labels": ["no", "yes", "maybe"], "text": {"lower": True}},
+            "this run's labels (['no', 'yes'], not ['no', 'ye",
+        ),
     ],
 )
 def test_what_else_must_be_the_same(theirs: dict[str, Any], message: str, tmp_path: Path) -> None:

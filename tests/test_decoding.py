@@ -205,7 +205,7 @@ BAD: dict[str, tuple[Callable[[], Any], str]] = {
         lambda: beam_search(both_modes("Transformer")[1], [[2], [2, 3]]),
         "beam_search: inputs has rows of different lengths: pad the shorter ones",
     ),
-    "negative": (lambda: sample(-prompts(1, 3)), "prefix must be ids of at least 0, got -"),
+    "negative": (lambda: sample(-prompts(1, 3)), "prefix must be ids of at least 0, below .*, got -"),
     "prefix": (lambda: sample(prompts(1, 17)), "a sequence of 18 is longer than max_len=16"),
     "no layer": (lambda: autoregressive_sample(3), "the model must be a layer, got 3"),
     "no weights": (lambda: autoregressive_sample(attention_lm("predict")), "init it|initialized"),
@@ -255,3 +255,20 @@ def test_more_than_the_model_has_room_for_is_said(search: Callable[..., Any], ba
     said = "beyond max_len=16" if backend == "numpy" else "the scores of id 14 are not finite: 17 positions may be more"
     with pytest.raises(lk.LayerError, match=said):
         search(pieces, prompts(1, 2), max_length=20, eos_id=None)
+
+
+@pytest.mark.parametrize("mode", [None, "predict"])
+@pytest.mark.parametrize(
+    "search", [autoregressive_sample, beam_search, lambda *args: next(autoregressive_sample_stream(*args))]
+)
+def test_an_id_of_the_prefix_beyond_the_vocabulary_is_named_though_nothing_looks_back_at_it(
+    search: Callable[..., Any], mode: str | None
+) -> None:
+    if mode is None and search not in (autoregressive_sample, beam_search):
+        pytest.skip("a stream needs predict mode")
+    model = tl.Serial(tl.ShiftRight(mode=mode), tl.Embedding(4, 4))
+    model.init(lk.i32(1, 2, max=4))
+    with pytest.raises(lk.LayerError, match="Serial > 1:Embedding_4_4: id 9 is outside the table of 4 rows"):
+        search(model, onp.array([[1, 9, 2]]))
+    with pytest.raises(lk.LayerError, match=r"prefix must be ids of at least 0, below 2\*\*31, got 1099511627776"):
+        search(model, onp.array([[1, 2**40, 2]]))

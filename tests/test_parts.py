@@ -109,7 +109,7 @@ def test_it_goes_on_with_the_same_bits(backend: str, tmp_path: Path) -> None:
     leaves = [fastmath.tree_leaves(fastmath.to_host(made.model.weights)) for made in (whole, again)]
     assert all(same(*leaves))
     with pytest.raises(
-        lk.LayerkitError, match=r"another optimizer .*0.Dense: Adam, the rest: Momentum, not 0.Dense: None"
+        lk.LayerkitError, match=r"this run's optimizer .*0.Dense: Adam, the rest: Momentum, not 0.Dense: None"
     ):
         start("other", None)
 

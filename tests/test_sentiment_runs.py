@@ -197,7 +197,7 @@ def test_a_data_file_is_the_same_by_any_path_and_another_with_other_words(tmp_pa
     train(tmp_path / "run", corpus=None, data=path, backend="numpy")
     train(tmp_path / "run", corpus=None, data=tmp_path / "inner" / ".." / "mine.csv", backend="numpy")
     path.write_text(path.read_text().replace("good ", "good news "))
-    with pytest.raises(LayerkitError, match=r"was saved with another vocabulary \(.*: it belongs to another run"):
+    with pytest.raises(LayerkitError, match=r"does not fit this run's vocabulary \(.*: it belongs to another run"):
         train(tmp_path / "run", corpus=None, data=path, backend="numpy")
 
 
@@ -292,7 +292,7 @@ def test_a_damaged_run_file_is_written_anew_where_training_goes_on(folder: Path,
     flip(folder / "run.json", -99)
     with (
         pytest.warns(LayerkitWarning, match="it is written anew"),
-        pytest.raises(LayerkitError, match=r"was saved with another settings \(learning_rate: 0\.003, not 0\.1\)"),
+        pytest.raises(LayerkitError, match=r"does not fit this run's settings \(learning_rate: 0\.003, not 0\.1\)"),
     ):
         train(folder, learning_rate=0.1, backend="numpy")
 
@@ -325,7 +325,7 @@ def test_other_held_out_examples_are_noticed_where_a_run_goes_on(tmp_path: Path)
         written(path, [f"{text} {number},{label}\n" if line == f"{text},{label}\n" else line for line in LINES])
         if read_file(path).train == corpus.train:
             break
-    with pytest.raises(LayerkitError, match="was saved with another held-out examples "):
+    with pytest.raises(LayerkitError, match="does not fit this run's held-out examples "):
         train(tmp_path / "run", steps=30, **options)
 
 

@@ -69,7 +69,7 @@ def beam_search(
     found = program(model.weights, model.state, request.inputs, request.prefix)
     ids, scores, n, bad = fastmath.to_host(found)
     if bad < n:
-        refuse_what_is_not_finite(own, model, int(bad), request.prefix.shape[1])
+        refuse_what_is_not_finite(own, model, request, limits, int(bad))
     return Beams(ids[:, :, : int(n)], scores)
 
 
@@ -91,7 +91,7 @@ def _grown(live: _Live, i: Any, scores: Any, limits: Limits, alpha: float) -> tu
     """The best of all continuations by one id, and the number of the row that each continues."""
     b, k = live.log_probs.shape
     v = scores.shape[-1]
-    new = np.reshape(fastmath.log_softmax(scores.astype(onp.float32)), (b, k, v))
+    new = np.reshape(fastmath.log_softmax(scores[:, -1].astype(onp.float32)), (b, k, v))
     waits = np.where(np.arange(v) == 0, 0.0, -onp.inf)  # a text that has ended goes on in one way, with zeros
     done = np.expand_dims(live.done, -1)
     log_probs = np.expand_dims(live.log_probs, -1) + np.where(done, waits, new)

@@ -1,4 +1,8 @@
-"""The scores of the next id: from what a model remembers in predict mode, or from the beginning each time."""
+"""The scores of the next id: from what a model remembers in predict mode, or from the beginning each time.
+
+Scores are (b, m, v), behind each of the ids that a call brings: those of the next id are the last. The first call
+brings the prefix too: an id of it that the model cannot read shows in the scores behind it, and perhaps only there.
+"""
 
 from __future__ import annotations
 
@@ -32,12 +36,12 @@ class Remembering(NamedTuple):
     rows: int
 
     def start(self, weights: Any, state: Any, inputs: Any, start_id: int, prefix: Any) -> tuple[Any, Any]:
-        """(scores of the first id to be written (b, v), memory)"""
+        """(scores behind ``start_id`` and each id of ``prefix`` (b, p), memory)"""
         first = np.concatenate([np.full((self.rows, 1), start_id, onp.int32), prefix], axis=1)
         return self._call(weights, self._beginning(inputs, first), inputs, first)
 
     def next(self, weights: Any, memory: Any, inputs: Any, ids: Any) -> tuple[Any, Any]:
-        """(scores of the id behind ``ids`` (b,), memory)"""
+        """(scores behind ``ids`` (b,), memory)"""
         return self._call(weights, memory, inputs, np.expand_dims(ids, 1))
 
     def reordered(self, memory: Any, order: Any) -> Any:
@@ -52,7 +56,7 @@ class Remembering(NamedTuple):
 
     def _call(self, weights: Any, state: Any, inputs: Any, ids: Any) -> tuple[Any, Any]:
         y, state = self.model.pure_fn(_arguments(inputs, ids), weights, state, self.model.rng, False)
-        return _scores_of(y)[:, -1], state
+        return _scores_of(y), state
 
     def _beginning(self, inputs: Any, ids: Any) -> Any:
         """The state that ``init`` gives for these inputs, whatever the model was used for before."""
@@ -79,7 +83,7 @@ class Recomputing(NamedTuple):
     length: int
 
     def start(self, weights: Any, state: Any, inputs: Any, start_id: int, prefix: Any) -> tuple[Any, Any]:
-        """(scores of the first id to be written (b, v), memory)"""
+        """(scores behind ``start_id`` and each id of ``prefix`` (b, p), memory)"""
         if start_id:
             raise LayerError(
                 f"{self.model.name} begins with the 0 that ShiftRight puts in, not with start_id={start_id}: "
@@ -87,24 +91,25 @@ class Recomputing(NamedTuple):
             )
         room = self.length - prefix.shape[1]
         ids = np.concatenate([prefix, np.zeros((prefix.shape[0], room), onp.int32)], axis=1)
-        return self._scores(weights, (ids, np.array(prefix.shape[1], onp.int32), state), inputs)
+        scores = self._scores(weights, ids, state, inputs)[:, : prefix.shape[1] + 1]
+        return scores, (ids, np.array(prefix.shape[1], onp.int32), state)
 
     def next(self, weights: Any, memory: Any, inputs: Any, ids: Any) -> tuple[Any, Any]:
-        """(scores of the id behind ``ids`` (b,), memory)"""
+        """(scores behind ``ids`` (b,), memory)"""
         text, position, state = memory
         text = fastmath.update_slice(text, np.expand_dims(ids, 1), position, axis=1)
-        return self._scores(weights, (text, position + 1, state), inputs)
+        here = np.reshape(position + 1, (1, 1, 1))
+        scores = np.take_along_axis(self._scores(weights, text, state, inputs), here, axis=1)
+        return scores, (text, position + 1, state)
 
     def reordered(self, memory: Any, order: Any) -> Any:
         """The memory in which text i goes on from text ``order[i]``."""
         text, position, state = memory
         return np.take(text, order, axis=0), position, state
 
-    def _scores(self, weights: Any, memory: Any, inputs: Any) -> tuple[Any, Any]:
-        text, position, state = memory
+    def _scores(self, weights: Any, text: Any, state: Any, inputs: Any) -> Any:
         y, _ = self.model.pure_fn(_arguments(inputs, text), weights, state, self.model.rng, False)
-        here = np.reshape(position, (1, 1, 1))
-        return np.take_along_axis(_scores_of(y), here, axis=1)[:, 0], memory
+        return _scores_of(y)
 
 
 def follower(model: Layer, rows: int, length: int) -> Remembering | Recomputing:

@@ -7,6 +7,8 @@ from typing import Any, NamedTuple
 import numpy as onp
 
 from layerkit import arguments, fastmath
+from layerkit.decoding.following import follower
+from layerkit.engine.naming import count
 from layerkit.errors import shown
 from layerkit.layer import Layer, LayerError
 
@@ -85,8 +87,9 @@ def _ids(function: str, name: str, value: Any) -> Any:
         raise LayerError(
             f"{function}: {name} must be whole numbers (batch, length), got {ids.dtype.name} of shape {ids.shape}"
         )
-    if ids.size and ids.min() < 0:
-        raise LayerError(f"{function}: {name} must be ids of at least 0, got {ids.min()}")
+    for extreme in (ids.min(initial=0), ids.max(initial=0)):
+        if not 0 <= extreme < 2**31:
+            raise LayerError(f"{function}: {name} must be ids of at least 0, below 2**31, got {extreme}")
     return ids.astype(onp.int32)
 
 
@@ -97,9 +100,16 @@ def check_vocabulary(function: str, model: Layer, limits: Limits, scores: Any) -
             raise LayerError(f"{function}: {name}={value} is no id: {model.name} has scores for {scores.shape[-1]} ids")
 
 
-def refuse_what_is_not_finite(function: str, model: Layer, first: int, n_before: int) -> None:
-    """Says that the scores of id number ``first`` were no numbers, as a compiled program cannot."""
+def refuse_what_is_not_finite(function: str, model: Layer, request: Request, limits: Limits, first: int) -> None:
+    """Says that the scores of id number ``first`` were no numbers, as a compiled program cannot.
+
+    Outside of one the ids are known: the first call, made again, names the layer that cannot take them.
+    """
+    inputs, prefix = request
+    n = prefix.shape[1] + first + 1
+    if not first:
+        follower(model, prefix.shape[0], n).start(model.weights, model.state, inputs, limits.start_id, prefix)
     raise LayerError(
-        f"{function}: the scores of id {first} are not finite: {n_before + first + 1} positions may be more than "
-        f"{model.name} has room for (max_len), an id may be beyond its vocabulary, or a weight not finite"
+        f"{function}: the scores of id {first} are not finite: {count(n, 'position')} may be more than {model.name} "
+        "has room for (max_len), an id may be beyond its vocabulary, or a weight not finite"
     )

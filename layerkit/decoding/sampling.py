@@ -11,7 +11,7 @@ import numpy as onp
 from layerkit import fastmath
 from layerkit.decoding.choosing import Choice, checked_choice, choose
 from layerkit.decoding.following import Remembering, follower, in_predict_mode
-from layerkit.decoding.request import Limits, check_vocabulary, checked_request, refuse_what_is_not_finite
+from layerkit.decoding.request import Limits, Request, check_vocabulary, checked_request, refuse_what_is_not_finite
 from layerkit.fastmath import numpy as np
 from layerkit.fastmath import random
 from layerkit.layer import Layer, LayerError
@@ -73,7 +73,7 @@ def autoregressive_sample(
     key = random.get_prng(0) if rng is None else rng
     ids, n, bad = fastmath.to_host(program(model.weights, model.state, request.inputs, request.prefix, key))
     if bad < n:
-        refuse_what_is_not_finite(own, model, int(bad), request.prefix.shape[1])
+        refuse_what_is_not_finite(own, model, request, limits, int(bad))
     return ids[:, : int(n)]
 
 
@@ -87,7 +87,7 @@ def _sampler(model: Layer, limits: Limits, choice: Choice) -> Callable[..., Any]
         follow = follower(model, rows, prefix.shape[1] + most)
 
         def put(i: Any, scores: Any, texts: Any, done: Any, bad: Any) -> Any:
-            chosen = np.where(done, 0, choose(scores, choice, random.fold_in(key, i)))
+            chosen = np.where(done, 0, choose(scores[:, -1], choice, random.fold_in(key, i)))
             done = done if limits.eos_id is None else done | (chosen == limits.eos_id)
             wrong = np.any(np.isnan(scores))
             bad = np.where(wrong, np.minimum(bad, i), bad).astype(onp.int32)
@@ -143,17 +143,18 @@ def autoregressive_sample_stream(
     request, limits = checked_request(own, model, inputs, prefix, batch_size, start_id, None, 1)
     if not in_predict_mode(model):
         raise LayerError(f"{own}: {model.name} is not in predict mode: make it with mode='predict'")
-    return _stream(model, request.inputs, request.prefix, limits, choice, rng)
+    return _stream(model, request, limits, choice, rng)
 
 
-def _stream(model: Layer, inputs: Any, prefix: Any, limits: Limits, choice: Choice, rng: Any) -> Iterator[Any]:
+def _stream(model: Layer, request: Request, limits: Limits, choice: Choice, rng: Any) -> Iterator[Any]:
+    inputs, prefix = request
     start, follow = _streamer(model, prefix.shape[0], limits, choice)
     key, weights = random.get_prng(0) if rng is None else rng, model.weights
     i = 0
     chosen, wrong, memory = start(weights, inputs, prefix, key)
     while True:
         if bool(fastmath.to_host(wrong)):
-            refuse_what_is_not_finite("autoregressive_sample_stream", model, i, prefix.shape[1])
+            refuse_what_is_not_finite("autoregressive_sample_stream", model, request, limits, i)
         yield fastmath.to_host(chosen)
         i += 1
         chosen, wrong, memory = follow(weights, memory, inputs, chosen, np.array(i, onp.int32), key)
@@ -165,7 +166,7 @@ def _streamer(model: Layer, rows: int, limits: Limits, choice: Choice) -> tuple[
     follow = Remembering(model, rows)
 
     def chosen(i: Any, scores: Any, memory: Any, key: Any) -> Any:
-        return choose(scores, choice, random.fold_in(key, i)), np.any(np.isnan(scores)), memory
+        return choose(scores[:, -1], choice, random.fold_in(key, i)), np.any(np.isnan(scores)), memory
 
     def first(weights: Any, inputs: Any, prefix: Any, key: Any) -> Any:
         scores, memory = follow.start(weights, (), inputs, limits.start_id, prefix)
