@@ -9,14 +9,46 @@ from collections.abc import Iterable
 from types import FunctionType
 from typing import Any
 
-__all__ = ["HOUSE", "LayerkitError", "LayerkitWarning", "UsageError", "os_reason", "shown", "suggest", "warn"]
+__all__ = [
+    "HOUSE",
+    "LayerkitError",
+    "LayerkitWarning",
+    "UsageError",
+    "an",
+    "os_reason",
+    "printable",
+    "shown",
+    "suggest",
+    "warn",
+]
 
 _PACKAGE = os.path.dirname(os.path.abspath(__file__))
 HOUSE = (_PACKAGE + os.sep, _PACKAGE + "_plugins" + os.sep)
 """Where the files of this library lie: what messages point at lies elsewhere."""
 
 
-class LayerkitError(Exception):
+_BREAKS = dict.fromkeys(map(ord, "\t\n\v\f\r\x1c\x1d\x1e\x1f\x85\u2028\u2029"), " ")
+_CONTROLS = (*range(0x20), *range(0x7F, 0xA0), 0x61C, 0x200E, 0x200F, *range(0x202A, 0x202F), *range(0x2066, 0x206A))
+_PRINTABLE = {code: ascii(chr(code))[1:-1] for code in _CONTROLS} | _BREAKS
+
+
+def printable(text: object) -> str:
+    """Text as one line that does nothing to a terminal: what would move its cursor or turn its words is an escape.
+
+    >>> print(printable("two\\nlines, \\x1b[31mred, \\u202eback"))
+    two lines, \\x1b[31mred, \\u202eback
+    """
+    return str(text).translate(_PRINTABLE)
+
+
+class _OneLine:
+    """What is said in it may hold anybody's names and texts."""
+
+    def __str__(self) -> str:
+        return printable(super().__str__())
+
+
+class LayerkitError(_OneLine, Exception):
     """Something went wrong that the message explains in one line: which thing, what is wrong, what to do.
 
     A command that meets one prints ``layerkit: MESSAGE`` and exits with ``exit_code``.
@@ -31,7 +63,7 @@ class UsageError(LayerkitError):
     exit_code = 2
 
 
-class LayerkitWarning(UserWarning):
+class LayerkitWarning(_OneLine, UserWarning):
     """What a person should know, and what stops nothing: one plain line, which a command prints as its own."""
 
 
@@ -51,6 +83,15 @@ def shown(value: Any) -> str:
     """
     text = f"function {value.__name__}" if isinstance(value, FunctionType) else " ".join(repr(value).split())
     return text if len(text) <= 60 else f"{text[:57]}..."
+
+
+def an(word: str) -> str:
+    """A word with its article.
+
+    >>> an("layer"), an("optimizer"), an("ndarray"), an("uint8")
+    ('a layer', 'an optimizer', 'an ndarray', 'a uint8')
+    """
+    return f"{'an' if word.lower().startswith((*'aeio', 'nd')) else 'a'} {word}"
 
 
 def os_reason(error: Exception) -> str:

@@ -14,11 +14,12 @@ from layerkit.errors import UsageError, os_reason, shown
 from layerkit.files import disk, sealed
 from layerkit.files.disk import DamagedError
 
-__all__ = ["FORMAT", "NAME", "RunFile", "as_metrics", "read_run_file", "write_run_file"]
+__all__ = ["FORMAT", "NAME", "REMEDY", "RunFile", "as_metrics", "read_in", "read_run_file", "write_run_file"]
 
 FORMAT = 2
 NAME = "run.json"
 KIND = "layerkit run"
+REMEDY = "train the run again with the same settings, or restore a copy"
 
 _KINDS = {"recipe": str, "distribution": str, "version": str, "backend": str, "settings": dict, "complete": bool}
 
@@ -62,9 +63,22 @@ def read_run_file(path: str | os.PathLike[str]) -> RunFile:
         raise UsageError(f"there is no run at {str(path)!r}: {os_reason(error)}") from error
     if not is_folder:
         raise UsageError(f"{str(folder)!r} is a file: a run is the folder that training wrote")
-    file = folder / NAME
-    if not file.exists() and not file.is_symlink():
+    if not os.path.lexists(folder / NAME):
         raise UsageError(f"{str(folder)!r} is no run: it has no {NAME}")
+    try:
+        return read_in(folder)
+    except DamagedError as error:
+        raise DamagedError(f"{error}: {REMEDY}") from error
+
+
+def read_in(folder: Path) -> RunFile:
+    """The ``run.json`` of a run's folder.
+
+    Raises:
+        DamagedError: as ``read_run_file``, but without a remedy, for whoever has one.
+        LayerkitError: as ``read_run_file``.
+    """
+    file = folder / NAME
     contents = sealed.read(file, KIND, FORMAT)
     for name, kind in _KINDS.items():
         if not isinstance(contents.get(name), kind):

@@ -15,7 +15,7 @@ from layerkit.files import DamagedError, disk
 from layerkit.files.lock import NAME as LOCK
 from layerkit.files.lock import InUseError, locked
 from layerkit.recipe import Recipe, Run
-from layerkit.run_file import NAME, RunFile, as_metrics, read_run_file, write_run_file
+from layerkit.run_file import NAME, REMEDY, RunFile, as_metrics, read_in, read_run_file, write_run_file
 from layerkit.settings import as_json, make_settings, settings_of
 
 __all__ = ["RunFile", "load", "predict", "prediction_backend", "read_run_file", "recipe_of", "save", "train"]
@@ -123,7 +123,7 @@ def load(path: str | os.PathLike[str]) -> Run:
     try:
         return recipe.load(folder)
     except DamagedError as error:
-        raise DamagedError(f"{error}: train the run again with the same settings, or restore a copy") from error
+        raise DamagedError(f"{error}: {REMEDY}") from error
 
 
 def predict(run: str | os.PathLike[str], texts: Any, *, backend: str | None = None) -> Any:
@@ -220,7 +220,7 @@ def _holds_run(folder: Path, about: RunFile, may_change: set[str]) -> bool:
     if not (folder / NAME).exists():
         raise UsageError(f"output {str(folder)!r} holds something that is no run: give a new or empty folder")
     try:
-        earlier = read_run_file(folder)
+        earlier = read_in(folder)
     except DamagedError as error:
         # What it says is known again: the settings are given, and checkpoints tell whether they are of this run.
         warn(f"{error}; it is written anew")

@@ -49,7 +49,7 @@ BROKEN = {
     "odd-api": ("{m}", "layerkit_api = 'one'\n" + offers("Odd"), ["plugin API 'one'"]),
     "api-beside-object": ("{m}:x", "layerkit_api = 2\nx = 1", ["plugin API 2"]),
     "no-plugin": ("{m}", "x = 1", ["no plugin, but a module without a hook"]),
-    "no-plugin-object": ("{m}:x", "x = 1", ["no plugin, but a int without a hook"]),
+    "no-plugin-object": ("{m}:x", "x = 1", ["no plugin, but an int without a hook"]),
     "unmarked": ("{m}", "def layerkit_models(): return []", ["layerkit_models is not marked", "@lk.hookimpl"]),
     "wrong-arguments": (
         "{m}",
@@ -69,9 +69,9 @@ BROKEN_HOOKS = {
     "hook-exits": ("raise SystemExit(3)", ["it calls sys.exit(3)"]),
     "returns-nothing": ("pass", ["layerkit_models returns nothing"]),
     "returns-text": ("return 'Foo'", ["returns a str, not a list"]),
-    "returns-number": ("return 3", ["returns a int, not a list"]),
+    "returns-number": ("return 3", ["returns an int, not a list"]),
     "fails-halfway": ("yield print; raise OSError('gone')", ["fails: OSError: gone"]),
-    "returns-instance": ("return [3]", ["a int cannot be registered as a model"]),
+    "returns-instance": ("return [3]", ["an int cannot be registered as a model"]),
     "returns-lambda": ("return [lambda: 3]", ["a function named '<lambda>' cannot be registered as a model"]),
 }
 

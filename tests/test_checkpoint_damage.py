@@ -235,6 +235,12 @@ def test_a_checkpoint_that_was_asked_for_by_name_has_no_stand_in(folder: Path) -
         make(None).load_checkpoint(folder)
 
 
+def test_a_file_where_checkpoints_would_go_is_refused_before_step_1(tmp_path: Path) -> None:
+    (tmp_path / "checkpoints").write_text("in the way")
+    with lk.use_backend("numpy"), pytest.raises(lk.UsageError, match=r"cannot hold checkpoints: .* is a file: move it"):
+        make(tmp_path)
+
+
 def test_a_folder_of_checkpoints_that_is_a_link(folder: Path, tmp_path: Path) -> None:
     folder.parent.rename(tmp_path / "elsewhere")
     folder.parent.symlink_to(tmp_path / "elsewhere")
@@ -309,7 +315,7 @@ OTHERS: dict[str, tuple[Callable[[Path], Any], str]] = {
         ),
         "does not fit this run's loss (",
     ),
-    "another identity": (lambda f: make(f, identity={"labels": ["a", "b"]}), "does not fit this run's labels (None, no"),
+    "another identity": (lambda f: make(f, identity={"labels": ["a", "b"]}), "does not fit this run's labels (None, n"),
 }  # fmt: skip
 
 
@@ -326,7 +332,7 @@ def test_checkpoints_of_others_are_refused(name: str, folder: Path, whole: Path)
 @pytest.mark.parametrize(
     ("theirs", "message"),
     [
-        ({"labels": ["no", "yes"], "text": {"lower": False}}, "another text (lower: True, not False)"),
+        ({"labels": ["no", "yes"], "text": {"lower": False}}, "this run's text (lower: True, not False)"),
         ({"labels": ["yes", "no"], "text": {"lower": True}}, "this run's labels (no, not yes)"),
         (
             {"labels": ["no", "yes", "maybe"], "text": {"lower": True}},
@@ -342,7 +348,7 @@ def test_what_else_must_be_the_same(theirs: dict[str, Any], message: str, tmp_pa
         assert make(tmp_path).step == 1  # who does not ask is not refused
         with pytest.raises(lk.LayerkitError) as caught:
             make(tmp_path, identity=theirs)
-        assert f"was saved with {message}" in str(caught.value)
+        assert f"does not fit {message}" in str(caught.value)
 
 
 @pytest.mark.parametrize(

@@ -94,7 +94,7 @@ class Raises(lk.Optimizer):
 @pytest.mark.parametrize(
     ("subject", "said"),
     [
-        (make_nothing, "make_nothing(0.05) gives a NoneType, which is no lk.Optimizer"),
+        (make_nothing, "make_nothing(0.05) gives a NoneType, no lk.Optimizer"),
         (make_trouble, "make_trouble(0.05) cannot be made: ValueError: no luck today"),
         (lk.Optimizer, "Optimizer has no update method"),
         (Raises, "Raises raises "),

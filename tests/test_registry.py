@@ -153,7 +153,7 @@ def test_registering_while_the_program_runs() -> None:
     kind.register(Here, owner="elsewhere")
     with pytest.raises(UsageError, match="is offered by elsewhere and by"):
         kind.get("Here")
-    with pytest.raises(UsageError, match="a int cannot be registered as a model: a class or a named function can"):
+    with pytest.raises(UsageError, match="an int cannot be registered as a model: a class or a named function can"):
         kind.register(3)  # type: ignore[type-var]
 
 

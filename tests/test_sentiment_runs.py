@@ -311,7 +311,7 @@ def test_other_examples_are_noticed_where_a_run_goes_on(tmp_path: Path) -> None:
     options: dict[str, Any] = {"corpus": None, "data": path, "backend": "numpy"}
     train(tmp_path / "run", **options)
     written(path, LINES[::-1])
-    with pytest.raises(LayerkitError, match=r"was saved with another (vocabulary|training examples) "):
+    with pytest.raises(LayerkitError, match=r"does not fit this run's (vocabulary|training examples) "):
         train(tmp_path / "run", steps=30, **options)
 
 
@@ -448,7 +448,7 @@ DAMAGE: dict[str, tuple[Callable[[Path, Path], Any], int, str]] = {
     "a newer run.json": (forged("run.json", "format", to=9), 1, "format 9, this layerkit reads 2: upgrade layerkit"),
     "an older run.json": (forged("run.json", "format", to=1), 1, "format 1, this layerkit reads 2: train the run"),
     "run.json of another kind": (forged("run.json", "kind", to="x"), 1, "run.json is not of a layerkit run"),
-    "no settings": (forged("run.json", "settings", to=3), 1, "run.json is damaged: its 'settings' is 3"),
+    "no settings": (forged("run.json", "settings", to=3), 1, "damaged: its 'settings' is 3: train the run again"),
     "odd metrics": (forged("run.json", "metrics", to={"a": "b"}), 1, "run.json is damaged: its 'metrics' is {'a'"),
     "a bit of run.json": (bit("run.json", 3000), 1, "run.json is damaged: "),
     "run.json cut": (short("run.json", 0.5), 1, "run.json is damaged: it is no JSON"),

@@ -11,7 +11,7 @@ import numpy as onp
 from layerkit import fastmath
 from layerkit.bench.subjects import Case
 from layerkit.engine.bare import as_tuple, bare
-from layerkit.errors import LayerkitError
+from layerkit.errors import LayerkitError, an
 from layerkit.fastmath import random, use_backend
 from layerkit.fastmath.backend import Backend
 from layerkit.optimizer import Optimizer
@@ -120,7 +120,7 @@ class OptimizerProgram:
     def __init__(self, case: Case) -> None:
         optimizer = case.subject.constructor(**case.arguments)
         if not isinstance(optimizer, Optimizer):
-            raise LayerkitError(f"{case.subject.text} gives a {type(optimizer).__name__}, which is no lk.Optimizer")
+            raise LayerkitError(f"{case.subject.text} gives {an(type(optimizer).__name__)}, which is no lk.Optimizer")
         self._optimizer = optimizer
         (of,) = case.inputs
         shapes = (of, of.replace(shape=of.shape[1:]))

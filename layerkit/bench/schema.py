@@ -9,6 +9,8 @@ from collections.abc import Mapping
 from importlib import resources
 from typing import Any
 
+from layerkit.errors import an, shown
+
 __all__ = ["fault_in", "schema"]
 
 _TYPES: dict[str, tuple[type, ...]] = {
@@ -37,7 +39,7 @@ def fault_in(value: Any, rule: Mapping[str, Any] | None = None, where: str = "")
     """The first thing that is not as the schema says, in words; empty if everything is.
 
     >>> fault_in({"rows": 3}, {"properties": {"rows": {"type": "array"}}})
-    'rows is a int, not array'
+    'rows is an int, not array'
     >>> fault_in({}, {"required": ["rows"]})
     'it has no rows'
     """
@@ -46,12 +48,12 @@ def fault_in(value: Any, rule: Mapping[str, Any] | None = None, where: str = "")
         rules = schema()["$defs"][str(rules["$ref"]).rpartition("/")[2]]
     here = where or "it"
     if "const" in rules and value != rules["const"]:
-        return f"{here} is {value!r}, not {rules['const']!r}"
+        return f"{here} is {shown(value)}, not {rules['const']!r}"
     if "enum" in rules and value not in rules["enum"]:
-        return f"{here} is {value!r}, not one of {', '.join(map(str, rules['enum']))}"
+        return f"{here} is {shown(value)}, not one of {', '.join(map(str, rules['enum']))}"
     if "type" in rules and not _is(value, rules["type"]):
         wanted = rules["type"] if isinstance(rules["type"], str) else " or ".join(rules["type"])
-        return f"{here} is a {type(value).__name__}, not {wanted}"
+        return f"{here} is {an(type(value).__name__)}, not {wanted}"
     if isinstance(value, float) and not math.isfinite(value):
         return f"{here} is {value}, which is no number"
     if "exclusiveMinimum" in rules and value <= rules["exclusiveMinimum"]:

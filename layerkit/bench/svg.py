@@ -11,6 +11,8 @@ import math
 from collections.abc import Callable
 from dataclasses import dataclass
 
+from layerkit.errors import printable
+
 __all__ = ["Scale", "element", "log_scale", "text"]
 
 
@@ -24,7 +26,7 @@ def element(name: str, /, *inside: str, **attributes: object) -> str:
     """
     words = [name]
     for key, value in attributes.items():
-        shown = f"{value:.2f}".rstrip("0").rstrip(".") if isinstance(value, float) else html.escape(str(value))
+        shown = f"{value:.2f}".rstrip("0").rstrip(".") if isinstance(value, float) else text(value)
         words.append(f'{key.rstrip("_").replace("_", "-")}="{shown}"')
     start = " ".join(words)
     return f"<{start}>{''.join(inside)}</{name}>" if inside else f"<{start}/>"
@@ -32,7 +34,7 @@ def element(name: str, /, *inside: str, **attributes: object) -> str:
 
 def text(words: object) -> str:
     """Words as they may stand between tags."""
-    return html.escape(str(words))
+    return html.escape(printable(words))
 
 
 @dataclass(frozen=True)

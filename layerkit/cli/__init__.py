@@ -16,7 +16,7 @@ from typing import Any
 import click
 
 from layerkit.cli.root import root
-from layerkit.errors import LayerkitError, LayerkitWarning, os_reason
+from layerkit.errors import LayerkitError, LayerkitWarning, os_reason, printable
 
 __all__ = ["main"]
 
@@ -117,7 +117,7 @@ def _say(message: str) -> None:
     if sys.stderr is None:
         return  # print would take standard output instead
     try:
-        print(f"layerkit: {message}", file=sys.stderr)
+        print(f"layerkit: {printable(message)}", file=sys.stderr)
     except OSError:
         _abandon(sys.stderr, 1)
 

@@ -8,6 +8,7 @@ from typing import Any
 
 import click
 
+from layerkit.cli.say import say
 from layerkit.cli.table import table
 from layerkit.errors import LayerkitError
 from layerkit.plugins import registry
@@ -42,7 +43,7 @@ def command(devices: bool, as_json: bool) -> None:
         ]
         for about in found
     ]
-    click.echo(table(header, rows))
+    say(table(header, rows))
 
 
 def _about(name: str, default: str, devices: bool) -> dict[str, Any]:

@@ -11,7 +11,8 @@ from pathlib import Path
 import click
 
 from layerkit.cli.path import PATH
-from layerkit.errors import UsageError, os_reason
+from layerkit.cli.say import say
+from layerkit.errors import UsageError, os_reason, printable
 
 __all__ = ["command"]
 
@@ -78,11 +79,11 @@ def command(
         _write(json_file, result.to_json)
         _write(html_file, result.to_html)
     finally:  # what took minutes is shown, also if a disk is full by now
-        click.echo(str(result))
+        say(str(result))
     failed = not result.ok
     if earlier is not None:
         comparison = comparing.compare(result, earlier)
-        click.echo(f"\n{comparison}")
+        say(f"\n{comparison}")
         failed = failed or (share is not None and bool(comparison.slower(share)))
     if failed:
         ctx.exit(1)
@@ -130,7 +131,7 @@ def _progress() -> Iterator[Callable[[str], None]]:
     width = (os.get_terminal_size(sys.stderr.fileno()).columns or 80) - 1  # 0: it does not say
 
     def show(text: str) -> None:
-        print(f"\r{text[:width]:<{width}}", end="", file=sys.stderr, flush=True)
+        print(f"\r{printable(text)[:width]:<{width}}", end="", file=sys.stderr, flush=True)
 
     try:
         yield show

@@ -10,6 +10,7 @@ from pathlib import Path
 import click
 
 from layerkit.cli.path import PATH
+from layerkit.cli.say import say
 from layerkit.cli.table import table
 from layerkit.run_file import as_metrics, read_run_file
 from layerkit.runs import load
@@ -35,4 +36,4 @@ def command(run: Path, data: Path | None, backend: str | None, as_json: bool) ->
     if as_json:
         click.echo(json.dumps({name: value if math.isfinite(value) else None for name, value in metrics.items()}))
     else:
-        click.echo(table(("metric", "value"), [(name, f"{value:.4f}") for name, value in metrics.items()]))
+        say(table(("metric", "value"), [(name, f"{value:.4f}") for name, value in metrics.items()]))

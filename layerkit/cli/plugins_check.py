@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import click
 
+from layerkit.cli.say import say
+
 __all__ = ["command"]
 
 
@@ -31,9 +33,9 @@ def command(
     else:
         for report in found.reports:
             shown = report.table(everything) if everything or not report.ok else ""
-            click.echo("\n".join(filter(None, [shown, report.paragraph])))
+            say("\n".join(filter(None, [shown, report.paragraph])))
         for sentence in found.noise:
-            click.echo(f"while it is imported, {sentence}{'' if strict else ' (fails with --strict)'}")
-        click.echo(found.summary)
+            say(f"while it is imported, {sentence}{'' if strict else ' (fails with --strict)'}")
+        say(found.summary)
     if not found.ok(strict):
         ctx.exit(1)

@@ -7,6 +7,7 @@ from typing import NamedTuple
 
 import click
 
+from layerkit.cli.say import say
 from layerkit.cli.table import table
 from layerkit.plugins.discovery import Discovery, Entry, discover
 from layerkit.plugins.problems import report
@@ -48,10 +49,10 @@ def command(timing: bool, as_json: bool) -> None:
         ]
         for entry in entries
     ]
-    click.echo(table(header, rows))
+    say(table(header, rows))
     if timing:
         total = sum(taken.milliseconds for taken in times.values())
-        click.echo(f"imported {len(times)} plugins in {total:.0f} ms")
+        say(f"imported {len(times)} plugins in {total:.0f} ms")
 
 
 def _imported() -> dict[Entry, _Import]:

@@ -8,6 +8,7 @@ from pathlib import Path
 import click
 
 from layerkit.cli.path import PATH
+from layerkit.cli.say import say
 from layerkit.errors import UsageError
 from layerkit.plugins.scaffold import KINDS, scaffold
 
@@ -32,12 +33,12 @@ def command(name: str, output: Path | None, **kinds: bool) -> None:
         raise UsageError(f"a plugin begins with one thing, not with {' and '.join(asked)}: add the other later")
     folder = str(output or name)
     paths = scaffold(name, asked[0] if asked else "layer", folder)
-    click.echo(f"written to {folder}:")
+    say(f"written to {folder}:")
     for path in paths:
-        click.echo(f"  {path.relative_to(folder).as_posix()}")
+        say(f"  {path.relative_to(folder).as_posix()}")
     # A path that begins with a dash would be an option, and one without a slash a name to download.
     start = folder if folder.startswith("/") else f"./{folder}"
-    click.echo("\nnext:")
-    click.echo(f"  pip install -e {shlex.quote(start + '[test]')}")
-    click.echo(f"  pytest {shlex.quote(start)}")
-    click.echo(f"  layerkit plugins check {name}")
+    say("\nnext:")
+    say(f"  pip install -e {shlex.quote(start + '[test]')}")
+    say(f"  pytest {shlex.quote(start)}")
+    say(f"  layerkit plugins check {name}")

@@ -14,7 +14,8 @@ from typing import BinaryIO
 import click
 
 from layerkit.cli.path import PATH
-from layerkit.errors import LayerkitError, UsageError, os_reason
+from layerkit.cli.say import say
+from layerkit.errors import LayerkitError, UsageError, os_reason, printable
 from layerkit.recipe import Prediction
 from layerkit.run_file import read_run_file
 from layerkit.runs import load, prediction_backend
@@ -50,7 +51,7 @@ def command(run: Path, texts: tuple[str, ...], file: Path | None, backend: str |
         for chunk in _chunks_of(texts) if texts else _chunks(file):
             predictions = trained.predict(chunk)
             lines = map(_as_json, chunk, predictions) if as_json else _as_lines(chunk, predictions)
-            click.echo("\n".join(lines))
+            say("\n".join(lines))
 
 
 def _chunks_of(texts: Sequence[str]) -> Iterator[list[str]]:
@@ -120,7 +121,7 @@ def _as_json(text: str, prediction: Prediction) -> str:
 
 
 def _as_lines(texts: Sequence[str], predictions: Sequence[Prediction]) -> Iterator[str]:
-    labels = [" ".join(str(prediction.label).split()) for prediction in predictions]  # a text is one line
+    labels = [printable(prediction.label) for prediction in predictions]  # a text is one line
     width = max(map(len, labels))
     for text, label, prediction in zip(texts, labels, predictions, strict=True):
         note = f"  ({prediction.note})" if prediction.note else ""

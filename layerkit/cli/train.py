@@ -9,6 +9,7 @@ from typing import Any
 
 import click
 
+from layerkit.cli.say import say
 from layerkit.cli.setting_options import given, options
 from layerkit.errors import UsageError, suggest
 from layerkit.plugins.registry import recipes
@@ -73,9 +74,9 @@ def _trains(name: str) -> Callable[..., None]:
     def run(output: str, overwrite: bool, backend: str | None, **settings: Any) -> None:
         made = train(name, output=output, overwrite=overwrite, backend=backend, **given(settings))
         for metric, value in made.metrics.items():
-            click.echo(f"{metric} {float(value):.4f}")
+            say(f"{metric} {float(value):.4f}")
         named = f"./{output}" if output.startswith("-") else output
-        click.echo(f"kept in {output}; try: layerkit predict {shlex.quote(named)} TEXT")
+        say(f"kept in {output}; try: layerkit predict {shlex.quote(named)} TEXT")
 
     return run
 

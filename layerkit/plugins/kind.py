@@ -12,7 +12,7 @@ import threading
 from collections.abc import Callable, Iterable
 from typing import Any, NamedTuple, TypeVar
 
-from layerkit.errors import LayerkitError, UsageError, shown, suggest
+from layerkit.errors import LayerkitError, UsageError, an, shown, suggest
 from layerkit.plugins import loader
 from layerkit.plugins.deferral import Deferred
 from layerkit.plugins.discovery import discover
@@ -191,7 +191,7 @@ class Registry:
             if not plugin.load():
                 if plugin.state == "loading":
                     raise LayerkitError(
-                        f"a {self.kind} was asked for by name while {plugin.entry.value} is being imported: "
+                        f"{an(self.kind)} was asked for by name while {plugin.entry.value} is being imported: "
                         "import it from the module that defines it"
                     )
                 continue
@@ -225,7 +225,7 @@ class Registry:
     def _check_shadow(self, offer: Offer) -> None:
         if offer.name in self.own() or offer.name in self.core():
             report(
-                f"plugin {offer.distribution} {offer.version} offers a {self.kind} {offer.name!r}, as layerkit does: "
+                f"plugin {offer.distribution} {offer.version} offers {an(self.kind)} {offer.name!r}, as layerkit does: "
                 f"{offer.name!r} stays layerkit's, the other is {offer.qualified!r}",
                 category=ShadowWarning,
             )
@@ -249,8 +249,8 @@ class Registry:
     def _checked_name(self, constructor: Any) -> str:
         name = self._naming(constructor) if callable(constructor) else None
         if not isinstance(name, str) or not re.fullmatch(r"[A-Za-z_][\w-]*", name):
-            what = f"a {type(constructor).__name__}" + (f" named {name!r}" if name else "")
-            raise UsageError(f"{what} cannot be registered as a {self.kind}: a class or a named function can")
+            what = f"{an(type(constructor).__name__)}" + (f" named {name!r}" if name else "")
+            raise UsageError(f"{what} cannot be registered as {an(self.kind)}: a class or a named function can")
         return name
 
     def _find_qualified(self, distribution: str, bare: str) -> Offer:

@@ -16,6 +16,7 @@ import time
 from collections.abc import Callable, Iterable, Iterator
 from typing import Any
 
+from layerkit.errors import an
 from layerkit.plugins.discovery import Entry, discover
 from layerkit.plugins.problems import explain, one_line, report
 from layerkit.plugins.selection import canonical
@@ -104,7 +105,7 @@ class Plugin:
             return []
         returned = answer[0] if answer else None
         if isinstance(returned, str | bytes) or not isinstance(returned, Iterable):
-            what = "nothing" if returned is None else f"a {type(returned).__name__}"
+            what = "nothing" if returned is None else f"{an(type(returned).__name__)}"
             self._report_hook(hook, f"returns {what}, not a list of constructors")
             return []
         try:

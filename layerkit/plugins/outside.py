@@ -10,7 +10,7 @@ from typing import Any
 
 import pluggy
 
-from layerkit.errors import suggest
+from layerkit.errors import an, suggest
 from layerkit.plugins import hookspecs
 from layerkit.plugins.discovery import Entry
 from layerkit.plugins.problems import PluginError
@@ -46,7 +46,7 @@ def register(entry: Entry, plugin: Any) -> tuple[dict[str, Callable[..., list[An
             folder = next(iter(plugin.__path__))
             raise PluginError(f"the folder {folder!r} is found in its place: run from elsewhere, or rename the folder")
         what = "module" if isinstance(plugin, ModuleType) else type(plugin).__name__
-        raise PluginError(f"it is no plugin, but a {what} without a hook marked @lk.hookimpl: ask its author")
+        raise PluginError(f"it is no plugin, but {an(what)} without a hook marked @lk.hookimpl: ask its author")
     return {caller.name: caller for caller in callers if caller.has_spec()}, _unknown(entry, callers)
 
 

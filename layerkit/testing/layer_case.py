@@ -9,7 +9,7 @@ from typing import Any
 
 import numpy as onp
 
-from layerkit.errors import LayerkitError, UsageError, shown
+from layerkit.errors import LayerkitError, UsageError, an, shown
 from layerkit.example import Example, example_of
 from layerkit.layer import Layer
 from layerkit.plugins import registry
@@ -98,7 +98,7 @@ class LayerCase:
         except BaseException as error:  # sys.exit in a constructor must not end the kit
             raise Fault(self._not_made(error)) from error
         if not isinstance(layer, Layer):
-            raise Fault(f"{self.name}({_code(self.arguments)}) gives a {type(layer).__name__}, which is no layer")
+            raise Fault(f"{self.name}({_code(self.arguments)}) gives {an(type(layer).__name__)}, which is no layer")
         return layer
 
     def _not_made(self, error: BaseException) -> str:

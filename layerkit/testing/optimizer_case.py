@@ -9,6 +9,7 @@ from typing import Any, NamedTuple
 
 import numpy as onp
 
+from layerkit.errors import an
 from layerkit.fastmath import nested_map, use_backend
 from layerkit.optimizer import Optimizer
 from layerkit.plugins import registry
@@ -90,7 +91,7 @@ class OptimizerCase:
         """An optimizer whose steps depend on gradients alone: weight decay and clipping are off unless asked for."""
         optimizer = self.made(learning_rate)
         if not isinstance(optimizer, Optimizer):
-            raise Fault(f"{self.name}({learning_rate!r}) gives a {type(optimizer).__name__}, which is no lk.Optimizer")
+            raise Fault(f"{self.name}({learning_rate!r}) gives {an(type(optimizer).__name__)}, no lk.Optimizer")
         optimizer.clip_grad_norm = clip_grad_norm
         optimizer.weight_decay_rate = decay
         return optimizer

@@ -15,7 +15,7 @@ from pathlib import Path
 from typing import Any
 
 from layerkit import runs
-from layerkit.errors import LayerkitError, shown
+from layerkit.errors import LayerkitError, an, shown
 from layerkit.fastmath import use_backend
 from layerkit.plugins import registry
 from layerkit.plugins.problems import one_line
@@ -126,7 +126,7 @@ class RecipeCase:
         if isinstance(texts, str):
             demand(_is_prediction(found), f"the prediction of {texts!r:.40} is {shown(found)}: {_DUE}")
             return found
-        demand(isinstance(found, list), f"predict of a list gives a {type(found).__name__}: a list is due")
+        demand(isinstance(found, list), f"predict of a list gives {an(type(found).__name__)}: a list is due")
         demand(len(found) == len(texts), f"predict gives {len(found)} predictions of {len(texts)} texts")
         demand(all(map(_is_prediction, found)), f"predict of a list gives {shown(found)}: {_DUE}")
         return found

@@ -107,8 +107,8 @@ def compare(place: Any, saved: Mapping[str, Any], ours: Mapping[str, Any]) -> No
     for name, value in ours.items():
         if name not in saved or saved[name] != value:
             raise LayerkitError(
-                f"{place} does not fit this run's {name} ({_difference(saved.get(name), value)}): it belongs to another "
-                "run; take what it was trained with, or another output_dir"
+                f"{place} does not fit this run's {name} ({_difference(saved.get(name), value)}): it belongs to "
+                "another run; take what it was trained with, or another output_dir"
             )
 
 

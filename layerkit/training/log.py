@@ -7,6 +7,8 @@ import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 
+from layerkit.errors import printable
+
 __all__ = ["distinct", "line", "progress"]
 
 _INTERVAL = 0.1  # seconds between two looks of the bar
@@ -20,7 +22,7 @@ def line(step: int, mode: str, metric: str, value: float, width: int = 0) -> str
     >>> line(10, "eval", "Accuracy", 0.75, 16)
     'Step     10: eval          Accuracy |  0.75000000'
     """
-    return f"Step {step: 6d}: {mode:5} {metric:>{width}} | {value: .8f}"
+    return f"Step {step: 6d}: {mode:5} {printable(metric):>{width}} | {value: .8f}"
 
 
 def distinct(names: list[list[str]]) -> list[list[str]]:

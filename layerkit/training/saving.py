@@ -56,12 +56,14 @@ def prepare_folder(output_dir: str | os.PathLike[str]) -> Path:
     """The folder, made if it is not there.
 
     Raises:
-        UsageError: it is a file.
+        UsageError: it is a file, or has one where checkpoints would go.
         LayerkitError: it cannot be made, or nothing can be written there.
     """
     folder = disk.folder_of("output_dir", output_dir)
     if folder.exists() and not folder.is_dir():
         raise UsageError(f"output_dir {folder} is a file: name a folder")
+    if os.path.isfile(inner := folder / checkpoint.FOLDER):
+        raise UsageError(f"output_dir {folder} cannot hold checkpoints: {inner} is a file: move it")
     try:
         folder.mkdir(parents=True, exist_ok=True)
         tempfile.TemporaryFile(dir=folder).close()

@@ -10,6 +10,7 @@ from typing import Any
 
 import numpy as onp
 
+from layerkit.errors import an
 from layerkit.fastmath import ArrayError, nested_map, tree_leaves
 from layerkit.shapes import ShapeDtype, signature
 
@@ -51,7 +52,7 @@ def check_position(place: int, count: int) -> None:
 def check_differentiable(dtype: Any) -> None:
     """A leaf is a number; V is the kind of bfloat16."""
     if onp.dtype(dtype).kind not in "biufcV":
-        raise ArrayError(f"a {onp.dtype(dtype).name} value cannot be differentiated: arrays of numbers can")
+        raise ArrayError(f"{an(onp.dtype(dtype).name)} value cannot be differentiated: arrays of numbers can")
 
 
 def number_and_aux(result: Any, has_aux: bool) -> tuple[Any, Any]:
@@ -61,7 +62,7 @@ def number_and_aux(result: Any, has_aux: bool) -> tuple[Any, Any]:
     value, aux = result if has_aux else (result, None)
     if isinstance(value, (tuple, list, dict)) or value is None:
         raise ArrayError(
-            f"a gradient is that of one number, but the function returned a {type(value).__name__} "
+            f"a gradient is that of one number, but the function returned {an(type(value).__name__)} "
             "(with has_aux it returns (number, aux))"
         )
     shape, dtype = tuple(getattr(value, "shape", ())), onp.dtype(getattr(value, "dtype", type(value)))

@@ -11,6 +11,7 @@ import layerkit as lk
 from layerkit import layers as tl
 from layerkit import optimizers
 from layerkit.data import RaggedBatches
+from layerkit.errors import printable
 from layerkit.settings import as_json
 from layerkit.training import NotFiniteError, lr_schedules
 from layerkit_plugins.sentiment.bulk import process
@@ -42,7 +43,7 @@ def train(settings: SentimentSettings, output: Path | None) -> SentimentRun:
     corpus = _corpus(settings)
     labels = corpus.label_names
     vocabulary, train, validation = _in_numbers(corpus, settings)
-    print(*corpus.notes, *_in_words(corpus, vocabulary), sep="\n")
+    print(*map(printable, (*corpus.notes, *_in_words(corpus, vocabulary))), sep="\n")
     loop = lk.Loop(
         MODELS[settings.model](len(vocabulary), len(labels), asdict(settings)),
         _train_task(train, len(labels), settings),
@@ -91,7 +92,7 @@ def _identity(corpus: Corpus, vocabulary: Mapping[str, int], settings: Sentiment
 
 def _in_words(corpus: Corpus, vocabulary: Mapping[str, int]) -> tuple[str, str]:
     sizes = f"{len(corpus.train.texts):,} texts to train on, {len(corpus.validation.texts):,} held out"
-    labels = ", ".join(" ".join(label.split()) for label in corpus.label_names)
+    labels = ", ".join(corpus.label_names)
     return f"{corpus.name}: {sizes}, {len(vocabulary):,} words", f"labels: {labels}"
 
 

@@ -48,7 +48,7 @@ class FitsNoExample(lk.Layer):
         return np.reshape(x, (5, 5))
 
 
-@breaks("runs_on_its_example", "gives a int, which is no layer")
+@breaks("runs_on_its_example", "gives an int, which is no layer")
 def NoLayer() -> Any:
     return 3
 

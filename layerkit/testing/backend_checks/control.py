@@ -8,7 +8,7 @@ from typing import Any
 import numpy as onp
 
 from layerkit import fastmath
-from layerkit.errors import LayerkitError
+from layerkit.errors import LayerkitError, an
 from layerkit.fastmath import numpy as np
 from layerkit.testing.backend_case import BackendCase, Pair, check, demand_like
 from layerkit.testing.blame import demand
@@ -49,9 +49,7 @@ def scan_is_a_loop(case: BackendCase) -> None:
     for way, f in _ways(_scan):
         carry, ys = f(np.asarray(_XS))
         demand_like(f"the {way} scan", (carry, ys), _scanned(_XS))
-        demand(
-            isinstance(carry, Pair), f"the carry of the {way} scan comes out as a {type(carry).__name__}, not a Pair"
-        )
+        demand(isinstance(carry, Pair), f"the carry of the {way} scan is {an(type(carry).__name__)}, not a Pair")
         demand(structure(ys) == "{n: (array), total: array}", f"the results come out as {structure(ys)}")
 
 

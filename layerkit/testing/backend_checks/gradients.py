@@ -8,6 +8,7 @@ from typing import Any
 import numpy as onp
 
 from layerkit import fastmath
+from layerkit.errors import an
 from layerkit.fastmath import nested_map, tree_leaves, use_backend
 from layerkit.fastmath import numpy as np
 from layerkit.testing.backend_case import TABLES, BackendCase, Pair, as_arrays, check, demand_like, difference
@@ -168,7 +169,7 @@ def several_arguments_have_gradients(case: BackendCase) -> None:
     x, y, z = np.array(2.0), np.array(3.0), np.array(5.0)
     demand_like("argnums=1", fastmath.grad(f, argnums=1)(x, y, z), onp.array(60, "float32"))
     both: Any = fastmath.grad(f, argnums=(0, 2))(x, y, z)
-    demand(isinstance(both, tuple), f"argnums=(0, 2) gives a {type(both).__name__}: a tuple is due")
+    demand(isinstance(both, tuple), f"argnums=(0, 2) gives {an(type(both).__name__)}: a tuple is due")
     demand_like("argnums=(0, 2)", both, (onp.array(45, "float32"), onp.array(18, "float32")))
 
 

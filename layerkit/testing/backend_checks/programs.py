@@ -9,6 +9,7 @@ from typing import Any
 import numpy as onp
 
 from layerkit import fastmath
+from layerkit.errors import an
 from layerkit.fastmath import numpy as np
 from layerkit.fastmath import use_backend
 from layerkit.fastmath.backend import active
@@ -120,7 +121,7 @@ def arrays_come_back_to_the_host(case: BackendCase) -> None:
     back = fastmath.to_host(fastmath.to_device(tree))
     demand(structure(back) == structure(tree), f"{structure(tree)} comes back as {structure(back)}")
     for leaf in fastmath.tree_leaves(back):
-        demand(isinstance(leaf, onp.ndarray), f"to_host gives a {type(leaf).__name__}: a NumPy array is due")
+        demand(isinstance(leaf, onp.ndarray), f"to_host gives {an(type(leaf).__name__)}: a NumPy array is due")
     demand_like("what comes back", back, tree)
     demand_like("arrays of NumPy's own", fastmath.to_host(tree), tree)
     with fastmath.float64():

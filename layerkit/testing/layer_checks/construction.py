@@ -8,6 +8,7 @@ from collections.abc import Iterator
 from typing import Any
 
 from layerkit.engine.bare import as_tuple
+from layerkit.errors import an
 from layerkit.fastmath import tree_leaves
 from layerkit.layer import Layer
 from layerkit.testing.layer_case import LayerCase
@@ -119,7 +120,7 @@ def inner_layers_are_sublayers(case: LayerCase) -> None:
     """Every layer it keeps is one of its sublayers: the weights of any other would never be trained or saved."""
     layer = case.reference.layer
     if not isinstance(layer.sublayers, tuple):
-        raise Fault(f"its sublayers are a {type(layer.sublayers).__name__}, not a tuple: hand them to super().__init__")
+        raise Fault(f"its sublayers are {an(type(layer.sublayers).__name__)}, no tuple: hand them to super().__init__")
     for attribute, inner in _kept(vars(layer)):
         if inner not in layer.sublayers and inner is not layer and not inner.is_bare:
             raise Fault(

@@ -8,6 +8,7 @@ import numpy as onp
 
 from layerkit import fastmath
 from layerkit.engine.bare import bare
+from layerkit.errors import an
 from layerkit.layer import LayerError
 from layerkit.shapes import signature
 from layerkit.testing.layer_case import LayerCase
@@ -101,7 +102,7 @@ def weights_are_floats(case: LayerCase) -> None:
         raise Skip("it has no weights")
     for number, leaf in enumerate(fastmath.tree_leaves(trial.init_weights)):
         if not hasattr(leaf, "dtype") or not hasattr(leaf, "shape"):
-            raise Fault(f"array {number} of its weights is a {type(leaf).__name__}: make it with np.array")
+            raise Fault(f"array {number} of its weights is {an(type(leaf).__name__)}: make it with np.array")
         if not is_float(leaf):
             raise Fault(f"array {number} of its weights is {signature(leaf)}: keep whole numbers in the state")
 

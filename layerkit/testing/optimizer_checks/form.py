@@ -8,6 +8,7 @@ from typing import Any
 import numpy as onp
 
 from layerkit import fastmath
+from layerkit.errors import an
 from layerkit.fastmath import numpy as np
 from layerkit.shapes import bf16, signature
 from layerkit.testing.blame import demand
@@ -60,9 +61,7 @@ def numbers_are_a_record(case: OptimizerCase) -> None:
     record = case.make(0.25).opt_params
     names = getattr(record, "_fields", None)
     if names is None or not isinstance(record, tuple):
-        raise Fault(
-            f"opt_params is a {type(record).__name__}, not a named tuple: it cannot be read by name and unpacked"
-        )
+        raise Fault(f"opt_params is {an(type(record).__name__)}, not a named tuple: neither read by name nor unpacked")
     demand(names[:1] == ("learning_rate",), f"opt_params begins with {names[:1]}, not with learning_rate")
     for name, value in zip(names, record, strict=True):
         demand(getattr(record, name) is value, f"opt_params.{name} is not what unpacking gives: {value!r}")

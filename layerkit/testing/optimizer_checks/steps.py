@@ -8,6 +8,7 @@ from typing import Any
 import numpy as onp
 
 from layerkit import fastmath
+from layerkit.errors import an
 from layerkit.fastmath import nested_map
 from layerkit.fastmath import numpy as np
 from layerkit.optimizer import Optimizer
@@ -200,7 +201,7 @@ def steps_of_all_kinds(case: OptimizerCase) -> None:
         wanted = optimizer.tree_update(number, gradients, weights, slots, opt_params)[:2]
         for step in (onp.int64(number), onp.array(number, "int32"), np.array(number)):
             got = optimizer.tree_update(step, gradients, weights, slots, opt_params)[:2]
-            require_same(f"step {number} as a {type(step).__name__} and as an int", got, wanted)
+            require_same(f"step {number} as {an(type(step).__name__)} and as an int", got, wanted)
 
 
 @check("steps")

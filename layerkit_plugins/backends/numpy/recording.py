@@ -16,6 +16,7 @@ from typing import Any, NamedTuple
 
 import numpy as onp
 
+from layerkit.errors import an
 from layerkit_plugins.backends.numpy.constants import with_arrays
 from layerkit_plugins.backends.numpy.stand_ins import Attributes, box_types, has_stand_in, stand_in_types
 
@@ -75,7 +76,7 @@ class Tape:
 
     def _stand_in(self, value: Any) -> StandIn:
         if type(value) is not onp.ndarray and not isinstance(value, onp.generic):
-            raise self.refuse(f"a result is a {type(value).__name__}")
+            raise self.refuse(f"a result is {an(type(value).__name__)}")
         made = StandIn(self, value, self._n_slots)
         self._n_slots += 1
         self._made.append(weakref.ref(made))
