@@ -179,7 +179,7 @@ BAD_FILES: list[tuple[str, Make, str]] = [
     (
         "too few to split",
         holding("a.csv", "text,label\na,x\nb,y\n"),
-        "no class has 2 different texts (2 rows, 2 different texts in all), so",
+        "no class has 2 different texts (2 rows; different texts in all: 2), so",
     ),
     (
         "a label for every text",
@@ -226,6 +226,11 @@ BAD_FILES: list[tuple[str, Make, str]] = [
         "label is a list",
         holding("a.jsonl", '{"text": "a", "label": ["x"]}\n'),
         "line 1: the label in 'label' is [\"x\"]",
+    ),
+    (
+        "label is no number",
+        holding("a.jsonl", '{"text": "a", "label": NaN}\n'),
+        "line 1: the label in 'label' is NaN: give a string or a number",
     ),
 ]
 BAD_REQUESTS: list[tuple[str, Make, str]] = [

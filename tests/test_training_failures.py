@@ -327,6 +327,17 @@ def test_a_second_ctrl_c_does_not_wait() -> None:
             os.kill(os.getpid(), signal.SIGINT)
 
 
+def test_an_import_that_makes_another_exception_of_ctrl_c() -> None:
+    def imported() -> None:
+        try:
+            os.kill(os.getpid(), signal.SIGINT)
+        except KeyboardInterrupt as error:  # as Python 3.11 does in a class statement, and extension modules do
+            raise RuntimeError("Error calling __set_name__") from error
+
+    with Interrupts() as interrupts, pytest.raises(KeyboardInterrupt), interrupts.let_through():
+        imported()
+
+
 def test_a_handler_of_ones_own_stays() -> None:
     seen = []
     previous = signal.signal(signal.SIGINT, lambda *_: seen.append("mine"))

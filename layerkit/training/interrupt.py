@@ -68,6 +68,9 @@ class Interrupts:
         self._let_through = True
         try:
             yield
+        except Exception:
+            self.check()  # an import that is broken off may say so in an exception of its own
+            raise
         finally:
             self._let_through = False
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import csv
 import functools
 import json
+import math
 import os
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
@@ -239,7 +240,7 @@ def _json_object(name: str, number: int, line: str) -> Mapping[str, object]:
 def _json_label(name: str, number: int, label: object, column: str) -> str:
     if label is None or isinstance(label, str):
         return (label or "").strip()
-    if isinstance(label, (bool, int, float)):
+    if isinstance(label, (bool, int)) or (isinstance(label, float) and math.isfinite(label)):
         return json.dumps(label)
     raise LayerkitError(
         f"{name}: line {number}: the label in {column!r} is {_short(json.dumps(label))}: give a string or a number"

@@ -109,7 +109,7 @@ def held_back_by_hash(
         held_back.update(row for key in _hold_back(keys, groups, fraction) for row in groups[key])
     if not held_back:
         raise LayerkitError(
-            f"no class has 2 different texts ({len(texts):,} rows, {len(groups):,} different texts in all), "
+            f"no class has 2 different texts ({len(texts):,} rows; different texts in all: {len(groups):,}), "
             "so that none can be held back for validation: add some"
         )
     return frozenset(held_back)

@@ -184,7 +184,7 @@ CASES: list[Case] = [
     Case("the one that shadows", answered("shadow:Relu"), 0, "Relu of shadow"),
     Case("newer API version", told("newer-api"), 0, "plugin API 2"),
     Case("older API version", told("older-api"), 0, "upgrade older-api"),
-    Case("not a plugin object", told("no-plugin-object"), 0, "no plugin, but a int without a hook"),
+    Case("not a plugin object", told("no-plugin-object"), 0, "no plugin, but an int without a hook"),
     Case("hook with wrong arguments", told("wrong-arguments"), 0, "write layerkit_models()"),
     Case("a hook that is not known", told("misspelt"), 0, "did you mean 'layerkit_layers'?"),
     Case("a missing dependency", told("missing-dependency"), 0, "install what provides 'unheard_of'"),
