@@ -21,6 +21,7 @@ NAME = "run.json"
 KIND = "layerkit run"
 REMEDY = "train the run again with the same settings, or restore a copy"
 
+_WHICH = "give the folder that training wrote"
 _KINDS = {"recipe": str, "distribution": str, "version": str, "backend": str, "settings": dict, "complete": bool}
 
 
@@ -58,13 +59,13 @@ def read_run_file(path: str | os.PathLike[str]) -> RunFile:
         folder = Path(os.path.expanduser(path))
         is_folder = stat.S_ISDIR(folder.stat().st_mode)
     except FileNotFoundError as error:
-        raise UsageError(f"there is no run at {str(path)!r}: no such folder") from error
+        raise UsageError(f"there is no run at {str(path)!r}: no such folder: {_WHICH}") from error
     except (OSError, TypeError, ValueError) as error:
         raise UsageError(f"there is no run at {str(path)!r}: {os_reason(error)}") from error
     if not is_folder:
-        raise UsageError(f"{str(folder)!r} is a file: a run is the folder that training wrote")
+        raise UsageError(f"{str(folder)!r} is a file: {_WHICH}")
     if not os.path.lexists(folder / NAME):
-        raise UsageError(f"{str(folder)!r} is no run: it has no {NAME}")
+        raise UsageError(f"{str(folder)!r} is no run: it has no {NAME}: {_WHICH}")
     try:
         return read_in(folder)
     except DamagedError as error:

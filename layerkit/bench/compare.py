@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -16,6 +15,7 @@ from layerkit.bench.statistics import Estimate, ratio_of_runs, verdict
 from layerkit.bench.text import wrapped
 from layerkit.bench.words import multiple
 from layerkit.errors import UsageError, os_reason
+from layerkit.files import sealed
 
 __all__ = ["Change", "Comparison", "compare", "read", "require_common"]
 
@@ -67,13 +67,11 @@ def read(path: str | Path) -> dict[str, Any]:
     """
     what = f"comparison file {str(path)!r}"
     try:
-        earlier: dict[str, Any] = json.loads(Path(path).read_text("utf-8"))
+        earlier: dict[str, Any] = sealed.parse(Path(path).read_bytes())
     except OSError as error:
         raise UsageError(f"{what} cannot be read: {os_reason(error)}") from error
-    except UnicodeDecodeError as error:
-        raise UsageError(f"{what} is no JSON: it is not UTF-8 text") from error
-    except (ValueError, RecursionError) as error:
-        raise UsageError(f"{what} is no JSON: {error}") from error
+    except ValueError as error:
+        raise UsageError(f"{what} cannot be used: {error}: write it anew with --json") from error
     found = earlier.get("schema") if isinstance(earlier, dict) else None
     if found != SCHEMA:
         raise UsageError(f"{what} has the schema {found!r}, and {SCHEMA!r} is due: write it anew with --json")
