@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import errno
+import gc
 import importlib.util
 import json
 import os
@@ -29,6 +31,7 @@ from training_setups import (
 )
 
 import layerkit as lk
+from layerkit.files import disk
 from layerkit.training import History, checkpoint, picture
 from layerkit.training.log import line
 from layerkit.training.saving import prepare_folder
@@ -296,3 +299,24 @@ def test_losses_of_a_run_that_is_not_logged_are_counted_in_the_next(backend: str
         loop.run(1)
     # Slope's weight before steps 2 to 4 is -1, -3, -7; the batches are 2, 4, 8.
     assert loop.history.get("train", "Total") == [(1, 0.0), (4, (-2 - 12 - 56) / 3)]
+
+
+def test_a_picture_that_cannot_be_written_leaves_nothing_that_python_stumbles_over(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """What is freed in a circle, as an error and its frames are, is freed in any order: warnings are errors here."""
+    history = History()
+    history.append("train", "L2Loss", 1, 0.5)
+
+    def full(*args: Any) -> None:
+        raise OSError(errno.ENOSPC, "No space left on device")
+
+    monkeypatch.setattr(disk, "write", full)
+    try:
+        picture.draw(history, tmp_path)
+    except lk.LayerkitError as error:
+        circle: list[Any] = [error]
+        circle.append(circle)
+        del circle
+    gc.collect()
+    assert list(tmp_path.iterdir()) == []

@@ -8,6 +8,7 @@ import signal
 import subprocess
 import sys
 import time
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -18,6 +19,14 @@ import layerkit as lk
 from layerkit.training.interrupt import Interrupts, Terminated
 
 LONG = 5.0  # seconds that a signal may take
+
+
+@pytest.fixture(autouse=True)
+def _usual() -> Iterator[None]:
+    """Signals do what they do where nobody said otherwise, as nohup does."""
+    previous = signal.signal(signal.SIGHUP, signal.SIG_DFL)
+    yield
+    signal.signal(signal.SIGHUP, previous)
 
 
 @pytest.mark.parametrize(

@@ -43,5 +43,5 @@ def draw(history: History, folder: Path) -> Path | None:
     path, image = folder / NAME, io.BytesIO()
     FigureCanvasAgg(figure).print_figure(image, format="png")
     with disk.writing(path):
-        disk.replace(path, [image.getbuffer()])
+        disk.replace(path, [image.getvalue()])
     return path
