@@ -10,6 +10,7 @@ import numpy as onp
 from layerkit.clipping import clipped, in_dtype, is_trained, norm_of, wide
 from layerkit.errors import LayerkitError, UsageError
 from layerkit.fastmath import is_traced, nested_map, tree_leaves, tree_unflatten
+from layerkit.fastmath.trees import tree_parts
 from layerkit.missed_steps import MissedSteps
 from layerkit.optimizer_options import as_code, by_name, number, record
 from layerkit.pieces import by_pieces, has_pieces
@@ -316,14 +317,12 @@ class Optimizer:
 
     def _matched(self, what: str, tree: Any, weights: Any, remedy: str) -> list[Any]:
         """The parts of ``tree`` that stand where ``weights`` has leaves."""
-        parts: list[Any] = []
         try:
-            nested_map(lambda _, part: parts.append(part), weights, tree)
+            return tree_parts(tree, weights)
         except ValueError as error:
             raise LayerkitError(
                 f"{type(self).__name__}: {what} do not belong to the weights ({error}): {remedy}"
             ) from error
-        return parts
 
     def __repr__(self) -> str:
         return as_code(type(self), self.learning_rate, self._arguments)

@@ -169,7 +169,7 @@ def run_inside(layer: Layer, frame: Frame, x: Any, training: bool | None = None)
         if layer in outer.layer.sublayers:
             return _run_from_afar(layer, outer, frame, x, training)
     if layer.is_bare:
-        return run(Frame(layer, (), (), None, None, frame, None), x, training)[0]
+        return run(Frame(layer, (), (), parent=frame), x, training)[0]
     raise LayerError(
         f"{layer.name} is called inside {frame.layer.name}, which does not know it: "
         "hand it to super().__init__(sublayers=[...]), or call its pure_fn"
@@ -180,7 +180,7 @@ def _run_from_afar(layer: Layer, outer: Frame, frame: Frame, x: Any, training: b
     """The output of a layer that stands further out in the model than the layer that calls it."""
     weights, state = _held(layer, outer)
     position = outer.layer.sublayers.index(layer)
-    y, new = run(Frame(layer, weights, state, frame, _AFAR + position, frame, None), x, training)
+    y, new = run(Frame(layer, weights, state, frame, _AFAR + position, frame), x, training)
     if new is not state:
         raise LayerError(
             f"{layer.name} keeps state and is called inside {frame.layer.name}, which does not have it as a sublayer: "

@@ -58,10 +58,10 @@ class Frame:
         layer: Layer,
         weights: Any,
         state: Any,
-        key: Any,
-        fold: int | None,
-        parent: Frame | None,
-        position: int | None,
+        key: Any = None,
+        fold: int | None = None,
+        parent: Frame | None = None,
+        position: int | None = None,
     ) -> None:
         self.layer = layer
         self.weights = weights

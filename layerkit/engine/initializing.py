@@ -27,7 +27,7 @@ def init_outermost(layer: Layer, inputs: Any, rng: Any) -> tuple[Any, Any, Any]:
     """(weights, state, output signature) for inputs, or the signature of inputs, and a random key."""
     inputs = signature_for(layer, inputs)
     key = random.get_prng(0) if rng is None else rng
-    weights, state, outputs = init(Frame(layer, (), (), key, None, current_frame.get(), None), inputs)
+    weights, state, outputs = init(Frame(layer, (), (), key, parent=current_frame.get()), inputs)
     if shares(layer):
         weights, state = in_first_places(layer, weights, state)
     return weights, state, outputs

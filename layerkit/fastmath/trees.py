@@ -7,7 +7,7 @@ from typing import Any
 
 from layerkit.shapes import ShapeDtype
 
-__all__ = ["nested_map", "tree_flatten", "tree_leaves", "tree_unflatten"]
+__all__ = ["nested_map", "tree_flatten", "tree_leaves", "tree_parts", "tree_unflatten"]
 
 
 def nested_map(f: Callable[..., Any], tree: Any, *rest: Any) -> Any:
@@ -71,6 +71,20 @@ def _collect(tree: Any, leaves: list[Any]) -> None:
         return
     for child in (tree[key] for key in sorted(tree)) if isinstance(tree, dict) else tree:
         _collect(child, leaves)
+
+
+def tree_parts(tree: Any, like: Any) -> list[Any]:
+    """What stands in ``tree`` where ``like`` has its leaves, from left to right; it may be a tree itself.
+
+    Raises:
+        ValueError: the trees differ in structure.
+
+    >>> tree_parts({"w": (1, 2), "b": 3}, {"w": "kernel", "b": "bias"})
+    [3, (1, 2)]
+    """
+    parts: list[Any] = []
+    nested_map(lambda _, part: parts.append(part), like, tree)
+    return parts
 
 
 def tree_flatten(tree: Any) -> tuple[list[Any], Callable[[list[Any]], Any]]:

@@ -20,7 +20,7 @@ from layerkit.training.start import Keys
 from layerkit.training.step import Carry, compute_loss
 from layerkit.training.task import TrainTask
 
-__all__ = ["NotFiniteError", "diagnose", "first_not_finite"]
+__all__ = ["NotFiniteError", "diagnose"]
 
 _OVERFLOW = {
     False: "layer by layer all is finite, so numbers overflow only in the compiled step",

@@ -32,6 +32,7 @@ from layerkit.fastmath import (
 )
 from layerkit.fastmath import numpy as np
 from layerkit.fastmath.rows import RowTable, put_rows
+from layerkit.fastmath.trees import tree_parts
 from layerkit.missed_steps import Rates
 from layerkit.optimizer import Optimizer
 from layerkit.pieces import pieces
@@ -71,12 +72,11 @@ class View(NamedTuple):
 
     def parts(self) -> tuple[list[Any], list[Any]]:
         """The leaves of the weights, and the slots of each."""
-        return tree_leaves(self.trained), slots_of(self.trained, self.slots)
+        return tree_leaves(self.trained), tree_parts(self.slots, self.trained)
 
     def whole(self, leaves: list[Any], slots: list[Any]) -> tuple[Any, Any]:
         """(trained, slots) with other leaves, and other slots of each."""
-        given = iter(slots)
-        return tree_unflatten(leaves, self.trained), nested_map(lambda _: next(given), self.trained)
+        return tree_unflatten(leaves, self.trained), tree_unflatten(slots, self.trained)
 
 
 class LazyRows:
@@ -350,10 +350,3 @@ def _take(rows: Any, places: Any, table: Table, ids: Any) -> Any:
         return take_rows(rows, places)
     except ArrayError:
         return take_rows(np.zeros((table.shape[0], 0)), ids)  # says which id is outside
-
-
-def slots_of(trained: Any, slots: Any) -> list[Any]:
-    """The slots of each leaf of ``trained``."""
-    parts: list[Any] = []
-    nested_map(lambda _, part: parts.append(part), trained, slots)
-    return parts

@@ -11,6 +11,7 @@ from typing import Any, NamedTuple
 
 from layerkit.errors import LayerkitError, UsageError, os_reason, warn
 from layerkit.fastmath import backend_name, to_device, to_host
+from layerkit.fastmath.finite import first_not_finite
 from layerkit.files import disk, sealed
 from layerkit.files.disk import DamagedError
 from layerkit.files.image import Image
@@ -18,7 +19,7 @@ from layerkit.files.lock import locked
 from layerkit.layer import Layer
 from layerkit.training import checkpoint
 from layerkit.training.background import Background
-from layerkit.training.diagnose import NotFiniteError, first_not_finite
+from layerkit.training.diagnose import NotFiniteError
 from layerkit.training.history import History
 from layerkit.training.identity import compare, distributions
 from layerkit.training.keeping import Keeping

@@ -68,22 +68,22 @@ def start(model: Layer, tasks: list[TrainTask], seed: int) -> Start:
         loss_keys = [random.fold_in(of_losses, number) for number in range(len(tasks))]
     given = _given(model, parts(samples[0], model.n_in)[0], root)
     opt_params: list[Any] = []
-    compiled: list[bool] = []
+    compiled = False
 
     def program(root: Any, loss_keys: Any, given: Any) -> Any:
-        made, records = _make(model, tasks, samples, root, loss_keys, given)
-        opt_params[:], compiled[:] = records, [is_traced(root)]
+        nonlocal opt_params, compiled
+        made, opt_params = _make(model, tasks, samples, root, loss_keys, given)
+        compiled = is_traced(root)
         kept = (made.weights, made.state, [task[:2] for task in made.tasks])
         own = [OfTask(copied(t.loss_weights), copied(t.loss_state), t.slots) for t in made.tasks]
-        private = (copied(made.weights), copied(made.state), own)
-        return kept, private, np.array(True)
+        return kept, (copied(made.weights), copied(made.state), own), np.array(True)
 
     (weights, state, losses), own, alive, private = _compiled_or_not(program, root, loss_keys, given)
     model.weights, model.state = weights, state
     for task, (loss_weights, loss_state) in zip(tasks, losses, strict=True):
         task.loss_layer.weights, task.loss_layer.state = loss_weights, loss_state
     private = private or writes_in_place()
-    return Start(Variables(own[0], own[1], own[2], alive), to_device(keys), opt_params, private, any(compiled))
+    return Start(Variables(own[0], own[1], own[2], alive), to_device(keys), opt_params, private, compiled)
 
 
 def _compiled_or_not(program: Any, *args: Any) -> tuple[Any, ...]:

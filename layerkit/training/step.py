@@ -52,7 +52,6 @@ def make_step(model: Layer, task: TrainTask, opt_params: Any, lazy: LazyRows) ->
     after, the carry comes back as it went in, with ``alive`` false: the weights that the loss was computed with can
     still be looked at.
     """
-    require_compute_dtype(task.compute_dtype)
     differentiate = make_gradient(model, task, lazy)
 
     def step(carry: Carry, keys: Keys, n: Any, learning_rate: Any, batch: tuple[Any, ...], ids: Any) -> Any:
@@ -95,6 +94,7 @@ def make_gradient(model: Layer, task: TrainTask, lazy: LazyRows) -> Step:
     ``rows`` are the leaves that it differentiates by, rows in the place of each table that waits; the gradient of one
     that is not trained is ``()``. ``state`` is that of the model and the loss.
     """
+    require_compute_dtype(task.compute_dtype)
     fixed = task.optimizer.fixed_places
 
     def differentiate(rows: list[Any], carry: Carry, keys: Keys, n: Any, batch: tuple[Any, ...], ids: Any) -> Any:

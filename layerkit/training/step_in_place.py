@@ -15,7 +15,6 @@ from layerkit.fastmath import jit
 from layerkit.layer import Layer
 from layerkit.shapes import signature
 from layerkit.training.lazy_rows import LazyRows, View
-from layerkit.training.precision import require_compute_dtype
 from layerkit.training.row_ids import RowIds
 from layerkit.training.rows_in_place import RowsInPlace
 from layerkit.training.start import Keys
@@ -34,7 +33,6 @@ def make_step_in_place(model: Layer, task: TrainTask, opt_params: Any, lazy: Laz
 
     Nothing is, where the loss or a gradient is not finite.
     """
-    require_compute_dtype(task.compute_dtype)
     differentiate = _in_jit(make_gradient(model, task, lazy))
     flat, in_place = _Flat(), RowsInPlace(lazy)
 
