@@ -733,7 +733,7 @@ def test_a_run_that_cannot_be_named() -> None:
 def test_another_optimizer_is_named_as_such(tmp_path: Path) -> None:
     with lk.use_backend("numpy"):
         slope_loop(powers(20), output_dir=tmp_path).run(1)
-        with pytest.raises(lk.LayerkitError, match=r"saved with another optimizer \(Descent, not Adam\)"):
+        with pytest.raises(lk.LayerkitError, match=r"this run's optimizer \(Descent, not Adam\)"):
             lk.Loop(Slope(), lk.TrainTask(powers(20), total(), optimizers.Adam(0.1)), output_dir=tmp_path, log=None)
 
 
