@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Callable, Iterable, Mapping
+from contextvars import copy_context
 from types import MappingProxyType
 from typing import Any
 
@@ -145,8 +146,7 @@ class Layer:
         if frame is not None and frame.trail is not None and rng is None and self in frame.layer.sublayers:
             return frame.layer.init_sublayer(frame.layer.sublayers.index(self), signature)[:2]
         weights, state, _ = init_outermost(self, signature, rng)
-        keep(self, "_weights", weights)
-        keep(self, "_state", state)
+        keep(self, _weights=weights, _state=state)
         self._rng = rng
         return weights, state
 
@@ -208,8 +208,9 @@ class Layer:
         if parent is not None and self in parent.layer.sublayers:
             position = parent.layer.sublayers.index(self)
         # Infinity and NaN give their values without NumPy's warnings, as compiled code does.
-        with onp.errstate(all="ignore"):
-            return run(Frame(self, weights, state, rng, None, parent, position), x, training)
+        context = copy_context()
+        context.run(onp.seterr, all="ignore")
+        return context.run(run, Frame(self, weights, state, rng, None, parent, position), x, training)
 
     def output_signature(self, signature: Any) -> Any:
         """Shapes and dtypes of the outputs for inputs of this signature; nothing is kept."""
@@ -236,7 +237,7 @@ class Layer:
     def weights(self, weights: Any) -> None:
         frame = current_frame.get()
         if frame is None:
-            keep(self, "_weights", weights)
+            keep(self, _weights=weights)
         elif frame.layer is self and frame.trail is not None:
             frame.weights = weights
         else:
@@ -257,7 +258,7 @@ class Layer:
     def state(self, state: Any) -> None:
         frame = current_frame.get()
         if frame is None:
-            keep(self, "_state", state)
+            keep(self, _state=state)
         elif frame.layer is not self:
             raise LayerError(f"{self.name}: its state cannot be set inside the forward of {frame.layer.name}")
         elif frame.region is not current_region.get():

@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from layerkit.engine.layer_error import LayerError
+from layerkit.engine.storing import keep
 from layerkit.errors import LayerkitError, warn
 from layerkit.fastmath import nested_map, to_device, to_host, tree_leaves, tree_unflatten
 from layerkit.fastmath.finite import first_not_finite
@@ -61,4 +62,4 @@ def load(layer: Layer, path: str | os.PathLike[str], weights: Any, state: Any) -
     paths = iter(wanted)
     weights = tree_unflatten([found[next(paths)] for _ in tree_leaves(weights)], weights)
     state = tree_unflatten([found[next(paths)] for _ in tree_leaves(state)], state)
-    layer.weights, layer.state = nested_map(to_device, weights), nested_map(to_device, state)
+    keep(layer, _weights=nested_map(to_device, weights), _state=nested_map(to_device, state))

@@ -113,9 +113,11 @@ class Batches(Iterator[tuple[Array, ...]]):
             raise StopIteration
         rows = self._order.rows(self._next)
         batch = (*self._inputs(rows), self._targets[rows], self._weights[rows])
-        self._next += 1
         short = self.batch_size - len(rows)
-        return self._filled(batch, short) if short and self._pad_last else batch
+        if short and self._pad_last:
+            batch = self._filled(batch, short)
+        self._next += 1
+        return batch
 
     def _inputs(self, rows: Rows) -> tuple[Array, ...]:
         """The input arrays for these examples."""

@@ -10,7 +10,7 @@ from typing import Any
 from layerkit.data.batches import Array
 from layerkit.data.padding import padded_batch
 from layerkit.data.parts import checked_keys, longest
-from layerkit.data.stage import Stage, checked_position, position_of, seek
+from layerkit.data.stage import Stage, checked_position, position_of, put_back, seek
 from layerkit.errors import LayerkitError, UsageError, shown
 from layerkit.numbers import whole
 
@@ -125,24 +125,29 @@ class _Buckets(Iterator[Any]):
             before = position_of(self._source)
             try:
                 item = next(self._source)
+                number = self._plan.bucket(item)
+                held = [*self._held[number], _Held(self._read, before, item)]
+                full = len(held) == self._plan.sizes[number]
+                batch = self._batch(number, held) if full else None
+                self._held[number], self._read = [] if full else held, self._read + 1
             except StopIteration:
                 return self._left()
-            number = self._plan.bucket(item)
-            self._held[number].append(_Held(self._read, before, item))
-            self._read += 1
-            if len(self._held[number]) == self._plan.sizes[number]:
-                return self._give(number)
+            except KeyboardInterrupt:
+                put_back(self._source, before)
+                raise
+            if full:
+                return batch
 
-    def _give(self, number: int) -> Any:
-        items = [held.item for held in self._held[number]]
-        self._held[number] = []
-        return self._plan.batch(number, items)
+    def _batch(self, number: int, held: list[_Held]) -> Any:
+        return self._plan.batch(number, [one.item for one in held])
 
     def _left(self) -> Any:
         number = next((n for n, held in enumerate(self._held) if held and not self._plan.drop_last), None)
         if number is None:
             raise StopIteration
-        return self._give(number)
+        batch = self._batch(number, self._held[number])
+        self._held[number] = []
+        return batch
 
     @property
     def position(self) -> Any:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import Any
 
-from layerkit.data.stage import Stage, as_items, checked_position, mapped, position_of
+from layerkit.data.stage import Stage, as_items, checked_position, mapped, position_of, put_back
 from layerkit.errors import UsageError, shown
 from layerkit.numbers import whole
 
@@ -151,13 +151,19 @@ class _Mixture(Iterator[Any]):
 
     def __next__(self) -> Any:
         while not self._ended.issuperset(self._turns):
-            i = self._turns[self._next]
-            self._next = (self._next + 1) % len(self._turns)
+            i, turn = self._turns[self._next], (self._next + 1) % len(self._turns)
             if i not in self._ended:
+                before = position_of(self._sources[i])
                 try:
-                    return next(self._sources[i])
+                    item = next(self._sources[i])
+                    self._next = turn
+                    return item
                 except StopIteration:
                     self._ended.add(i)
+                except KeyboardInterrupt:
+                    put_back(self._sources[i], before)
+                    raise
+            self._next = turn
         raise StopIteration
 
     @property

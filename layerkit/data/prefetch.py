@@ -78,13 +78,15 @@ class Ahead(Iterator[T]):
         raise shared.ended or StopIteration
 
     def __next__(self) -> T:
-        item = self.peek()
+        self.peek()
         shared = self._shared
         with shared.lock:
-            self._position = shared.ready.popleft()[1]
-            if len(shared.ready) <= self._n_ahead // 2:
+            if len(shared.ready) - 1 <= self._n_ahead // 2:
                 shared.changed.notify_all()
-        return item
+            # The last call, as an interrupt may come after any: an item is given and gone, or neither.
+            item, self._position = shared.ready[0]
+            shared.ready.popleft()
+            return item
 
     def close(self, patience: float | None = None) -> list[T]:
         """Stops the thread, and returns the items that were ready and not taken: the same ones, however often.

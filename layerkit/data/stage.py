@@ -10,7 +10,7 @@ import numpy as np
 from layerkit.data.examples import Examples
 from layerkit.errors import LayerkitError, UsageError, shown
 
-__all__ = ["Blocks", "Stage", "Through", "as_items", "checked_position", "mapped", "position_of", "seek"]
+__all__ = ["Blocks", "Stage", "Through", "as_items", "checked_position", "mapped", "position_of", "put_back", "seek"]
 
 
 class Stage:
@@ -75,6 +75,12 @@ def seek(source: Any, position: Any, name: str) -> None:
     source.seek(position)
 
 
+def put_back(source: Any, position: Any) -> None:
+    """Takes a source back, where an interrupt broke off what was to be made of its items; one that can go back."""
+    if position is not None:
+        source.seek(position)
+
+
 def checked_position(name: str, position: Any, own: Mapping[str, Any]) -> Mapping[str, Any]:
     """``position``, if a stage ``name`` with the settings ``own`` saved it.
 
@@ -105,7 +111,12 @@ class Through(Iterator[Any]):
         self._name, self._source, self._draw = name, source, draw
 
     def __next__(self) -> Any:
-        return self._draw(self._source)
+        before = position_of(self._source)
+        try:
+            return self._draw(self._source)
+        except KeyboardInterrupt:
+            put_back(self._source, before)
+            raise
 
     @property
     def position(self) -> Any:
@@ -147,18 +158,23 @@ class Blocks(Iterator[Any]):
 
     def __next__(self) -> Any:
         while not self._block:
-            self._block = self._make(self._source, self._number)
-            if not self._block:
-                self._start(self._number + 1)
+            try:
+                self._block = self._make(self._source, self._number)
+                if not self._block:
+                    self._start(self._number + 1)
+            except KeyboardInterrupt:
+                put_back(self._source, self._origin)
+                raise
         item = self._block[self._given]
-        self._given += 1
-        if self._given == len(self._block):
+        if self._given + 1 < len(self._block):
+            self._given += 1
+        else:
             self._start(self._number + 1)
         return item
 
     def _start(self, number: int) -> None:
-        self._number, self._given, self._block = number, 0, ()
-        self._origin = position_of(self._source)
+        origin = position_of(self._source)  # before the rest, which no interrupt then cuts in two
+        self._number, self._given, self._block, self._origin = number, 0, (), origin
 
     @property
     def position(self) -> Any:

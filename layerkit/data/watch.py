@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 
 from layerkit.data.parts import parts_of
-from layerkit.data.stage import Stage, Through, checked_position, position_of, seek
+from layerkit.data.stage import Stage, Through, checked_position, position_of, put_back, seek
 from layerkit.errors import LayerkitError, UsageError, shown
 from layerkit.numbers import whole
 
@@ -74,11 +74,12 @@ def CountAndSkip(name: str) -> Stage:
 class _Counted(Iterator[Any]):
     def __init__(self, source: Any, name: str) -> None:
         self._source, self._name = source, name
+        self._numbered = enumerate(source, 1)
         self.count = 0
 
     def __next__(self) -> Any:
-        item = next(self._source)
-        self.count += 1
+        # Both at once: of an item that an interrupt lost, the next number tells.
+        self.count, item = next(self._numbered)
         return item
 
     @property
@@ -130,10 +131,15 @@ class _Skipped(Iterator[Any]):
         self._left = n_skipped
 
     def __next__(self) -> Any:
-        while self._left:
-            next(self._source)
-            self._left -= 1
-        return next(self._source)
+        before = self.position
+        try:
+            while self._left:
+                next(self._source)
+                self._left -= 1
+            return next(self._source)
+        except KeyboardInterrupt:
+            put_back(self, before)
+            raise
 
     @property
     def position(self) -> Any:

@@ -8,12 +8,13 @@ layer during a call, so threads do not meet and nothing has to be put back after
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import AbstractContextManager
 from contextvars import ContextVar
 from typing import TYPE_CHECKING, Any, TypeVar
 
 from layerkit.fastmath import random, transforms
 from layerkit.fastmath.backend import current_region
+from layerkit.fastmath.contexts import holding
 
 if TYPE_CHECKING:
     from layerkit.engine.sharing import Cell
@@ -147,17 +148,12 @@ class _Look(Observer):
         return outputs
 
 
-@contextmanager
-def observing(observer: Observer | Callable[[Frame, Any, Any], None]) -> Iterator[None]:
+def observing(observer: Observer | Callable[[Frame, Any, Any], None]) -> AbstractContextManager[None]:
     """Inside the ``with`` block the observer stands beside every layer's call.
 
     A function ``look(frame, inputs, outputs)`` is told of each when it ends, and changes nothing.
     """
-    token = _observer.set(observer if isinstance(observer, Observer) else _Look(observer))
-    try:
-        yield
-    finally:
-        _observer.reset(token)
+    return holding(_observer, observer if isinstance(observer, Observer) else _Look(observer))
 
 
 def _training_flag() -> bool:

@@ -21,24 +21,28 @@ _latest = object()
 """Another one whenever a layer was given something: a tree that was put together since then is what the layers have."""
 
 
-def keep(layer: Layer, slot: str, tree: Any) -> None:
-    """Puts weights (``_weights``) or state (``_state``) on the layer and those inside it; all of the tree, or nothing.
+def keep(layer: Layer, **trees: Any) -> None:
+    """Puts weights (``_weights``), state (``_state``) or both on the layer and those inside it; all of it, or nothing.
 
     Raises:
         LayerError: the tree has not the form of the layer.
     """
     global _latest
     impure("a layer is given weights or state")
-    parts: dict[Layer, Any] = {}
-    _take_apart(layer, slot, tree, parts)
-    for part, own in parts.items():
+    given: list[tuple[Layer, str, Any]] = []
+    for slot, tree in trees.items():
+        parts: dict[Layer, Any] = {}
+        _take_apart(layer, slot, tree, parts)
+        given += [(part, slot, own) for part, own in parts.items() if not part.sublayers]
+    for part in parts:
         if part.sublayers:
             part._trees = {}  # lets go of the arrays that were there before
-        else:
-            setattr(part, slot, own)
-        if slot == "_weights":
-            part._initialized = True
     _latest = object()
+    any(map(setattr, *zip(*given, strict=True)))  # one call of C code, which nothing cuts in two
+    _latest = object()  # another thread may have put a tree together meanwhile
+    if "_weights" in trees:
+        for part in parts:
+            part._initialized = True
 
 
 def _take_apart(layer: Layer, slot: str, tree: Any, parts: dict[Layer, Any]) -> None:

@@ -6,18 +6,19 @@ import contextlib
 import functools
 import os
 from collections.abc import Callable, Iterator, Sequence
-from contextvars import ContextVar, Token
-from typing import Any, ParamSpec, Protocol, TypeVar
+from contextvars import ContextVar
+from typing import Any, NamedTuple, ParamSpec, Protocol, TypeVar
 
 from layerkit.errors import LayerkitError, UsageError, shown, warn
+from layerkit.fastmath.contexts import holding, inside
 
 __all__ = [
     "ArrayError",
     "Backend",
     "active",
     "backend_name",
-    "current_backend",
     "current_region",
+    "entered",
     "float64",
     "float64_enabled",
     "region",
@@ -186,8 +187,16 @@ class Backend(Protocol):
         """How many programs the backend has compiled in this process."""
 
 
-current_backend: ContextVar[Backend | None] = ContextVar("layerkit_backend", default=None)
-_entered: ContextVar[tuple[Token[Backend | None], ...]] = ContextVar("layerkit_entered", default=())
+class Entered(NamedTuple):
+    """A ``use_backend`` that was entered."""
+
+    backend: Backend
+    by: UseBackend
+    before: Entered | None
+
+
+entered: ContextVar[Entered | None] = ContextVar("layerkit_backend", default=None)
+"""The innermost one."""
 _float64: ContextVar[bool] = ContextVar("layerkit_float64", default=False)
 current_region: ContextVar[region | None] = ContextVar("layerkit_region", default=None)
 _default: Backend | None = None
@@ -195,7 +204,8 @@ _default: Backend | None = None
 
 def active() -> Backend:
     """The backend that computes now: that of the innermost ``use_backend``, else the default one."""
-    return current_backend.get() or _default or _resolve_default()
+    innermost = entered.get()
+    return innermost.backend if innermost is not None else _default or _resolve_default()
 
 
 def backend_name() -> str:
@@ -252,21 +262,26 @@ class UseBackend(contextlib.AbstractContextManager[Backend]):
 
     def __enter__(self) -> Backend:
         self._used = True
-        _entered.set((*_entered.get(), current_backend.set(self._backend)))
+        before = entered.get()
+        try:
+            entered.set(Entered(self._backend, self, before))
+        except BaseException:  # Ctrl-C may come right after it
+            entered.set(before)
+            raise
         return self._backend
 
     def __exit__(self, *error: object) -> None:
-        *before, token = _entered.get()
-        _entered.set(tuple(before))
-        current_backend.reset(token)
+        innermost: Any = entered.get()
+        while innermost.by is not self:  # inside it, one whose end was interrupted
+            innermost = innermost.before
+        entered.set(innermost.before)
 
     def __call__(self, function: Callable[P, T]) -> Callable[P, T]:
         self._used = True
 
         @functools.wraps(function)
         def call(*args: P.args, **kwargs: P.kwargs) -> T:
-            with UseBackend(self._backend):
-                return function(*args, **kwargs)
+            return inside(entered, Entered(self._backend, self, entered.get()), function, *args, **kwargs)
 
         return call
 
@@ -285,12 +300,8 @@ def float64() -> Iterator[None]:
     ...     np.zeros(2).dtype.name
     'float64'
     """
-    token = _float64.set(True)
-    try:
-        with active().float64():
-            yield
-    finally:
-        _float64.reset(token)
+    with holding(_float64, True), active().float64():
+        yield
 
 
 def float64_enabled() -> bool:
@@ -303,20 +314,17 @@ def float64_enabled() -> bool:
 
 
 class region:
-    """Marks the body of a scan, cond, map, remat or jit, where a layer's state cannot be written.
+    """The body of a scan, cond, map, remat or jit, where a layer's state cannot be written.
 
     ``current_region`` holds a new object for each body being run or traced, ``None`` outside of them.
     """
 
-    __slots__ = ("_token", "name", "outer")
+    __slots__ = ("name", "outer")
 
     def __init__(self, name: str) -> None:
         self.name = name
-        self.outer: region | None = None
-
-    def __enter__(self) -> None:
         self.outer = current_region.get()
-        self._token = current_region.set(self)
 
-    def __exit__(self, *exc: object) -> None:
-        current_region.reset(self._token)
+    def run(self, f: Callable[P, T], *args: P.args, **kwargs: P.kwargs) -> T:
+        """``f(*args, **kwargs)`` in it."""
+        return inside(current_region, self, f, *args, **kwargs)

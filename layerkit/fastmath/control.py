@@ -18,8 +18,7 @@ __all__ = ["cond", "map", "remat", "scan", "scan_over", "while_loop"]
 def _body(name: str, f: Callable[..., Any]) -> Callable[..., Any]:
     @wraps(f)
     def run(*args: Any, **kwargs: Any) -> Any:
-        with region(name):
-            return f(*args, **kwargs)
+        return region(name).run(f, *args, **kwargs)
 
     return run
 
@@ -47,8 +46,7 @@ def scan(
     """
 
     def step(carry: Any, x: Any) -> Any:
-        with region("scan"):
-            result = f(carry, x)
+        result = region("scan").run(f, carry, x)
         returned = len(result) if isinstance(result, (tuple, list)) else 1
         if returned != 2:
             raise ArrayError(f"scan: the step returns two things, the next carry and a y, but this one gave {returned}")

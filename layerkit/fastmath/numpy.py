@@ -43,10 +43,11 @@ dtype, finfo, iinfo, ndarray = onp.dtype, onp.finfo, onp.iinfo, onp.ndarray
 
 def _dispatch(name: str) -> Callable[..., Any]:
     # Both context reads are spelled out: a call through active() would double the cost of a look-up.
-    current = _backend.current_backend.get
+    entered = _backend.entered.get
 
     def call(*args: Any, **kwargs: Any) -> Any:
-        numpy = (current() or _backend.active()).numpy
+        innermost = entered()
+        numpy = (_backend.active() if innermost is None else innermost.backend).numpy
         try:
             return getattr(numpy, name)(*args, **kwargs)
         except (TypeError, ValueError, IndexError) as error:

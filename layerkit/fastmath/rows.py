@@ -2,14 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from collections.abc import Callable
+from contextlib import AbstractContextManager
 from contextvars import ContextVar
 from typing import Any, NoReturn
 
 import numpy as onp
 
 from layerkit.fastmath.backend import active
+from layerkit.fastmath.contexts import holding
 from layerkit.shapes import ShapeDtype
 
 __all__ = ["OtherUse", "RowTable", "has_put_rows", "observing_reads", "put_rows", "read_observer", "writes_in_place"]
@@ -21,14 +22,9 @@ read_observer = _observer.get
 """What is told of every ``take_rows``, ``None`` outside of ``observing_reads``."""
 
 
-@contextmanager
-def observing_reads(observer: Callable[[Any, Any], None]) -> Iterator[None]:
+def observing_reads(observer: Callable[[Any, Any], None]) -> AbstractContextManager[None]:
     """Inside the ``with`` block, ``observer(table, ids)`` is told of every ``take_rows``."""
-    token = _observer.set(observer)
-    try:
-        yield
-    finally:
-        _observer.reset(token)
+    return holding(_observer, observer)
 
 
 class OtherUse(BaseException):

@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import functools
-from collections.abc import Callable, Hashable, Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Callable, Hashable, Sequence
+from contextlib import AbstractContextManager
 from contextvars import ContextVar
 from typing import Any
 
 from layerkit.errors import shown
 from layerkit.fastmath.backend import ArrayError, active, float64_enabled, region
+from layerkit.fastmath.contexts import holding
 
 __all__ = ["custom_vjp", "grad", "impure", "jit", "recording", "value_and_grad", "vjp", "vmap"]
 
@@ -88,14 +89,9 @@ def impure(what: str) -> None:
         refuse(what)
 
 
-@contextmanager
-def recording(refuse: Callable[[str], None]) -> Iterator[None]:
+def recording(refuse: Callable[[str], None]) -> AbstractContextManager[None]:
     """For a backend that records functions: inside the ``with`` block it is told of what is ``impure``."""
-    token = _recording.set(refuse)
-    try:
-        yield
-    finally:
-        _recording.reset(token)
+    return holding(_recording, refuse)
 
 
 def _body(fun: Callable[..., Any], is_named: bool) -> Callable[..., Any]:
@@ -106,8 +102,8 @@ def _body(fun: Callable[..., Any], is_named: bool) -> Callable[..., Any]:
 
     @functools.wraps(fun)
     def run(*args: Any) -> Any:
-        with region("jit"):
-            return fun(*args[:-1], **args[-1]) if is_named else fun(*args)
+        named = args[-1] if is_named else {}
+        return region("jit").run(fun, *(args[:-1] if is_named else args), **named)
 
     return run
 

@@ -9,6 +9,7 @@ from typing import Any
 import numpy as onp
 
 from layerkit.fastmath import nested_map, tree_leaves, tree_unflatten
+from layerkit.fastmath.contexts import inside
 from layerkit.shapes import ShapeDtype, signature
 from layerkit_plugins.backends.checks import (
     check_branches,
@@ -20,7 +21,7 @@ from layerkit_plugins.backends.checks import (
 )
 from layerkit_plugins.backends.numpy.namespace import known, np
 from layerkit_plugins.backends.numpy.precision import narrow, narrow_dtype
-from layerkit_plugins.backends.numpy.silence import silence
+from layerkit_plugins.backends.numpy.silence import silently
 
 __all__ = ["abstract_eval", "blank", "cond", "is_abstract", "map_slices", "scan", "vmap", "while_loop"]
 
@@ -38,19 +39,18 @@ _REAL_ZEROS = 1 << 28
 
 def abstract_eval(f: _Function, *signatures: Any) -> Any:
     """The signature of ``f``'s result for arguments of these signatures."""
-    described = _described(signatures)
-    token = _abstract.set(True)
-    try:
-        with silence():
-            try:
-                result = f(*nested_map(blank, described))
-            except Exception as error:
-                if not _wrote_a_view(error):
-                    raise
-                result = f(*nested_map(_zeros, described))
-    finally:
-        _abstract.reset(token)
+    result = inside(_abstract, True, _on_zeros, f, _described(signatures))
     return _described(nested_map(narrow, result))
+
+
+@silently
+def _on_zeros(f: _Function, described: Any) -> Any:
+    try:
+        return f(*nested_map(blank, described))
+    except Exception as error:
+        if not _wrote_a_view(error):
+            raise
+        return f(*nested_map(_zeros, described))
 
 
 def _described(tree: Any) -> Any:
@@ -76,14 +76,14 @@ def _wrote_a_view(error: BaseException | None) -> bool:
     return False
 
 
+@silently
 def cond(pred: Any, true_fn: _Function, false_fn: _Function, *operands: Any) -> Any:
     """``true_fn(*operands)`` where ``pred`` holds, else ``false_fn(*operands)``."""
     truth = onp.asarray(known(pred))
     check_condition(truth)
-    with silence():
-        if _abstract.get():
-            return _either(true_fn(*operands), false_fn(*operands))
-        return (true_fn if truth else false_fn)(*operands)
+    if _abstract.get():
+        return _either(true_fn(*operands), false_fn(*operands))
+    return (true_fn if truth else false_fn)(*operands)
 
 
 def _either(one: Any, other: Any) -> Any:
@@ -92,18 +92,18 @@ def _either(one: Any, other: Any) -> Any:
     return one
 
 
+@silently
 def while_loop(cond_fn: _Function, body_fn: _Function, init: Any) -> Any:
     """``body_fn`` applied to ``init`` as long as ``cond_fn`` holds."""
     value = nested_map(_array, init)
-    with silence():
-        if _abstract.get():
-            return body_fn(value)
-        first = value
-        while onp.asarray(known(cond_fn(value))):
-            after = nested_map(narrow, body_fn(value))
-            if value is first:
-                check_carry("while_loop", value, after)
-            value = after
+    if _abstract.get():
+        return body_fn(value)
+    first = value
+    while onp.asarray(known(cond_fn(value))):
+        after = nested_map(narrow, body_fn(value))
+        if value is first:
+            check_carry("while_loop", value, after)
+        value = after
     return value
 
 
@@ -112,6 +112,7 @@ def scan(f: _Function, init: Any, xs: Any, length: int | None = None, reverse: b
     return _loop("scan", f, init, xs, length, reverse)
 
 
+@silently
 def _loop(kind: str, f: _Function, init: Any, xs: Any, length: int | None = None, reverse: bool = False) -> Any:
     xs = nested_map(_array, xs)
     count = loop_length(kind, tree_leaves(xs), length)
@@ -121,17 +122,16 @@ def _loop(kind: str, f: _Function, init: Any, xs: Any, length: int | None = None
         example = nested_map(lambda x: ShapeDtype(x.shape[1:], x.dtype), xs)
         return carry, _none_of(abstract_eval(f, _described(carry), example)[1])
     ys: list[Any] = []
-    with silence():
-        for turn, i in enumerate(turns):
-            result = f(carry, nested_map(lambda x, i=i: x[i], xs))
-            after = nested_map(narrow, result[0])
-            if not turn:
-                check_carry(kind, carry, after)
-            carry = after
-            ys.append(result[1])
-        if reverse:
-            ys.reverse()
-        return carry, _stacked(ys, count)
+    for turn, i in enumerate(turns):
+        result = f(carry, nested_map(lambda x, i=i: x[i], xs))
+        after = nested_map(narrow, result[0])
+        if not turn:
+            check_carry(kind, carry, after)
+        carry = after
+        ys.append(result[1])
+    if reverse:
+        ys.reverse()
+    return carry, _stacked(ys, count)
 
 
 def _turns(count: int, reverse: bool) -> Iterator[int]:

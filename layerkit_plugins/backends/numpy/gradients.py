@@ -24,7 +24,7 @@ from layerkit_plugins.backends.checks import (
 from layerkit_plugins.backends.numpy import methods  # noqa: F401  (defines boxes' methods, and all gradients)
 from layerkit_plugins.backends.numpy.boxes import Box, Node, bundle, is_box, next_trace, pull_back, top_trace, unbox
 from layerkit_plugins.backends.numpy.precision import default_float
-from layerkit_plugins.backends.numpy.silence import silence
+from layerkit_plugins.backends.numpy.silence import silently
 from layerkit_plugins.backends.numpy.stand_ins import as_array, one_step
 
 __all__ = ["custom_vjp", "remat", "value_and_grad", "vjp"]
@@ -93,17 +93,17 @@ def value_and_grad(f: _Function, argnums: int | Sequence[int] = 0, has_aux: bool
     """A function that returns ``f``'s value (with its aux) and its gradient for the arguments ``argnums``."""
     positions = (argnums,) if isinstance(argnums, int) else tuple(argnums)
 
+    @silently
     def run(*args: Any, **kwargs: Any) -> Any:
-        with silence():
-            tape = _Tape()
-            boxed = list(args)
-            for i in positions:
-                check_position(i, len(args))
-                boxed[i] = tape.box(args[i])
-            result = f(*boxed, **kwargs)
-            value, aux = number_and_aux(result, has_aux)
-            gradients = _own(tape.pull([value], [onp.ones((), getattr(value, "dtype", None))]))
-            value, aux = tape.unbox(value), tape.unbox(aux)
+        tape = _Tape()
+        boxed = list(args)
+        for i in positions:
+            check_position(i, len(args))
+            boxed[i] = tape.box(args[i])
+        result = f(*boxed, **kwargs)
+        value, aux = number_and_aux(result, has_aux)
+        gradients = _own(tape.pull([value], [onp.ones((), getattr(value, "dtype", None))]))
+        value, aux = tape.unbox(value), tape.unbox(aux)
         trees = _deal(gradients, [args[i] for i in positions])
         return ((value, aux) if has_aux else value), (trees[0] if isinstance(argnums, int) else trees)
 
@@ -119,14 +119,12 @@ def _deal(gradients: list[Any], trees: Sequence[Any]) -> tuple[Any, ...]:
 def vjp(f: _Function, *primals: Any) -> tuple[Any, Callable[[Any], tuple[Any, ...]]]:
     """``f(*primals)``, and the function from its gradient to the gradients of the primals."""
     tape = _Tape()
-    with silence():
-        result = f(*(tape.box(primal) for primal in primals))
+    result = silently(f)(*map(tape.box, primals))
     results = tree_leaves(result)
 
+    @silently
     def pull(dy: Any) -> tuple[Any, ...]:
-        with silence():
-            cotangents = _cotangents(dy, results)
-            gradients = _own(tape.pull(results, cotangents))
+        gradients = _own(tape.pull(results, _cotangents(dy, results)))
         return _deal(gradients, primals)
 
     return tape.unbox(result), pull

@@ -15,7 +15,7 @@ import numpy as onp
 from layerkit.fastmath.numpy import NAMES
 from layerkit_plugins.backends.numpy.arrays import PLAIN
 from layerkit_plugins.backends.numpy.precision import FLOAT32, narrow
-from layerkit_plugins.backends.numpy.silence import is_silent, silence
+from layerkit_plugins.backends.numpy.silence import is_silent, silently
 from layerkit_plugins.backends.numpy.stand_ins import as_array, box_types
 
 __all__ = ["UFUNCS", "box_types", "differentiable", "known", "np", "overloaded"]
@@ -69,12 +69,10 @@ def _ufunc(ufunc: onp.ufunc, warns: bool) -> Callable[..., Any]:
         out = ufunc(*args, **kwargs)
         return out if out.dtype is FLOAT32 else narrow(out)
 
+    silent = silently(ufunc)
+
     def careful(*args: Any, **kwargs: Any) -> Any:
-        if is_silent():
-            out = ufunc(*args, **kwargs)
-        else:
-            with silence():
-                out = ufunc(*args, **kwargs)
+        out = ufunc(*args, **kwargs) if is_silent() else silent(*args, **kwargs)
         if out.dtype is FLOAT32:
             return out
         if out.dtype.char == "e" and not any(as_array(known(a)).dtype.char == "e" for a in args):
@@ -87,6 +85,7 @@ def _ufunc(ufunc: onp.ufunc, warns: bool) -> Callable[..., Any]:
 
 def overloaded(name: str, plain: Callable[..., Any], warns: bool = True) -> Callable[..., Any]:
     """``plain``, in 32 bits and without warnings, or ``differentiable[name]`` where an argument is a box."""
+    silent = silently(plain)
 
     def call(*args: Any, **kwargs: Any) -> Any:
         for value in args:
@@ -95,11 +94,7 @@ def overloaded(name: str, plain: Callable[..., Any], warns: bool = True) -> Call
                 return _differentiate(name, args, kwargs)
         if kwargs and has_box(kwargs.values()):
             return _differentiate(name, args, kwargs)
-        if warns and not is_silent():
-            with silence():
-                out = plain(*args, **kwargs)
-        else:
-            out = plain(*args, **kwargs)
+        out = silent(*args, **kwargs) if warns and not is_silent() else plain(*args, **kwargs)
         return out if getattr(out, "dtype", None) is FLOAT32 else narrow(out)
 
     return call

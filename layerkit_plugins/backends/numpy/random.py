@@ -13,6 +13,7 @@ from layerkit.shapes import ShapeDtype
 from layerkit_plugins.backends.numpy import xla
 from layerkit_plugins.backends.numpy.control import blank, is_abstract
 from layerkit_plugins.backends.numpy.namespace import known
+from layerkit_plugins.backends.numpy.silence import silently
 from layerkit_plugins.backends.numpy.stand_ins import one_step
 from layerkit_plugins.backends.numpy.threefry import fold_in, random_bits, random_blocks, split
 
@@ -132,6 +133,7 @@ def bernoulli(key: Any, p: Any = 0.5, shape: Shape | None = None) -> Array:
 
 
 @one_step(0, 2, 3)
+@silently
 def randint(key: Any, shape: Shape, minval: Any, maxval: Any, dtype: Any = onp.int32) -> Array:
     """Whole numbers spread evenly over minval .. maxval - 1."""
     dtype = onp.dtype(dtype)
@@ -143,8 +145,7 @@ def randint(key: Any, shape: Shape, minval: Any, maxval: Any, dtype: Any = onp.i
     # 64 random bits modulo the span, in 32-bit arithmetic that wraps around: (a * 2**32 + b) % span.
     span = onp.where(high > low, high - low, 1).astype(onp.uint32)
     half = onp.uint32(2**16) % span
-    with onp.errstate(over="ignore"):
-        offset = (highs % span * (half * half % span) + lows % span) % span
+    offset = (highs % span * (half * half % span) + lows % span) % span
     return onp.asarray(low + offset).astype(dtype)
 
 

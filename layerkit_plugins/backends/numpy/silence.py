@@ -1,52 +1,43 @@
 """Floating-point overflow, division by zero and NaN give their value and no warning, as on accelerators.
 
-Entering ``numpy.errstate`` costs a microsecond, more than many a call. So it is entered once for every function
-that the backend runs on somebody's behalf (``jit``, ``value_and_grad``, ``scan``...), and by single operations only
-outside of those. What it cannot reach are Python's operators on plain arrays outside of all these: ``x / 0`` at the
-prompt warns, as NumPy does.
+NumPy keeps in a context variable what it warns of, and setting that costs a microsecond, more than many a call. So it
+is set once for every function that the backend runs on somebody's behalf (``jit``, ``value_and_grad``, ``scan``...),
+in a context of its own, and for single operations only outside of those. What it cannot reach are Python's operators
+on plain arrays outside of all these: ``x / 0`` at the prompt warns, as NumPy does.
 """
 
 from __future__ import annotations
 
 import functools
 from collections.abc import Callable
-from contextvars import ContextVar
+from contextvars import ContextVar, copy_context
 from typing import Any
 
 import numpy as onp
 
-__all__ = ["is_silent", "silence", "silently"]
+__all__ = ["fall_silent", "is_silent", "silently"]
 
 _silent: ContextVar[bool] = ContextVar("layerkit_numpy_silent", default=False)
 
 is_silent = _silent.get
-"""Whether this code runs inside ``silence()``."""
+"""Whether this code runs inside ``silently``."""
 
 
-class silence:
-    """A context manager in which NumPy computes without floating-point warnings."""
-
-    __slots__ = ("_errstate", "_token")
-
-    def __enter__(self) -> None:
-        self._errstate = None
-        if not _silent.get():
-            self._errstate = onp.errstate(all="ignore")
-            self._errstate.__enter__()
-            self._token = _silent.set(True)
-
-    def __exit__(self, *exc: object) -> None:
-        if self._errstate is not None:
-            _silent.reset(self._token)
-            self._errstate.__exit__(*exc)
+def fall_silent() -> None:
+    """From here on NumPy computes without floating-point warnings in this context."""
+    onp.seterr(all="ignore")
+    _silent.set(True)
 
 
 def silently(f: Callable[..., Any]) -> Callable[..., Any]:
-    """``f``, run inside ``silence()``."""
+    """``f``, in which NumPy computes without floating-point warnings."""
 
     @functools.wraps(f)
     def run(*args: Any, **kwargs: Any) -> Any:
-        with silence():
+        if _silent.get():
             return f(*args, **kwargs)
+        context = copy_context()
+        context.run(fall_silent)
+        return context.run(f, *args, **kwargs)
 
     return run

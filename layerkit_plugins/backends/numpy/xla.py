@@ -12,6 +12,8 @@ from typing import Any
 
 import numpy as onp
 
+from layerkit_plugins.backends.numpy.silence import silently
+
 __all__ = ["erf", "erf_inv", "fused_multiply_add", "log"]
 
 Array = onp.ndarray[Any, Any]
@@ -137,11 +139,11 @@ _TAIL = _single(
 )
 
 
+@silently
 def erf_inv(x: Array) -> Array:
     """The y with erf(y) = x, for x from -1 to 1: float32 or float64, like x."""
     flat = onp.asarray(x).reshape(-1)
-    with onp.errstate(invalid="ignore", over="ignore", divide="ignore"):
-        y = _erf_inv64(flat) if flat.dtype == onp.float64 else _erf_inv32(flat)
+    y = _erf_inv64(flat) if flat.dtype == onp.float64 else _erf_inv32(flat)
     ends = onp.abs(flat) == 1
     if ends.any():
         y[ends] = flat[ends] * onp.inf
@@ -180,14 +182,14 @@ _ERF_BOTTOM = _single(-1.1791603e-07, 2.3547966e-05, 0.0010179626, 0.01407047, 0
 _ERF_BOUND = _f32(3.832506856900711)
 
 
+@silently
 def erf(x: Any) -> Array:
     """The error function: float32 or float64, like x."""
     values = onp.asarray(x)
     if values.dtype == onp.float64:
         return _each(math.erf, values)
     flat = values.astype(_f32, copy=False).reshape(-1)
-    with onp.errstate(invalid="ignore", over="ignore"):
-        square = flat * flat
-        ratio = flat * _polynomial(_ERF_TOP, square) / _polynomial(_ERF_BOTTOM, square)
+    square = flat * flat
+    ratio = flat * _polynomial(_ERF_TOP, square) / _polynomial(_ERF_BOTTOM, square)
     y = onp.where(onp.abs(flat) >= _ERF_BOUND, onp.copysign(_f32(1), flat), ratio)
     return y.reshape(values.shape)
