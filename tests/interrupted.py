@@ -112,7 +112,7 @@ def faults(
             same = bits(context.run(run, things)) == wanted
         except BaseException as fault:
             same, left = False, [*left, f"{type(fault).__name__}: {fault}"]
-        if raised is not None and not isinstance(raised, error):
+        if error is KeyboardInterrupt and type(raised) is not KeyboardInterrupt:
             left.append(f"raised {type(raised).__name__}")
         if left or not same:
             found.append(f"{at.where}: {left if same else ['other bits', *left]}")

@@ -477,3 +477,16 @@ def test_it_can_be_turned_off(monkeypatch: pytest.MonkeyPatch) -> None:
 def test_what_may_be_overwritten_is_not_recorded() -> None:
     assert not isinstance(jit(np.exp, donate_argnums=(0,)), Program)
     assert not isinstance(jit(np.exp, static_argnums=(0,)), Program)
+
+
+def test_what_another_thread_has_learnt_meanwhile_stays() -> None:
+    """A call that looked just before finds a record that is trusted, and no longer knows what it said."""
+    with lk.use_backend("numpy"):
+        program = program_of(lambda x: x + x)
+        x = onp.ones(2, onp.float32)
+        for _ in range(3):
+            program(x)
+        assert found(program) == "played"
+        (kind,) = program.kinds
+        assert program._learn(kind, (x,), [x]).tolist() == [2.0, 2.0]
+        assert found(program) == "played"

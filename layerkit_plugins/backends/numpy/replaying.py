@@ -79,8 +79,8 @@ class Program:
             if record is None or type(record) is str or not record.trusted:
                 return self._learn(key, args, leaves)
             self._latest = kind, record
-            self.kinds[key] = record  # another thread may have forgotten it meanwhile
-            self.kinds.move_to_end(key)
+            self.kinds.pop(key, None)  # another thread may have forgotten it meanwhile
+            self.kinds[key] = record
         try:
             return record.play(leaves)
         except Exception:
@@ -88,7 +88,7 @@ class Program:
 
     def _learn(self, kind: Any, args: tuple[Any, ...], leaves: list[Any]) -> Any:
         before = self.kinds.get(kind)
-        if type(before) is str or is_abstract():
+        if type(before) is str or is_abstract() or (before is not None and before.trusted):  # since another thread did
             return self.function(*args)
         if kind not in self.kinds:
             result = self.function(*args)
