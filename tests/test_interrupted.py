@@ -18,6 +18,9 @@ import layerkit as lk
 from layerkit import data, fastmath
 from layerkit import layers as tl
 from layerkit.fastmath import numpy as np
+from layerkit.plugins import loader
+from layerkit.plugins.discovery import Entry
+from layerkit.plugins.kind import Registry
 
 ALL = 100_000
 CALLS = script("every_call")
@@ -133,6 +136,37 @@ def test_weights_are_given_whole_or_not_at_all(tmp_path: Path) -> None:
                 assert bits((layer.weights, layer.state)) == bits(before)
                 broken_off(run, at)
                 assert bits((layer.weights, layer.state)) in (bits(before), bits(new)), at.where
+
+
+def test_a_plugin_that_is_broken_off_while_it_loads_loads_the_next_time() -> None:
+    entry = loader.bundled()[0].entry
+    for at in places(lambda: loader.Plugin(entry).load()):
+        plugin = loader.Plugin(entry)
+        broken_off(plugin.load, at)
+        assert plugin.load(), at.where
+
+
+def test_what_a_plugin_offers_is_registered_whole_or_not_at_all(monkeypatch: pytest.MonkeyPatch) -> None:
+    class Plugin:
+        entry = Entry("acme", "1.0", "layers", "acme.layers")
+
+        def constructors(self, hook: str) -> list[Any]:
+            def First() -> None: ...
+            def Second() -> None: ...
+
+            return [First, Second]
+
+    def registry() -> Registry:
+        made = Registry("layer")
+        made._bundled = own
+        return made
+
+    own, plugin = Registry("layer").own(), Plugin()
+    monkeypatch.setattr(loader, "third_party", lambda distribution=None: [plugin])
+    for at in places(lambda: registry().offers_by("acme")):
+        layers = registry()
+        broken_off(lambda layers=layers: layers.offers_by("acme"), at)
+        assert [offer.name for offer in layers.offers_by("acme")] == ["First", "Second"], at.where
 
 
 ITEMS = [([i % 7 + 1] * (3 + i % 5), i) for i in range(20)]

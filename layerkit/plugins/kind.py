@@ -211,14 +211,16 @@ class Registry:
             with loader.third_party_lock:
                 if plugin in self._taken:
                     continue
-                self._taken.add(plugin)  # before its hook is called, which may list what is registered
                 try:
+                    self._taken.add(plugin)  # before its hook is called, which may list what is registered
                     offers = self._offers_of(plugin)
+                    others = dict(self._others)
+                    for offer in offers:
+                        others[offer.name] = (*others.get(offer.name, ()), offer)
+                    self._others = others  # all of them, or none
                 except BaseException:
                     self._taken.discard(plugin)
                     raise
-                for offer in offers:
-                    self._others[offer.name] = (*self._others.get(offer.name, ()), offer)
             for offer in offers:
                 self._check_shadow(offer)
 

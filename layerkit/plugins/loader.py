@@ -49,12 +49,12 @@ class Plugin:
             return self.state == "ready"
         with self._lock:
             if self.state == "new":
-                self.state = "loading"
                 self._load()
             return self.state == "ready"
 
     def _load(self) -> None:
         try:
+            self.state = "loading"  # not before the try: Ctrl-C may come right after it
             with self._own_output():
                 self._hooks, problems = self._register(_resolve(self.entry))
         except KeyboardInterrupt:
