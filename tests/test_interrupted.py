@@ -6,6 +6,7 @@ The long version is benchmarks/reliability/every_call.py.
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
+from contextvars import copy_context
 from pathlib import Path
 from typing import Any
 
@@ -113,6 +114,13 @@ def test_the_end_of_a_block_ends_those_inside() -> None:
             break
     assert "__exit__" in ends.where
     assert fastmath.backend_name() == before
+
+
+def test_a_block_ends_where_it_began() -> None:
+    numpy = lk.use_backend("numpy")
+    copy_context().run(numpy.__enter__)
+    with pytest.raises(lk.UsageError, match="ends in another thread, task or generator than it began in: end the"):
+        numpy.__exit__()
 
 
 def test_weights_are_given_whole_or_not_at_all(tmp_path: Path) -> None:

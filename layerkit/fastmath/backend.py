@@ -271,10 +271,15 @@ class UseBackend(contextlib.AbstractContextManager[Backend]):
         return self._backend
 
     def __exit__(self, *error: object) -> None:
-        innermost: Any = entered.get()
-        while innermost.by is not self:  # inside it, one whose end was interrupted
-            innermost = innermost.before
-        entered.set(innermost.before)
+        mine = entered.get()
+        while mine is not None and mine.by is not self:  # inside it, one whose end was interrupted
+            mine = mine.before
+        if mine is None:
+            raise UsageError(
+                f"use_backend({self._backend.name!r}) ends in another thread, task or generator than it began in: "
+                "end the with block where it began"
+            )
+        entered.set(mine.before)
 
     def __call__(self, function: Callable[P, T]) -> Callable[P, T]:
         self._used = True
