@@ -219,14 +219,17 @@ def test_the_run_goes_on_from_the_last_sound_one_and_says_so(name: str, folder: 
         assert make(folder.parents[1]).step == 5  # what was damaged is replaced
 
 
-def test_where_none_is_sound_the_run_does_not_start_anew_in_silence(folder: Path) -> None:
+@pytest.mark.parametrize(("how_many", "strict"), [(3, False), (1, False), (1, True)])
+def test_where_none_is_sound_the_run_does_not_start_anew_in_silence(how_many: int, strict: bool, folder: Path) -> None:
+    for step in sorted(folder.parent.iterdir())[:-how_many]:
+        shutil.rmtree(step)
     for step in folder.parent.iterdir():
         flip(step / WEIGHTS, -1)
     with (
         lk.use_backend("numpy"),
-        pytest.raises(DamagedError, match=r"no other checkpoint in .* is sound: give"),
+        pytest.raises(DamagedError, match=r"no other checkpoint in .* is sound: give .* or move that folder away"),
     ):
-        make(folder.parents[1])
+        make(folder.parents[1], strict=strict)
 
 
 def test_a_checkpoint_that_was_asked_for_by_name_has_no_stand_in(folder: Path) -> None:

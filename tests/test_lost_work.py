@@ -654,6 +654,7 @@ def test_a_lock_needs_no_room_on_the_disk(tmp_path: Path, monkeypatch: pytest.Mo
     "make",
     [
         os.mkfifo,
+        os.mkdir,
         lambda path: path.hardlink_to(path.with_name("precious")),
         lambda path: path.symlink_to(path.with_name("precious")),
     ],

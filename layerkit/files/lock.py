@@ -92,8 +92,8 @@ def _take(folder: Path) -> int:
         try:
             handle = os.open(path, os.O_RDWR | os.O_CREAT | getattr(os, "O_NOFOLLOW", 0), 0o666)
         except OSError as error:
-            if error.errno == errno.ELOOP:
-                raise LayerkitError(_not_ours(folder, "a link")) from error
+            if what := {errno.ELOOP: "a link", errno.EISDIR: "a folder"}.get(error.errno or 0):
+                raise LayerkitError(_not_ours(folder, what)) from error
             raise LayerkitError(f"{folder} cannot be written to: {os_reason(error)}") from error
         try:
             about = os.fstat(handle)

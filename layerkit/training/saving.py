@@ -215,15 +215,15 @@ class Saver:
         """
         folder = disk.folder_of("directory", path)
         parent = folder / checkpoint.FOLDER
-        places = [parent / checkpoint.folder_name(step) for step in reversed(checkpoint.steps(parent))] or [folder]
+        places = [parent / checkpoint.folder_name(step) for step in reversed(checkpoint.steps(parent))]
+        if not places:
+            return self._load(folder, variables, random_seed)
         first: DamagedError | None = None
         for place in places:
             try:
                 loaded = self._load(place, variables, random_seed)
             except DamagedError as error:
-                if len(places) == 1:
-                    raise
-                if self._keeping.strict:
+                if self._keeping.strict and len(places) > 1:
                     remedy = "without strict, training goes on from the last one that is sound"
                     raise DamagedError(f"{error}; {remedy}") from error
                 first = first or error
@@ -231,7 +231,8 @@ class Saver:
             if first is not None:
                 warn(f"{first}; going on from {place.name}, the last one that is sound")
             return loaded
-        raise DamagedError(f"{first}; no other checkpoint in {parent} is sound: give another output_dir") from first
+        remedy = "give another output_dir, or move that folder away to begin anew"
+        raise DamagedError(f"{first}; no other checkpoint in {parent} is sound: {remedy}") from first
 
     def _load(self, place: Path, variables: Variables, random_seed: int) -> Loaded:
         manifest, arrays = checkpoint.read(place)
