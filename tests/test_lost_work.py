@@ -26,7 +26,7 @@ from layerkit import layers as tl
 from layerkit import optimizers
 from layerkit.data import ArrayBatches
 from layerkit.data.prefetch import Ahead
-from layerkit.engine import calls, initializing
+from layerkit.engine import calls, frames
 from layerkit.engine.frames import current_frame
 from layerkit.errors import LayerkitWarning
 from layerkit.files import disk, lock
@@ -155,7 +155,7 @@ def test_an_interrupt_right_after_a_call_began_leaves_no_call_open(
 
     model = tl.Serial(tl.Dense(2))
     model.init(lk.f32(3, 4))
-    for module, call in ((calls, lambda: model(onp.ones((3, 4)))), (initializing, lambda: model.init(lk.f32(3, 4)))):
+    for module, call in ((calls, lambda: model(onp.ones((3, 4)))), (frames, lambda: model.init(lk.f32(3, 4)))):
         monkeypatch.setattr(module, "current_frame", Interrupted())
         with pytest.raises(KeyboardInterrupt):
             call()
