@@ -301,6 +301,7 @@ def test_losses_of_a_run_that_is_not_logged_are_counted_in_the_next(backend: str
     assert loop.history.get("train", "Total") == [(1, 0.0), (4, (-2 - 12 - 56) / 3)]
 
 
+@matplotlib
 def test_a_picture_that_cannot_be_written_leaves_nothing_that_python_stumbles_over(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
