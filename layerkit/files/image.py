@@ -63,7 +63,7 @@ def _pages(size: int) -> Any:
     Taken from the system page by page, and all at once where it can: NumPy asks for huge pages, and the first touch of
     28 MB of those takes 70 ms on virtual machines, of these 10.
     """
-    options = {} if os.name == "nt" else {"flags": mmap.MAP_PRIVATE | mmap.MAP_ANONYMOUS | _AT_ONCE}
+    options: dict[str, Any] = {} if os.name == "nt" else {"flags": mmap.MAP_PRIVATE | mmap.MAP_ANONYMOUS | _AT_ONCE}
     return np.frombuffer(mmap.mmap(-1, -(-size // disk.PAGE) * disk.PAGE, **options), np.uint8)
 
 
