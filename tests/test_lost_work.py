@@ -22,8 +22,8 @@ from disk_faults import failing, killing
 from training_setups import Descent, Slope, full_loop, powers, same, slope_loop, total, trained_on
 
 import layerkit as lk
+from layerkit import data, optimizers
 from layerkit import layers as tl
-from layerkit import optimizers
 from layerkit.data import ArrayBatches
 from layerkit.data.prefetch import Ahead
 from layerkit.engine import calls, frames
@@ -173,6 +173,40 @@ def test_an_error_of_the_background_takes_no_batch_away(tmp_path: Path) -> None:
         (tmp_path / "checkpoints").unlink()
         loop.run(8 - loop.step)
         assert trained_on(loop) == list(range(8))
+
+
+@pytest.mark.parametrize("stages", [(), (data.Prefetch(),)])
+@pytest.mark.parametrize("interrupted", [False, True])
+def test_data_that_raise_once_skip_and_repeat_nothing(interrupted: bool, stages: Any, on_numpy: None) -> None:
+    """A read that failed, in the middle of a batch: what it had of the batch already is read again."""
+    calls, raised = list[Any](), threading.Event()
+
+    def read(example: Any) -> Any:
+        calls.append(example)
+        if len(calls) == 11:
+            raised.set()
+            raise ConnectionError("no answer")
+        return example
+
+    def log(text: str) -> None:
+        if interrupted and not lines:
+            lines.append(text)
+            raised.wait(5)
+            raise KeyboardInterrupt
+
+    lines = list[str]()
+    examples = data.Examples([(onp.float32(2.0**k), onp.float32(0)) for k in range(24)], shuffle=False)
+    loop = slope_loop(data.Serial(data.Map(read), data.Batch(3), *stages)(examples), log=log)
+    ends: list[type[BaseException]] = []
+    while loop.step < 8 and len(ends) < 3:
+        try:
+            loop.run(8 - loop.step)
+        except (KeyboardInterrupt, ConnectionError) as error:
+            ends.append(type(error))
+    # Where an interrupt came first, it depends on the threads whether the error is told after it.
+    assert ends[:1] == [KeyboardInterrupt if interrupted else ConnectionError]
+    assert ends[1:] in ([], [ConnectionError]) if interrupted else not ends[1:]
+    assert trained_on(loop) == list(range(24))
 
 
 def test_where_there_are_no_more_threads_the_work_is_done_all_the_same(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -50,3 +50,14 @@ def test_garbage_of_that_time_is_still_found() -> None:
         del node
     gc.collect()
     assert dead() is None
+
+
+@pytest.mark.parametrize("first_to_end", [0, 1])
+def test_they_go_on_after_two_threads_at_once(first_to_end: int) -> None:
+    assert gc.isenabled()
+    blocks = [no_garbage(), no_garbage()]
+    for block in blocks:
+        block.__enter__()
+    for number in (first_to_end, 1 - first_to_end):
+        blocks[number].__exit__(None, None, None)
+    assert gc.isenabled()

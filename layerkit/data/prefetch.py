@@ -58,12 +58,22 @@ class Ahead(Iterator[T]):
         """The source's position after the item given last, as if nothing were ahead; ``None`` where it has none."""
         return self._position
 
+    @property
+    def failed(self) -> bool:
+        """Whether the iterator raised something instead of an item."""
+        return not isinstance(self._shared.ended, StopIteration | None)
+
+    @property
+    def works(self) -> bool:
+        """Whether the thread is at work, or asleep: after ``close``, whether that lost its patience."""
+        return self._thread is not None and self._thread.is_alive()
+
     def seek(self, position: Any) -> None:
         """Goes to a position of the source; what was made ahead is forgotten."""
         self.close()
         self._source.seek(position)  # type: ignore[attr-defined]
         self._position = position
-        self._shared = _Shared()
+        self._shared, self._thread = _Shared(), None
 
     def peek(self) -> T:
         """The next item, which stays the next."""
@@ -99,7 +109,6 @@ class Ahead(Iterator[T]):
         # One that an interrupt kept from starting is not alive, and cannot be waited for.
         if thread is not None and thread.is_alive() and thread is not threading.current_thread():
             thread.join(patience)
-        self._thread = None
         with shared.lock:
             return [item for item, _ in shared.ready]
 

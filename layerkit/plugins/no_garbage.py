@@ -17,8 +17,8 @@ def no_garbage() -> Iterator[None]:
     them several times on the way, and twice more when they are no longer new, before they count as old.
     """
     was_on = gc.isenabled()
-    gc.disable()
     try:
+        gc.disable()
         yield
     finally:
         if not gc.get_freeze_count():  # or what somebody else froze would thaw

@@ -155,22 +155,22 @@ class Feed:
 
             self._ahead = Ahead(items, n_ahead)
         self._lost = False
-        """Whether an interrupt came while a batch was made here, and nobody has it."""
+        """Whether a batch was asked for and did not come: what its source gave for it, nobody has."""
         self._taken: deque[Item] = deque()
         """In order; those that were used are forgotten now and then."""
 
     def take(self) -> Item:
         """The next item."""
         self._forget_used()
+        self._lost = True
         if self._ahead is None:
-            self._lost = True
             self._taken.append(next(self._items))
-            self._lost = False
         else:
             with self._interrupts.let_through():
                 item = self._ahead.peek()
             self._taken.append(item)  # before it is taken away there: close knows it again
             next(self._ahead)
+        self._lost = False
         return self._taken[-1]
 
     def position(self, source: Source) -> Any:
@@ -188,6 +188,7 @@ class Feed:
         """Ends the thread, and puts back every batch that was made and not used; where it was broken off, goes on."""
         if self._ahead is not None:
             left = self._ahead.close(_PATIENCE)
+            self._lost = (self._lost or self._ahead.failed) and not self._ahead.works
             known = bool(left and self._taken) and left[0] is self._taken[-1]
             self._ahead, self._taken = None, deque([*self._taken, *left[known:]])
         self._forget_used()
